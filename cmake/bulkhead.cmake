@@ -1,0 +1,54 @@
+# The few functions every folder's CMakeLists.txt uses.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(SECCOMP REQUIRED libseccomp)
+pkg_check_modules(OPENSSL REQUIRED openssl)
+find_path(BULKHEAD_EXPECTED tl/expected.hpp REQUIRED)
+
+add_library(bulkhead_flags INTERFACE)
+target_include_directories(bulkhead_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_BINARY_DIR}/generated)
+target_compile_definitions(bulkhead_flags INTERFACE BULKHEAD_VERSION="${PROJECT_VERSION}" _GNU_SOURCE)
+target_compile_options(bulkhead_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-qual -Wimplicit-fallthrough
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety> -fstack-protector-strong -ftrivial-auto-var-init=zero
+  -ffunction-sections -fdata-sections)
+if(BULKHEAD_SANITIZE)
+  target_compile_options(bulkhead_flags INTERFACE -fsanitize=${BULKHEAD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(bulkhead_flags INTERFACE -fsanitize=${BULKHEAD_SANITIZE})
+else()
+  target_compile_definitions(bulkhead_flags INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:_FORTIFY_SOURCE=2>)
+endif()
+target_link_options(bulkhead_flags INTERFACE -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack
+  $<$<CXX_COMPILER_ID:Clang>:-fuse-ld=lld>)
+
+# Headers of Boost.Asio/Beast 1.81, as system headers: only the files that need them link this.
+add_library(bulkhead_boost INTERFACE)
+target_include_directories(bulkhead_boost SYSTEM INTERFACE ${BULKHEAD_BOOST}/usr/include)
+target_compile_definitions(bulkhead_boost INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE)
+
+# bulkhead_library(NAME [DEPS …]): every .cc of this folder but the *_test.cc, which become NAME_test.
+function(bulkhead_library name)
+  cmake_parse_arguments(ARG "" "" "DEPS;EXCLUDE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "(_test|_main)\\.cc$")
+  add_library(${name} STATIC ${sources})
+  target_link_libraries(${name} PUBLIC bulkhead_flags ${ARG_DEPS})
+  if(tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE ${name} gtest gtest_main Threads::Threads)
+    add_test(NAME ${name} COMMAND ${name}_test)
+  endif()
+endfunction()
+
+# bulkhead_program(NAME MAIN.cc DEPS …): one executable, static-pie unless a sanitizer needs the dynamic loader.
+function(bulkhead_program name main)
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  add_executable(${name} ${main})
+  target_link_libraries(${name} PRIVATE bulkhead_flags ${ARG_DEPS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+  if(BULKHEAD_STATIC AND NOT BULKHEAD_SANITIZE)
+    target_link_options(${name} PRIVATE -static-pie)
+  endif()
+endfunction()

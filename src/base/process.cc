@@ -1,0 +1,159 @@
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+
+#include "base/sys.h"
+
+namespace bulkhead {
+namespace {
+
+[[noreturn]] void die(const std::string& text) {
+  const std::string line = text + "\n";
+  [[maybe_unused]] const ssize_t n = ::write(2, line.data(), line.size());
+  ::_exit(125);
+}
+
+// Puts fds[i] at descriptor i, closes the rest. Two passes, so that no source is overwritten before its turn.
+void arrange_fds(const std::vector<int>& fds) {
+  const int base = std::max(64, static_cast<int>(fds.size()) + 8);
+  std::vector<int> high(fds.size());
+  for (std::size_t i = 0; i < fds.size(); ++i) {
+    UniqueFd null;
+    int source = fds[i];
+    if (source < 0) {
+      null.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
+      source = null.get();
+    }
+    high[i] = ::fcntl(source, F_DUPFD_CLOEXEC, base);
+    if (high[i] < 0) die("bulkhead: cannot arrange descriptors");
+  }
+  for (std::size_t i = 0; i < fds.size(); ++i) {
+    if (::dup2(high[i], static_cast<int>(i)) < 0) die("bulkhead: cannot arrange descriptors");
+  }
+  // close_range(2), Linux 5.9: a leaked directory descriptor would walk around every mount.
+  if (::syscall(SYS_close_range, static_cast<unsigned>(fds.size()), ~0U, 0) != 0) die("bulkhead: close_range failed");
+}
+
+void die_with_parent(pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(125);  // it died before the line above
+}
+
+void reset_signals() {
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (const int s : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD, SIGWINCH, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU}) {
+    ::signal(s, SIG_DFL);
+  }
+}
+
+std::vector<char*> c_strings(const std::vector<std::string>& strings) {
+  std::vector<char*> out;
+  for (const std::string& s : strings) out.push_back(const_cast<char*>(s.c_str()));  // execve(2)'s old type
+  out.push_back(nullptr);
+  return out;
+}
+
+Result<Child> adopt(pid_t pid) {
+  auto pidfd = sys::pidfd_open(pid);
+  if (!pidfd) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return tl::unexpected(std::move(pidfd).error());
+  }
+  return Child(pid, std::move(*pidfd));
+}
+
+}  // namespace
+
+Result<Child> spawn(const SpawnOptions& options) {
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail_errno("fork", "", errno);
+  if (pid == 0) {
+    reset_signals();
+    const int program = ::fcntl(options.program, F_DUPFD_CLOEXEC, 900);
+    if (program < 0) die("bulkhead: cannot keep the program's descriptor");
+    if (options.before_exec) {
+      if (auto done = options.before_exec(); !done) die("bulkhead: " + done.error().message);
+    }
+    die_with_parent(parent);  // after before_exec: changing credentials clears it (prctl(2))
+    std::vector<int> fds = options.fds;
+    const int at = static_cast<int>(fds.size());
+    fds.push_back(program);
+    arrange_fds(fds);
+    ::fcntl(at, F_SETFD, FD_CLOEXEC);
+    std::vector<char*> argv = c_strings(options.arguments);
+    std::vector<char*> envp = c_strings(options.environment);
+    ::syscall(SYS_execveat, at, "", argv.data(), envp.data(), AT_EMPTY_PATH);
+    die("bulkhead: " + errno_error("execveat", options.arguments.empty() ? "" : options.arguments[0], errno).message);
+  }
+  return adopt(pid);
+}
+
+Result<Child> fork_child(const std::vector<int>& fds, const std::function<int()>& work) {
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail_errno("fork", "", errno);
+  if (pid == 0) {
+    reset_signals();
+    arrange_fds(fds);
+    die_with_parent(parent);
+    ::_exit(work());
+  }
+  return adopt(pid);
+}
+
+Child& Child::operator=(Child&& other) noexcept {
+  if (this != &other) {
+    kill_and_wait();
+    pid_ = std::exchange(other.pid_, -1);
+    pidfd_ = std::move(other.pidfd_);
+  }
+  return *this;
+}
+
+Child::~Child() { kill_and_wait(); }
+
+void Child::kill_and_wait() {
+  if (pid_ <= 0) return;
+  (void)sys::pidfd_send_signal(pidfd_.get(), SIGKILL);
+  (void)wait();
+}
+
+Result<void> Child::signal(int number) const {
+  if (pid_ <= 0) return fail("no such child", ESRCH);
+  return sys::pidfd_send_signal(pidfd_.get(), number);
+}
+
+Result<std::optional<ExitStatus>> Child::try_wait() {
+  if (pid_ <= 0) return fail("no such child", ECHILD);
+  int status = 0;
+  const pid_t got = ::waitpid(pid_, &status, WNOHANG);
+  if (got < 0) return fail_errno("waitpid", std::to_string(pid_), errno);
+  if (got == 0) return std::nullopt;
+  pid_ = -1;
+  if (WIFSIGNALED(status)) return ExitStatus{0, WTERMSIG(status)};
+  return ExitStatus{WEXITSTATUS(status), 0};
+}
+
+Result<ExitStatus> Child::wait() {
+  for (;;) {
+    BH_TRY(std::optional<ExitStatus> status, try_wait());
+    if (status) return *status;
+    pollfd p{pidfd_.get(), POLLIN, 0};
+    (void)::poll(&p, 1, -1);
+  }
+}
+
+}  // namespace bulkhead

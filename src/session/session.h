@@ -1,0 +1,35 @@
+// session/: the supervisor. It owns one session: plan, helpers, room, tier, terminal, lifetime, clean-up.
+//
+//   session.h    run(): from a Policy and a command to an exit status (this file)
+//   plan.h       Policy -> tier::Plan: paths opened and judged, environment, tokens
+//   view.h       what the workload sees of the host: /usr, parts of /etc, toolchains
+//   helpers.h    starting evidence, front and egress, each with its configuration
+//   terminal.h   the user's terminal: raw mode, resize, filtering, draining
+//   state.h      what is on disk about a session: who runs, since when; sweeping after a crash
+//   identity.h   started as root: the unprivileged uid and id-mapped mounts
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "policy/policy.h"
+
+namespace bulkhead::session {
+
+// Exit statuses of Bulkhead's own (docs: bulkhead(1)).
+inline constexpr int exit_failure = 125;
+inline constexpr int exit_not_executable = 126;
+inline constexpr int exit_not_found = 127;
+
+struct Options {
+  Policy policy;
+  std::vector<std::string> command;
+  bool quiet = false;  // no start line, no summary of denials
+};
+
+// Runs the session to its end. The value is the exit status for the shell; an Error means the session was
+// never started or was stopped because a boundary failed.
+Result<int> run(const Options& options);
+
+}  // namespace bulkhead::session

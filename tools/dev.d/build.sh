@@ -1,0 +1,21 @@
+# Building and running.
+
+dev_help() {
+  cat <<'EOF'
+./dev run -- COMMAND…   set up, build, and run COMMAND behind the boundary (`bulkhead run`)
+./dev test              set up, build, and run every test
+./dev build [PRESET]    build only (release, debug, asan, tsan, fuzz)
+./dev check             format, warnings, fast tests: what to run before a commit
+./dev asan | tsan       the unit tests under AddressSanitizer+UBSan, or ThreadSanitizer
+./dev fuzz [SECONDS]    the fuzz targets over their corpus, then for SECONDS each
+./dev bench             the figures, each as a ratio against a baseline of the same run
+EOF
+}
+
+dev_build() { build "${1:-release}"; }
+
+dev_run() {
+  need "${run_packages[@]}"
+  build release
+  exec build/release/bin/bulkhead run "$@"
+}
