@@ -1,0 +1,24 @@
+// How a helper gives up what it does not need, before it reads its first hostile byte. After confine():
+//   - no_new_privs; not dumpable (no ptrace, no core), no children (seccomp)
+//   - a mount namespace whose root is empty and read-only, with its own user namespace (no capability outside)
+//   - a seccomp allow-list for the role; anything else kills the process
+// A step the machine can't do is an error: the helper does not start half confined.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace bulkhead {
+
+enum class Role {
+  front,     // read/write/accept on descriptors it holds, socketpair, sendmsg; no socket(2), no connect(2)
+  egress,    // as front, plus socket(AF_INET/AF_INET6), connect
+  evidence,  // read/recvmsg, write, fdatasync, fallocate on descriptors it holds
+};
+
+// Single-threaded callers only. Descriptors stay as they are.
+Result<void> confine(Role role);
+
+}  // namespace bulkhead
