@@ -82,6 +82,8 @@ Result<Child> spawn(const SpawnOptions& options) {
   if (pid < 0) return fail_errno("fork", "", errno);
   if (pid == 0) {
     reset_signals();
+    // A session of its own: no controlling terminal to type into, no Ctrl-C meant for somebody else.
+    ::setsid();
     const int program = ::fcntl(options.program, F_DUPFD_CLOEXEC, 900);
     if (program < 0) die("bulkhead: cannot keep the program's descriptor");
     if (options.before_exec) {
@@ -107,6 +109,8 @@ Result<Child> fork_child(const std::vector<int>& fds, const std::function<int()>
   if (pid < 0) return fail_errno("fork", "", errno);
   if (pid == 0) {
     reset_signals();
+    // A session of its own: no controlling terminal to type into, no Ctrl-C meant for somebody else.
+    ::setsid();
     arrange_fds(fds);
     die_with_parent(parent);
     ::_exit(work());

@@ -1,5 +1,6 @@
 // Child processes: helpers of ours and the tier's program. Each starts with an empty environment and
-// exactly the descriptors it was given, dies with its parent (PR_SET_PDEATHSIG) and is known by pidfd.
+// exactly the descriptors it was given, has a terminal session of its own (setsid: no controlling terminal),
+// dies with its parent (PR_SET_PDEATHSIG) and is known by pidfd.
 #pragma once
 
 #include <sys/types.h>

@@ -14,14 +14,24 @@ namespace bulkhead::room {
 
 struct Room {
   Child holder;
-  UniqueFd user_ns, net_ns;  // for setns(2), the user namespace first
+  UniqueFd control;            // the holder lives while this is open
+  UniqueFd user_ns, net_ns;    // for setns(2), the user namespace first
   std::vector<Listener> listeners;
   std::vector<UniqueFd> sockets;  // one per listener
 };
 
+// Opening a room takes a fork and a millisecond: begin() starts it, finish() waits for it, so that the caller
+// can start the helpers meanwhile.
+struct Pending {
+  Child holder;
+  UniqueFd control;
+  std::vector<Listener> listeners;
+};
+
 // `ports`: TCP ports that front shall answer on (80, 443, 22, … and each granted one); DNS (53, UDP and TCP)
-// is always there. The holder maps the caller's uid and gid to themselves.
-Result<Room> open_room(const std::vector<std::uint16_t>& ports);
+// is always there. The holder maps the caller's uid and gid to themselves. IPv6 where the machine has it.
+Result<Pending> begin(const std::vector<std::uint16_t>& ports);
+Result<Room> finish(Pending pending);
 
 // In a forked child, before exec: enter the room. Afterwards the caller has no capability over it once it execs.
 Result<void> enter(const Room& room);
