@@ -5,7 +5,10 @@
 //   load.h      TOML -> Document (one file, every key checked), errors with file, line and a suggestion
 //   layers.h    Documents, strongest first -> Policy
 //   profile.h   the shipped data files in profiles/ and presets/
+//   effective.h all of the above in one call: what the command line asks for -> Policy
+//   show.h      Policy -> text a person (and load.h) can read
 //   json.h      Grant <-> JSON, for the processes that judge requests
+//   toml.h      the TOML parser's one translation unit; reader.h, names.h, units.h: what load.h is made of
 #pragma once
 
 #include <chrono>
@@ -34,6 +37,9 @@ struct Mount {
   MountMode mode = MountMode::ro;
   bool optional = false;  // skipped when the host has no such path
   bool copy = false;      // a private copy, thrown away at the end: the host's own is never written
+  // Left out of the copy (copy only). For a folder: paths relative to it, each with all that is below. For a file
+  // that holds one JSON object: its top-level keys. A copy that can't leave them out is refused, never made whole.
+  std::vector<std::string> except;
   Origin origin;
 };
 
@@ -102,6 +108,8 @@ struct Policy {
   bool toolchains = true;                // ~/.nvm, ~/.cargo/bin, … read-only where they exist
   std::string profile;                   // name, or empty
   std::vector<std::string> sources;      // the files this came from, strongest first
+  // Where single values came from: "tier", "limits.memory", "env.set.NAME", "env.pass.NAME", "upstream_ca", …
+  std::map<std::string, Origin> origins;
 };
 
 const char* name_of(Tier tier);

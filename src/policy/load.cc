@@ -1,0 +1,190 @@
+#include "policy/load.h"
+
+#include <algorithm>
+
+#include "base/sys.h"
+#include "base/text.h"
+#include "policy/load_parts.h"
+#include "policy/names.h"
+
+namespace bulkhead {
+namespace {
+
+template <class Enum>
+Result<Enum> one_of(const TableReader& reader, std::string_view key, const std::string& word,
+                    std::initializer_list<Enum> values) {
+  std::vector<std::string> names;
+  for (const Enum value : values) {
+    if (word == name_of(value)) return value;
+    names.emplace_back(name_of(value));
+  }
+  const std::string near = nearest(lower_ascii(word), names);
+  return reader.fail_key(key, quoted(word) + ": one of " + join(names, ", ") +
+                                  (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+}
+
+Result<void> load_mount(const TomlValue& table, Document& document) {
+  const TableReader reader(table, "[[mount]]", document.file);
+  BH_CHECK(reader.only({"path", "target", "mode", "optional", "copy", "except"}));
+  Mount mount;
+  mount.origin = {document.layer, document.file, reader.line()};
+  BH_TRY(const auto path, reader.string("path"));
+  if (!path) return reader.fail_table("`path` is missing");
+  BH_CHECK(reader.checked("path", check_path(*path)));
+  mount.path = *path;
+  BH_TRY(const auto target, reader.string("target"));
+  if (target) {
+    BH_CHECK(reader.checked("target", check_path(*target)));
+    const bool anchored = target->front() == '/' || target->front() == '~';
+    const std::vector<std::string> parts = split(*target, '/');
+    if (!anchored || std::find(parts.begin(), parts.end(), "..") != parts.end()) {
+      return reader.fail_key("target", quoted(*target) + ": absolute or `~/…`, without `..`");
+    }
+    mount.target = *target;
+  }
+  BH_TRY(const auto optional, reader.boolean("optional"));
+  mount.optional = optional.value_or(false);
+  BH_TRY(const auto copy, reader.boolean("copy"));
+  mount.copy = copy.value_or(false);
+  // Nobody keeps what is written to a copy, so writing to it is the normal case.
+  mount.mode = mount.copy ? MountMode::rw : MountMode::ro;
+  BH_TRY(const auto mode, reader.string("mode"));
+  if (mode) {
+    BH_TRY(mount.mode, one_of(reader, "mode", *mode,
+                              {MountMode::ro, MountMode::rw, MountMode::rw_no_delete, MountMode::review}));
+    if (mount.copy && mount.mode != MountMode::ro && mount.mode != MountMode::rw) {
+      return reader.fail_key("mode", "a private copy is thrown away, so only ro and rw make sense with `copy`");
+    }
+  }
+  BH_TRY(auto except, reader.strings("except"));
+  if (except) {
+    if (!mount.copy) return reader.fail_key("except", "leaves names out of a private copy: it needs `copy = true`");
+    for (const std::string& name : *except) BH_CHECK(reader.checked("except", check_inner_path(name)));
+    mount.except = std::move(*except);
+  }
+  document.mounts.push_back(std::move(mount));
+  return {};
+}
+
+Result<void> load_env(const TomlValue& table, Document& document) {
+  const TableReader reader(table, "[env]", document.file);
+  BH_CHECK(reader.only({"set", "pass"}));
+  BH_TRY(const TomlValue* set, reader.table_at("set"));
+  if (set != nullptr) {
+    const TableReader values(*set, "[env.set]", document.file);
+    for (const TomlEntry& entry : set->entries) {
+      BH_CHECK(values.checked(entry.key, check_variable(entry.key)));
+      BH_TRY(const auto value, values.string(entry.key));
+      document.env.set[entry.key] = *value;
+      document.origins["env.set." + entry.key] = {document.layer, document.file, entry.line};
+    }
+  }
+  BH_TRY(const auto pass, reader.strings("pass"));
+  if (pass) {
+    for (const std::string& name : *pass) {
+      BH_CHECK(reader.checked("pass", check_variable(name)));
+      if (document.env.set.contains(name)) {
+        return reader.fail_key("pass", quoted(name) + " is also in `set`: one or the other");
+      }
+      document.origins["env.pass." + name] = {document.layer, document.file, reader.find("pass")->line};
+    }
+    document.env.pass = *pass;
+  }
+  return {};
+}
+
+Result<void> load_limits(const TomlValue& table, Document& document) {
+  const TableReader reader(table, "[limits]", document.file);
+  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration"}));
+  Limits& limits = document.limits;
+  BH_TRY(limits.memory, reader.size("memory", 1000'000));
+  BH_TRY(limits.processes, reader.count("processes", 1, 4194304));    // PID_MAX_LIMIT on 64 bits
+  BH_TRY(limits.open_files, reader.count("open_files", 16, 1048576));  // fs.nr_open's default
+  BH_TRY(limits.tmp, reader.size("tmp", 4096));
+  BH_TRY(limits.duration, reader.duration("duration"));
+  for (const TomlEntry& entry : table.entries) {
+    document.origins["limits." + entry.key] = {document.layer, document.file, entry.line};
+  }
+  return {};
+}
+
+// The keys at the top of the file that hold one value.
+Result<void> load_scalars(const TableReader& reader, Document& document) {
+  BH_TRY(const auto tier, reader.string("tier"));
+  if (tier) {
+    BH_TRY(document.tier, one_of(reader, "tier", *tier, {Tier::native, Tier::gvisor, Tier::vm}));
+  }
+  BH_TRY(document.toolchains, reader.boolean("toolchains"));
+  BH_TRY(document.profile, reader.string("profile"));
+  if (document.profile) BH_CHECK(reader.checked("profile", check_name(*document.profile)));
+  BH_TRY(document.upstream_ca, reader.strings("upstream_ca"));
+  for (const std::string& path : document.upstream_ca.value_or(std::vector<std::string>{})) {
+    BH_CHECK(reader.checked("upstream_ca", check_path(path)));
+  }
+  BH_TRY(document.dns_servers, reader.strings("dns"));
+  for (const std::string& server : document.dns_servers.value_or(std::vector<std::string>{})) {
+    BH_CHECK(reader.checked("dns", check_dns_server(server)));
+  }
+  for (const char* key : {"tier", "toolchains", "profile", "upstream_ca", "dns"}) {
+    if (const TomlEntry* entry = reader.find(key)) {
+      document.origins[key] = {document.layer, document.file, entry->line};
+    }
+  }
+  return {};
+}
+
+Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& document) {
+  const TableReader reader(root, "", document.file);
+  std::vector<std::string> known{"version", "grant"};
+  if (kind != DocumentKind::preset) {
+    known.insert(known.end(),
+                 {"tier", "mount", "credential", "env", "limits", "upstream_ca", "dns", "toolchains"});
+  }
+  if (kind == DocumentKind::policy) known.emplace_back("profile");
+  BH_CHECK(reader.only(known));
+
+  BH_TRY(const auto version, reader.count("version", 0, 1000000));
+  if (!version) return fail(document.file + ":1: `version` is missing: the file starts with `version = 1`");
+  if (*version != 1) return reader.fail_key("version", "this Bulkhead reads version 1");
+
+  BH_CHECK(load_scalars(reader, document));
+  BH_TRY(const auto mounts, reader.tables_at("mount"));
+  for (const TomlValue* mount : mounts) BH_CHECK(load_mount(*mount, document));
+  BH_TRY(const TomlValue* credentials, reader.table_at("credential"));
+  if (credentials != nullptr) {
+    for (const TomlEntry& entry : credentials->entries) {
+      if (entry.value.type != TomlValue::Type::table) {
+        return fail(document.file + ":" + std::to_string(entry.line) + ": a credential is a table: write [credential." +
+                    escape_for_terminal(entry.key, 60) + "]");
+      }
+      BH_CHECK(load_credential(entry.value, entry.key, document));
+    }
+  }
+  BH_TRY(const auto grants, reader.tables_at("grant"));
+  for (const TomlValue* grant : grants) BH_CHECK(load_grant(*grant, kind, document));
+  BH_TRY(const TomlValue* env, reader.table_at("env"));
+  if (env != nullptr) BH_CHECK(load_env(*env, document));
+  BH_TRY(const TomlValue* limits, reader.table_at("limits"));
+  if (limits != nullptr) BH_CHECK(load_limits(*limits, document));
+  return {};
+}
+
+}  // namespace
+
+Result<Document> load_document(std::string_view text, const std::string& file, const std::string& layer,
+                               DocumentKind kind) {
+  Document document;
+  document.file = file;
+  document.layer = layer;
+  const std::string shown = escape_for_terminal(file);
+  BH_TRY(const TomlValue root, parse_toml(text, shown));
+  BH_CHECK(load_all(root, kind, document));
+  return document;
+}
+
+Result<Document> load_document_file(const std::string& path, const std::string& layer, DocumentKind kind) {
+  BH_TRY(const std::string text, sys::read_file(path, max_toml_bytes));
+  return load_document(text, path, layer, kind);
+}
+
+}  // namespace bulkhead

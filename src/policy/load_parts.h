@@ -1,0 +1,15 @@
+// The two larger parts of load.cc. Each reads one table into the document.
+#pragma once
+
+#include "policy/load.h"
+#include "policy/reader.h"
+
+namespace bulkhead {
+
+// [credential.NAME]
+Result<void> load_credential(const TomlValue& table, const std::string& name, Document& document);
+
+// [[grant]] with its [[grant.allow]] and [grant.budget]
+Result<void> load_grant(const TomlValue& table, DocumentKind kind, Document& document);
+
+}  // namespace bulkhead

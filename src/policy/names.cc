@@ -1,0 +1,296 @@
+#include "policy/names.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+#include "base/text.h"
+
+namespace bulkhead {
+namespace {
+
+bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_alnum(char c) { return is_lower(c) || is_upper(c) || is_digit(c); }
+
+template <class Predicate>
+bool all_of(std::string_view text, Predicate predicate) {
+  return std::all_of(text.begin(), text.end(), predicate);
+}
+
+bool has_control(std::string_view text) {
+  return !all_of(text, [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
+}
+
+// RFC 9110 token characters.
+bool is_token(char c) {
+  return is_alnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
+bool is_ipv4(const std::string& text) {
+  in_addr address{};
+  return inet_pton(AF_INET, text.c_str(), &address) == 1;
+}
+
+// The canonical form of an IPv6 address, or empty.
+std::string canonical_ipv6(const std::string& text) {
+  in6_addr address{};
+  if (inet_pton(AF_INET6, text.c_str(), &address) != 1) return {};
+  char buffer[INET6_ADDRSTRLEN];
+  return inet_ntop(AF_INET6, &address, buffer, sizeof buffer) != nullptr ? buffer : "";
+}
+
+bool is_v4_mapped(const std::string& text) {
+  in6_addr address{};
+  return inet_pton(AF_INET6, text.c_str(), &address) == 1 && IN6_IS_ADDR_V4MAPPED(&address);
+}
+
+Result<void> check_labels(std::string_view host) {
+  if (host.size() > 253) return fail("a host name has at most 253 characters");
+  for (const std::string& label : split(host, '.')) {
+    if (label.empty()) return fail(quoted(host) + ": empty label; write the name without leading or trailing dot");
+    if (label.size() > 63) return fail(quoted(host) + ": a label has at most 63 characters");
+    if (label.find('*') != std::string::npos) {
+      return fail(quoted(host) + ": a wildcard is the whole first label, like `*.example.com`, and stands for one");
+    }
+    if (!all_of(label, [](char c) { return is_lower(c) || is_digit(c) || c == '-'; })) {
+      return fail(quoted(host) + ": a host name is letters, digits, `-` and `.` (others in their xn-- form)");
+    }
+    if (label.front() == '-' || label.back() == '-') return fail(quoted(host) + ": a label begins or ends with `-`");
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string quoted(std::string_view text) { return '"' + escape_for_terminal(text, 100) + '"'; }
+
+Result<void> check_host(std::string_view host) {
+  if (host.empty()) return fail("an empty host matches nothing; name one");
+  if (host.find("//") != std::string_view::npos || host.find('/') != std::string_view::npos) {
+    return fail(quoted(host) + ": a host, not a URL; paths go into [[grant.allow]]");
+  }
+  const std::string text(host);
+  if (host.find(':') != std::string_view::npos) {
+    const std::string canonical = canonical_ipv6(text);
+    if (canonical.empty()) {
+      return fail(quoted(host) + ": no host name; a port goes into `port`, and IPv6 is written without brackets");
+    }
+    if (is_v4_mapped(text)) return fail(quoted(host) + ": write the IPv4 address itself");
+    if (canonical != host) return fail(quoted(host) + ": write the address as " + quoted(canonical));
+    return {};
+  }
+  if (const std::string lower = lower_ascii(host); lower != host) {
+    return fail(quoted(host) + ": host names are written in lower case: " + quoted(lower));
+  }
+  // What ends in a number is an address or nothing: "1.2.3", "0x7f.1" and the like name different hosts to
+  // different parsers.
+  const std::string last = split(host, '.').back();
+  const bool numeric = !last.empty() && (all_of(last, is_digit) || last.starts_with("0x"));
+  if (numeric) {
+    if (!is_ipv4(text)) return fail(quoted(host) + ": neither a host name nor a dotted IPv4 address");
+    return {};
+  }
+  if (host.starts_with("*.")) {
+    host.remove_prefix(2);
+    if (host.find('.') == std::string_view::npos) {
+      return fail(quoted(text) + ": a wildcard needs at least two labels after it, like `*.example.com`");
+    }
+  }
+  return check_labels(host);
+}
+
+namespace {
+
+bool is_unreserved(char c) { return is_alnum(c) || std::string_view("-._~").find(c) != std::string_view::npos; }
+
+int hex_value(char c) {
+  if (is_digit(c)) return c - '0';
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;  // lower case is not the canonical form
+}
+
+Result<void> check_literal(std::string_view segment) {
+  for (std::size_t i = 0; i < segment.size(); ++i) {
+    const char c = segment[i];
+    if (c == '*' || c == '{' || c == '}') {
+      return fail(quoted(segment) + ": `*` and `{name}` stand for a whole segment, not for a part of one");
+    }
+    if (c == '?') return fail("a query is not part of the path: its keys go into `query`");
+    if (c == '%') {
+      const int high = i + 1 < segment.size() ? hex_value(segment[i + 1]) : -1;
+      const int low = i + 2 < segment.size() ? hex_value(segment[i + 2]) : -1;
+      if (high < 0 || low < 0) return fail(quoted(segment) + ": `%` is followed by two upper-case hex digits");
+      const int byte = high * 16 + low;
+      if (byte < 0x20 || byte == 0x7f) return fail(quoted(segment) + ": an encoded control character");
+      if (is_unreserved(static_cast<char>(byte)) && byte < 0x80) {
+        return fail(quoted(segment) + ": write that character itself, not percent-encoded");
+      }
+      i += 2;
+      continue;
+    }
+    if (!is_unreserved(c) && std::string_view("!$&'()+,;=:@").find(c) == std::string_view::npos) {
+      return fail(quoted(segment) + ": a character no canonical path has; percent-encode it");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> check_path_template(std::string_view path) {
+  if (path.empty() || path.front() != '/') {
+    return fail(quoted(path) + ": a path starts with `/` (to allow every path of a host, say \"/**\")");
+  }
+  if (path.size() > 2048) return fail("a path template has at most 2048 characters");
+  const std::vector<std::string> segments = split(path.substr(1), '/');
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const std::string& segment = segments[i];
+    const bool last = i + 1 == segments.size();
+    if (segment.empty()) {
+      if (!last) return fail(quoted(path) + ": `//` is not canonical");
+      continue;
+    }
+    if (segment == "." || segment == "..") return fail(quoted(path) + ": `.` and `..` are not canonical");
+    if (segment == "*") continue;
+    if (segment == "**") {
+      if (!last) return fail(quoted(path) + ": `**` stands only at the end");
+      continue;
+    }
+    if (segment.size() > 2 && segment.front() == '{' && segment.back() == '}' &&
+        all_of(std::string_view(segment).substr(1, segment.size() - 2),
+               [](char c) { return is_alnum(c) || c == '_' || c == '-'; })) {
+      continue;
+    }
+    BH_CHECK(check_literal(segment));
+  }
+  return {};
+}
+
+Result<void> check_method(std::string_view method) {
+  static const std::vector<std::string> known{"GET",   "HEAD",     "POST",      "PUT",   "PATCH",
+                                              "DELETE", "OPTIONS",  "PROPFIND",  "PROPPATCH", "MKCOL",
+                                              "COPY",  "MOVE",     "LOCK",      "UNLOCK", "SEARCH",
+                                              "REPORT", "QUERY"};
+  if (method.empty()) return fail("an empty method matches nothing; name one");
+  std::string upper(method);
+  for (char& c : upper) {
+    if (is_lower(c)) c = static_cast<char>(c - 'a' + 'A');
+  }
+  if (upper == "CONNECT") return fail("CONNECT can't be granted: it would open a tunnel that nobody judges");
+  if (upper == "TRACE") return fail("TRACE can't be granted: its answer repeats the request, credential included");
+  const bool is_known = std::find(known.begin(), known.end(), upper) != known.end();
+  if (is_known && upper != method) return fail(quoted(method) + ": methods are upper case: \"" + upper + '"');
+  if (!is_known) {
+    const std::string near = nearest(upper, known);
+    return fail(quoted(method) + " is no method known here" + (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+  }
+  return {};
+}
+
+Result<void> check_media_type(std::string_view type) {
+  if (type.find(';') != std::string_view::npos) {
+    return fail(quoted(type) + ": without parameters, which are not compared");
+  }
+  if (lower_ascii(type) != type) return fail(quoted(type) + ": write it in lower case");
+  const std::size_t slash = type.find('/');
+  const auto token = [](std::string_view text) { return !text.empty() && all_of(text, is_token); };
+  if (slash == std::string_view::npos || type.size() > 127 || !token(type.substr(0, slash)) ||
+      !token(type.substr(slash + 1)) || type.find('*') != std::string_view::npos) {
+    return fail(quoted(type) + ": one media type, like \"application/json\"");
+  }
+  return {};
+}
+
+Result<void> check_query_key(std::string_view key) {
+  if (key.empty()) return fail("an empty query key matches nothing; leave it out");
+  if (key.size() > 128 || has_control(key) || key.find_first_of("&=#? +%") != std::string_view::npos) {
+    return fail(quoted(key) + ": a query key is at most 128 characters without `&`, `=`, `#`, `?`, `+`, `%` and blanks");
+  }
+  if (key != "*" && key.find('*') != std::string_view::npos) {
+    return fail(quoted(key) + ": `*` stands alone, for any key");
+  }
+  return {};
+}
+
+Result<std::string> check_carrier_header(std::string_view name) {
+  if (name.empty() || name.size() > 64 || !all_of(name, is_token)) return fail(quoted(name) + " is no header name");
+  const std::string lower = lower_ascii(name);
+  static const std::vector<std::string> never{
+      "host",       "content-length", "transfer-encoding", "connection",       "keep-alive", "te",
+      "trailer",    "upgrade",        "expect",            "content-type",     "content-encoding",
+      "cookie",     "set-cookie",     "forwarded",         "via",              "range",      "accept",
+      "user-agent", "referer",        "origin",            "accept-encoding",  "location"};
+  if (std::find(never.begin(), never.end(), lower) != never.end() || lower.starts_with("proxy-") ||
+      lower.starts_with("x-forwarded-") || lower.starts_with("sec-")) {
+    return fail(quoted(name) + ": that header can't carry a credential");
+  }
+  return lower;
+}
+
+Result<void> check_variable(std::string_view name) {
+  if (name.empty() || is_digit(name.front()) || name.size() > 128 ||
+      !all_of(name, [](char c) { return is_alnum(c) || c == '_'; })) {
+    return fail(quoted(name) + ": a variable's name is letters, digits and `_`, and starts with no digit");
+  }
+  return {};
+}
+
+Result<void> check_name(std::string_view name) {
+  if (name.empty() || name.size() > 64 || name.front() == '-' ||
+      !all_of(name, [](char c) { return is_lower(c) || is_digit(c) || c == '-'; })) {
+    return fail(quoted(name) + ": a name is a-z, 0-9 and `-`, at most 64 characters");
+  }
+  return {};
+}
+
+Result<void> check_path(std::string_view path) {
+  if (path.empty()) return fail("an empty path");
+  if (path.size() > 4095) return fail("a path has at most 4095 bytes");
+  if (has_control(path)) return fail(quoted(path) + ": a control character in a path");
+  if (path.front() == '~' && path != "~" && !path.starts_with("~/")) {
+    return fail(quoted(path) + ": `~` is your own home folder only; write other people's as absolute paths");
+  }
+  return {};
+}
+
+Result<void> check_inner_path(std::string_view path) {
+  if (path.empty()) return fail("an empty name");
+  if (path.size() > 4095 || has_control(path)) return fail(quoted(path) + ": not a usable path");
+  if (path.front() == '/' || path.front() == '~') return fail(quoted(path) + ": written relative to the mount");
+  for (const std::string& part : split(path, '/')) {
+    if (part.empty() || part == "." || part == "..") return fail(quoted(path) + ": no empty part, no `.`, no `..`");
+  }
+  return {};
+}
+
+Result<void> check_dns_server(std::string_view server) {
+  const auto bad = [&] {
+    return fail(quoted(server) + ": a DNS server is an address with or without port, like \"9.9.9.9\" or \"[2620:fe::fe]:53\"");
+  };
+  std::string address(server), port;
+  if (server.starts_with("[")) {
+    const std::size_t close = server.find("]:");
+    if (close == std::string_view::npos) return bad();
+    address = server.substr(1, close - 1);
+    port = server.substr(close + 2);
+    if (canonical_ipv6(address).empty() || port.empty()) return bad();
+  } else if (std::count(server.begin(), server.end(), ':') == 1) {
+    const std::size_t colon = server.find(':');
+    address = server.substr(0, colon);
+    port = server.substr(colon + 1);
+    if (port.empty()) return bad();
+  }
+  if (!is_ipv4(address) && canonical_ipv6(address).empty()) return bad();
+  if (!port.empty()) {
+    std::uint16_t number = 0;
+    const auto [rest, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+    if (error != std::errc{} || rest != port.data() + port.size() || number == 0) return bad();
+  }
+  return {};
+}
+
+}  // namespace bulkhead
