@@ -1,0 +1,288 @@
+#include "guest/protocol.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+namespace bulkhead::shim {
+namespace {
+
+constexpr std::string_view magic = "BHS1";
+constexpr std::size_t max_text = 4096;
+
+class Writer {
+ public:
+  void number(std::uint64_t value, int bytes = 4) {
+    for (int i = 0; i < bytes; ++i) out.push_back(static_cast<char>((value >> (8 * i)) & 0xff));
+  }
+  void string(std::string_view text) {
+    number(text.size());
+    out.append(text);
+  }
+  void strings(const std::vector<std::string>& list) {
+    number(list.size());
+    for (const std::string& s : list) string(s);
+  }
+  std::string out;
+};
+
+// Never reads past the end; the first mistake makes every later answer empty and ok() false.
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+
+  std::uint64_t wide(int bytes) {
+    if (rest_.size() < static_cast<std::size_t>(bytes)) return bad();
+    std::uint64_t value = 0;
+    for (int i = 0; i < bytes; ++i) {
+      value |= static_cast<std::uint64_t>(static_cast<unsigned char>(rest_[static_cast<std::size_t>(i)])) << (8 * i);
+    }
+    rest_.remove_prefix(static_cast<std::size_t>(bytes));
+    return value;
+  }
+  std::uint32_t number() { return static_cast<std::uint32_t>(wide(4)); }
+  int number_up_to(int most) {
+    const std::uint32_t value = number();
+    return value <= static_cast<std::uint32_t>(most) ? static_cast<int>(value) : static_cast<int>(bad());
+  }
+  bool boolean() {
+    const std::uint64_t value = wide(1);
+    if (value > 1) bad();
+    return value == 1;
+  }
+  std::string string() {
+    const std::uint32_t size = number();
+    if (size > rest_.size()) {
+      bad();
+      return {};
+    }
+    std::string text(rest_.substr(0, size));
+    rest_.remove_prefix(size);
+    if (text.find('\0') != std::string::npos) bad();
+    return text;
+  }
+  // How many entries follow, each of at least `least` bytes: memory use stays in proportion to the input.
+  std::uint32_t count(std::size_t least) {
+    const std::uint32_t n = number();
+    return n <= rest_.size() / least ? n : static_cast<std::uint32_t>(bad());
+  }
+  std::vector<std::string> strings() {
+    std::vector<std::string> list(count(4));
+    for (std::string& s : list) s = string();
+    return list;
+  }
+  bool ok() const { return ok_; }
+  bool at_end() const { return ok_ && rest_.empty(); }
+
+ private:
+  std::uint64_t bad() {
+    ok_ = false;
+    rest_ = {};
+    return 0;
+  }
+  std::string_view rest_;
+  bool ok_ = true;
+};
+
+bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
+
+std::string kind_only(char kind) { return std::string(1, kind); }
+
+template <class T>
+Result<T> malformed() {
+  return fail("malformed message on the shim's socket", 0);
+}
+
+}  // namespace
+
+bool Setup::operator==(const Setup& o) const {
+  return arguments == o.arguments && environment == o.environment && directory == o.directory &&
+         std::equal(pty, pty + 3, o.pty) && window == o.window && limits == o.limits && landlock == o.landlock &&
+         scope == o.scope && rules == o.rules && mask == o.mask && uid == o.uid && gid == o.gid &&
+         own_pid_namespace == o.own_pid_namespace;
+}
+
+Result<std::vector<std::string>> encode(const Setup& setup) {
+  if (setup.arguments.empty() || setup.arguments[0].empty()) return fail("no command to run");
+  bool nul = has_nul(setup.directory) || std::ranges::any_of(setup.arguments, has_nul) ||
+             std::ranges::any_of(setup.environment, has_nul);
+  for (const Rule& rule : setup.rules) nul = nul || has_nul(rule.path);
+  if (nul) return fail("a NUL byte in an argument, variable or path can't be passed on");
+
+  Writer w;
+  w.out = magic;
+  w.strings(setup.arguments);
+  w.strings(setup.environment);
+  w.string(setup.directory);
+  for (const bool b : setup.pty) w.number(b ? 1 : 0, 1);
+  for (const std::uint16_t n : {setup.window.rows, setup.window.columns, setup.window.x_pixels, setup.window.y_pixels}) {
+    w.number(n, 2);
+  }
+  w.number(setup.limits.size());
+  for (const Limit& limit : setup.limits) {
+    w.number(limit.resource);
+    w.number(limit.soft, 8);
+    w.number(limit.hard, 8);
+  }
+  for (const bool b : {setup.landlock, setup.scope, setup.own_pid_namespace}) w.number(b ? 1 : 0, 1);
+  w.number(setup.rules.size());
+  for (const Rule& rule : setup.rules) {
+    w.number(static_cast<std::uint8_t>(rule.access), 1);
+    w.string(rule.path);
+  }
+  w.number(setup.mask);
+  w.number(setup.uid);
+  w.number(setup.gid);
+  if (w.out.size() > max_setup) {
+    return fail("command line and environment take " + std::to_string(w.out.size()) + " bytes; at most " +
+                std::to_string(max_setup) + " can be passed on");
+  }
+
+  std::vector<std::string> datagrams;
+  std::string_view rest = w.out;
+  while (!rest.empty()) {
+    const std::string_view part = rest.substr(0, max_datagram - 1);
+    rest.remove_prefix(part.size());
+    datagrams.push_back(kind_only(rest.empty() ? 's' : 'S').append(part));
+  }
+  return datagrams;
+}
+
+Result<bool> SetupReader::add(std::string_view datagram) {
+  if (datagram.size() < 2 || datagram.size() > max_datagram) return malformed<bool>();
+  if (datagram[0] != 'S' && datagram[0] != 's') return malformed<bool>();
+  if (body_.size() + datagram.size() - 1 > max_setup) return malformed<bool>();
+  body_.append(datagram.substr(1));
+  return datagram[0] == 's';
+}
+
+Result<Setup> SetupReader::finish() const {
+  if (!body_.starts_with(magic)) return fail("this shim and this Bulkhead are of different versions: install both again");
+  Reader r(std::string_view(body_).substr(magic.size()));
+  Setup setup;
+  setup.arguments = r.strings();
+  setup.environment = r.strings();
+  setup.directory = r.string();
+  for (bool& b : setup.pty) b = r.boolean();
+  for (std::uint16_t* n : {&setup.window.rows, &setup.window.columns, &setup.window.x_pixels, &setup.window.y_pixels}) {
+    *n = static_cast<std::uint16_t>(r.wide(2));
+  }
+  setup.limits.resize(r.count(20));
+  for (Limit& limit : setup.limits) {
+    limit.resource = r.number();
+    limit.soft = r.wide(8);
+    limit.hard = r.wide(8);
+  }
+  for (bool* b : {&setup.landlock, &setup.scope, &setup.own_pid_namespace}) *b = r.boolean();
+  setup.rules.resize(r.count(5));
+  for (Rule& rule : setup.rules) {
+    const std::uint64_t access = r.wide(1);
+    if (access > static_cast<std::uint64_t>(Access::full)) return malformed<Setup>();
+    rule.access = static_cast<Access>(access);
+    rule.path = r.string();
+  }
+  setup.mask = r.number();
+  setup.uid = r.number();
+  setup.gid = r.number();
+  if (!r.at_end() || setup.arguments.empty() || setup.arguments[0].empty()) return malformed<Setup>();
+  return setup;
+}
+
+std::string encode(const ToShim& message) {
+  Writer w;
+  if (std::holds_alternative<Go>(message)) return kind_only('g');
+  if (std::holds_alternative<Continue>(message)) return kind_only('c');
+  if (std::holds_alternative<Finish>(message)) return kind_only('f');
+  const Signal& signal = std::get<Signal>(message);
+  w.out = "k";
+  w.number(static_cast<std::uint32_t>(signal.number));
+  w.number(signal.foreground ? 1 : 0, 1);
+  return w.out;
+}
+
+Result<ToShim> decode_to_shim(std::string_view datagram) {
+  if (datagram.empty()) return malformed<ToShim>();
+  Reader r(datagram.substr(1));
+  ToShim message;
+  switch (datagram[0]) {
+    case 'g': message = Go{}; break;
+    case 'c': message = Continue{}; break;
+    case 'f': message = Finish{}; break;
+    case 'k': {
+      Signal signal;
+      signal.number = r.number_up_to(64);
+      signal.foreground = r.boolean();
+      if (signal.number == 0) return malformed<ToShim>();
+      message = signal;
+      break;
+    }
+    default: return malformed<ToShim>();
+  }
+  if (!r.at_end()) return malformed<ToShim>();
+  return message;
+}
+
+std::string encode(const ToSupervisor& message) {
+  Writer w;
+  if (const auto* m = std::get_if<Ready>(&message)) {
+    w.out = "R";
+    w.number(m->pty ? 1 : 0, 1);
+  } else if (const auto* started = std::get_if<Started>(&message)) {
+    w.out = "P";
+    w.number(static_cast<std::uint32_t>(started->pid));
+    w.number(static_cast<std::uint32_t>(started->landlock_abi));
+  } else if (const auto* stopped = std::get_if<Stopped>(&message)) {
+    w.out = "T";
+    w.number(static_cast<std::uint32_t>(stopped->signal));
+  } else if (std::holds_alternative<Continued>(message)) {
+    w.out = "C";
+  } else if (const auto* exited = std::get_if<Exited>(&message)) {
+    w.out = "X";
+    w.number(static_cast<std::uint32_t>(exited->code));
+    w.number(static_cast<std::uint32_t>(exited->signal));
+  } else {
+    const Failed& failed = std::get<Failed>(message);
+    w.out = "E";
+    w.number(static_cast<std::uint32_t>(failed.code));
+    w.string(std::string_view(failed.text).substr(0, max_text));
+  }
+  return w.out;
+}
+
+Result<ToSupervisor> decode_to_supervisor(std::string_view datagram) {
+  if (datagram.empty()) return malformed<ToSupervisor>();
+  Reader r(datagram.substr(1));
+  ToSupervisor message;
+  switch (datagram[0]) {
+    case 'R': message = Ready{r.boolean()}; break;
+    case 'P': {
+      Started started;
+      started.pid = r.number_up_to(std::numeric_limits<int>::max());
+      started.landlock_abi = r.number_up_to(max_abi);
+      message = started;
+      break;
+    }
+    case 'T': message = Stopped{r.number_up_to(64)}; break;
+    case 'C': message = Continued{}; break;
+    case 'X': {
+      Exited exited;
+      exited.code = r.number_up_to(255);
+      exited.signal = r.number_up_to(64);
+      message = exited;
+      break;
+    }
+    case 'E': {
+      Failed failed;
+      failed.code = r.number_up_to(255);
+      failed.text = r.string();
+      if (failed.code == 0 || failed.text.size() > max_text) return malformed<ToSupervisor>();
+      message = std::move(failed);
+      break;
+    }
+    default: return malformed<ToSupervisor>();
+  }
+  if (!r.at_end()) return malformed<ToSupervisor>();
+  return message;
+}
+
+}  // namespace bulkhead::shim
