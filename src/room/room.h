@@ -30,8 +30,13 @@ struct Pending {
 
 // `ports`: TCP ports that front shall answer on (80, 443, 22, … and each granted one); DNS (53, UDP and TCP)
 // is always there. The holder maps the caller's uid and gid to themselves. IPv6 where the machine has it.
-Result<Pending> begin(const std::vector<std::uint16_t>& ports);
+// `holder_program`: bulkhead-holder, opened (base/install.h).
+Result<Pending> begin(const std::vector<std::uint16_t>& ports, int holder_program);
 Result<Room> finish(Pending pending);
+
+// How a listener is named in bulkhead-holder's arguments: "tcp4:443", "udp6:53".
+std::string to_word(const Listener& listener);
+Result<Listener> listener_from(const std::string& word);
 
 // In a forked child, before exec: enter the room. Afterwards the caller has no capability over it once it execs.
 Result<void> enter(const Room& room);

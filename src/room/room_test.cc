@@ -14,7 +14,9 @@ namespace bulkhead::room {
 namespace {
 
 Result<Room> open_room() {
-  auto pending = begin({80, 443});
+  auto program = sys::open(BULKHEAD_HOLDER, O_PATH);
+  if (!program) return tl::unexpected(std::move(program).error());
+  auto pending = begin({80, 443}, program->get());
   if (!pending) return tl::unexpected(std::move(pending).error());
   return finish(std::move(*pending));
 }
@@ -83,6 +85,15 @@ TEST(Room, PortsCannotBeTakenBesideUs) {
               EADDRINUSE)
         << address;
   }
+}
+
+TEST(Room, ListenerWordsRoundTrip) {
+  for (const Listener listener : {Listener{443, true, false}, Listener{53, false, true}}) {
+    const auto again = listener_from(to_word(listener));
+    ASSERT_TRUE(again);
+    EXPECT_EQ(to_word(*again), to_word(listener));
+  }
+  for (const char* bad : {"", "tcp4:", "tcp5:1", "tcp4:70000", "tcp4:1x", "udp"}) EXPECT_FALSE(listener_from(bad)) << bad;
 }
 
 TEST(Room, EndsWithItsOwner) {

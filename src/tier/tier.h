@@ -27,7 +27,8 @@ struct PlannedMount {
 struct PlannedFile {
   std::string target;
   std::string content;
-  mode_t mode = 0644;
+  // Content that is not known yet when the tier starts: the tier reads this pipe to its end instead.
+  UniqueFd late;
 };
 
 struct PlannedLink {
@@ -35,19 +36,37 @@ struct PlannedLink {
   std::string to;
 };
 
+// What a tier shows and allows. Later entries may lie below earlier ones.
 struct Plan {
-  std::vector<PlannedMount> mounts;  // outermost first
+  std::vector<PlannedLink> links;    // /bin -> usr/bin, …
+  std::vector<std::string> tmpfs;    // fresh, writable, each sized by limits.tmp
+  std::vector<PlannedMount> system;  // /usr, folders of /etc, toolchains: read-only, before the files
   std::vector<PlannedFile> files;
-  std::vector<PlannedLink> links;
-  std::vector<std::string> tmpfs;  // fresh, writable, sized by limits.tmp
-  std::vector<std::string> arguments;  // the command
-  std::map<std::string, std::string> environment;
-  std::string directory;  // working directory inside
-  std::string home;
-  uid_t uid = 0;
+  std::vector<PlannedMount> mounts;  // the policy's, outermost first
+  uid_t uid = 0;                     // the host's: inside it has the same number
   gid_t gid = 0;
   Limits limits;
-  bool stdin_is_tty = false, stdout_is_tty = false, stderr_is_tty = false;  // these get the session's own pty
 };
+
+struct Started {
+  Child process;     // its end is the session's end; exit status of the workload, 128+n for a signal
+  UniqueFd control;  // SEQPACKET to the shim (guest/protocol.h)
+  UniqueFd messages;  // what the tier's program prints, for errors; read to its end
+};
+
+// One way to isolate. start() returns once the tier's program runs; the shim inside waits for its setup and
+// then at the gate, so that nothing of the workload runs before everything stands.
+class Isolation {
+ public:
+  virtual ~Isolation() = default;
+  virtual Tier tier() const = 0;
+  // Names what the plan asks for and this tier can't enforce; a mode is never approximated.
+  virtual Result<void> accepts(const Policy& policy) const = 0;
+  // `stdio`: the workload's 0, 1, 2; -1 where it gets the session's own pty.
+  virtual Result<Started> start(const Plan& plan, const room::Room& room, const int (&stdio)[3]) const = 0;
+};
+
+// The tier by its name, or why this build or machine has none.
+Result<std::unique_ptr<Isolation>> open_tier(Tier tier);
 
 }  // namespace bulkhead::tier

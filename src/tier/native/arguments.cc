@@ -1,0 +1,84 @@
+#include "tier/native/arguments.h"
+
+#include <algorithm>
+
+#include "base/sys.h"
+
+namespace bulkhead::tier::native {
+namespace {
+
+constexpr std::uint64_t default_tmp = 1ULL << 30;  // per in-memory folder; pages count only once written
+
+class Builder {
+ public:
+  Builder(Arguments& out, int first_fd) : out_(out), first_fd_(first_fd) {}
+
+  template <class... Words>
+  void add(Words&&... words) {
+    (out_.words.emplace_back(std::forward<Words>(words)), ...);
+  }
+  // The number `fd` will have in bubblewrap.
+  std::string pass(int fd) {
+    out_.fds.push_back(fd);
+    return std::to_string(first_fd_ + static_cast<int>(out_.fds.size()) - 1);
+  }
+  void mount(const PlannedMount& mount) {
+    add(mount.mode == MountMode::ro ? "--ro-bind-fd" : "--bind-fd", pass(mount.source.get()), mount.target);
+  }
+  Result<void> file(const PlannedFile& file) {
+    if (file.late) {
+      add("--file", pass(file.late.get()), file.target);
+      return {};
+    }
+    BH_TRY(UniqueFd memory, sys::memory_file("bulkhead-file", file.content));
+    add("--file", pass(memory.get()), file.target);
+    out_.owned.push_back(std::move(memory));
+    return {};
+  }
+
+ private:
+  Arguments& out_;
+  int first_fd_;
+};
+
+}  // namespace
+
+Result<Arguments> make_arguments(const Plan& plan, int first_fd) {
+  Arguments out;
+  Builder build(out, first_fd);
+  const std::string tmp_size = std::to_string(plan.limits.tmp.value_or(default_tmp));
+
+  // No --unshare-net: the workload joins the room it is started in. bubblewrap's nested user namespace has no
+  // capability over the room's network namespace. --disable-userns needs an explicit --unshare-user.
+  build.add("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+            "--disable-userns", "--uid", std::to_string(plan.uid), "--gid", std::to_string(plan.gid),
+            "--hostname", "bulkhead", "--die-with-parent", "--cap-drop", "ALL");
+
+  for (const PlannedMount& mount : plan.system) {
+    if (mount.target == "/usr") build.mount(mount);
+  }
+  for (const PlannedLink& link : plan.links) build.add("--symlink", link.to, link.target);
+  build.add("--dev", "/dev", "--size", tmp_size, "--tmpfs", "/dev/shm", "--proc", "/proc");
+  // Writable sysctls would be the host's for anything the kernel does not namespace.
+  build.add("--ro-bind", "/proc/sys", "/proc/sys");
+  for (const std::string& path : plan.tmpfs) build.add("--perms", "0755", "--size", tmp_size, "--tmpfs", path);
+  build.add("--chmod", "1777", "/tmp", "--chmod", "1777", "/dev/shm");
+
+  // /etc is one small tmpfs with copies: a bind per file would cost ten times as much.
+  build.add("--size", "16777216", "--tmpfs", "/etc");
+  for (const PlannedMount& mount : plan.system) {
+    if (mount.target != "/usr") build.mount(mount);
+  }
+  // Late files last: bubblewrap waits at them for what their writer still has to produce.
+  for (const bool late : {false, true}) {
+    for (const PlannedFile& file : plan.files) {
+      if (static_cast<bool>(file.late) == late) BH_CHECK(build.file(file));
+    }
+  }
+  build.add("--remount-ro", "/etc");
+  for (const PlannedMount& mount : plan.mounts) build.mount(mount);
+  build.add("--remount-ro", "/dev", "--remount-ro", "/");
+  return out;
+}
+
+}  // namespace bulkhead::tier::native

@@ -1,0 +1,79 @@
+#include "tier/native/native.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/install.h"
+#include "base/sys.h"
+#include "base/text.h"
+#include "tier/native/arguments.h"
+
+namespace bulkhead::tier::native {
+namespace {
+
+constexpr int control_fd = 3;  // the shim's, see guest/protocol.h
+constexpr int shim_fd = 4;     // the shim itself: exec'd by descriptor, so that it needs no mount
+constexpr int args_fd = 5;
+constexpr int first_free_fd = 6;
+
+class Native final : public Isolation {
+ public:
+  Native(UniqueFd bwrap, UniqueFd shim) : bwrap_(std::move(bwrap)), shim_(std::move(shim)) {}
+
+  Tier tier() const override { return Tier::native; }
+
+  Result<void> accepts(const Policy& policy) const override {
+    for (const Mount& mount : policy.mounts) {
+      if (mount.mode == MountMode::ro || mount.mode == MountMode::rw) continue;
+      return fail("mount \"" + escape_for_terminal(mount.path) + "\": mode " + name_of(mount.mode) +
+                  " is not enforced by the native tier in this version; use ro or rw");
+    }
+    return {};
+  }
+
+  Result<Started> start(const Plan& plan, const room::Room& room, const int (&stdio)[3]) const override {
+    BH_TRY(Arguments arguments, make_arguments(plan, first_free_fd));
+    std::string packed;
+    for (const std::string& word : arguments.words) packed += word + '\0';
+    BH_TRY(UniqueFd packed_fd, sys::memory_file("bulkhead-args", packed));
+    BH_TRY(sys::Pair control, sys::socket_pair(SOCK_SEQPACKET));
+    BH_TRY(sys::Pair messages, sys::pipe());
+
+    SpawnOptions options;
+    options.program = bwrap_.get();
+    options.arguments = {"bwrap", "--args", std::to_string(args_fd), "--",
+                         "/proc/self/fd/" + std::to_string(shim_fd), std::to_string(control_fd)};
+    options.fds = {stdio[0], stdio[1], stdio[2], control.second.get(), shim_.get(), packed_fd.get()};
+    options.fds.insert(options.fds.end(), arguments.fds.begin(), arguments.fds.end());
+    options.before_exec = [&] { return room::enter(room); };
+    if (options.fds[2] < 0) options.fds[2] = messages.second.get();
+    BH_TRY(Child process, spawn(options));
+    return Started{std::move(process), std::move(control.first), std::move(messages.first)};
+  }
+
+ private:
+  UniqueFd bwrap_, shim_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Isolation>> open() {
+  UniqueFd bwrap;
+  for (const char* path : {"/usr/bin/bwrap", "/usr/local/bin/bwrap"}) {
+    auto found = sys::open(path, O_PATH);
+    if (!found) continue;
+    BH_TRY(const struct stat st, sys::stat_fd(found->get(), path));
+    if ((st.st_mode & S_ISUID) != 0) {
+      return fail(std::string(path) + " is setuid root; Bulkhead needs the unprivileged one: chmod u-s " + path);
+    }
+    bwrap = std::move(*found);
+    break;
+  }
+  if (!bwrap) return fail("bubblewrap is missing; install it: apt-get install bubblewrap");
+  BH_TRY(UniqueFd shim, open_helper("bulkhead-shim"));
+  return std::make_unique<Native>(std::move(bwrap), std::move(shim));
+}
+
+}  // namespace bulkhead::tier::native
