@@ -1,0 +1,41 @@
+// The one table of what Bulkhead promises: `doctor`, a session's first line and docs/guarantees.md are made from
+// it. Adding a guarantee is one row in guarantees.cc; a row needs an attack in tests/attacks.tsv that fails when
+// the primitive is taken away.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bulkhead::session {
+
+struct Guarantee {
+  std::string_view id;         // stable: policies may require it, evidence names it
+  std::string_view sentence;   // the promise
+  std::string_view primitive;  // what enforces it, with the version it came in
+  std::string_view tiers;      // names, space-separated
+  std::string_view attacks;    // ids of tests/attacks.tsv, space-separated
+  std::string_view probes;     // ids of probe.h it can't hold without, space-separated
+};
+
+std::span<const Guarantee> guarantees();
+
+// What is not promised, so that nobody reads it into the above.
+std::span<const std::string_view> residuals();
+
+// docs/guarantees.md, whole.
+std::string guarantees_markdown();
+
+// The guarantees that cost something when `probe` is not there.
+std::vector<const Guarantee*> guarantees_needing(std::string_view probe);
+
+struct Missing {
+  std::string guarantee;  // id
+  std::string what;       // a few words: "Landlock ABI 2: no scoping"
+};
+// For the session's first line: what this machine can't give, found in microseconds (Landlock's ABI; everything
+// else a session needs either works or stops it with its own error). `bulkhead doctor` says the rest.
+std::vector<Missing> start_line_missing();
+
+}  // namespace bulkhead::session
