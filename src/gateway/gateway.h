@@ -54,7 +54,7 @@ struct FrontConfig {
   std::vector<TokenSlot> tokens;
 };
 // front -> supervisor, once it serves: the CA to put before the workload's tools.
-//   {"type":"ready","ca_pem":"…","ca_subject_hash":"1a2b3c4d","ca_der_base64":"…"}
+//   {"type":"ready","ca_pem":"…","ca_subject_hash":"1a2b3c4d","ca_java":[bytes of a Java trust store]}
 // and whenever something new was denied (deduplicated and bounded by front):
 //   {"type":"denied","count":N,"what":"GET https://example.com/x","why":"no grant","add":"[[grant]] …"}
 // All strings in it may be hostile text: escape before showing.

@@ -1,0 +1,180 @@
+#include "session/helpers.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/install.h"
+#include "base/ipc.h"
+#include "base/sys.h"
+#include "base/text.h"
+
+namespace bulkhead::session {
+namespace {
+
+// resolv.conf(5): `nameserver ADDRESS` lines. Scoped addresses (fe80::1%eth0) can't be asked by number alone.
+Result<std::vector<std::string>> system_dns_servers() {
+  std::vector<std::string> servers;
+  auto text = sys::read_file("/etc/resolv.conf", 64 * 1024);
+  for (const std::string& line : split(text ? *text : "", '\n')) {
+    std::vector<std::string> words;
+    std::string word;
+    for (const char c : line + " ") {
+      if (c != ' ' && c != '\t' && c != '\r') {
+        word += c;
+      } else if (!word.empty()) {
+        words.push_back(std::exchange(word, ""));
+      }
+    }
+    if (words.size() < 2 || words[0] != "nameserver" || words[1].find('%') != std::string::npos) continue;
+    servers.push_back(words[1]);
+  }
+  if (servers.empty()) servers.emplace_back("127.0.0.1");  // what resolv.conf(5) says when there is none
+  return servers;
+}
+
+Result<UniqueFd> open_ca_bundle() {
+  for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                           "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}) {
+    if (auto fd = sys::open(path, O_RDONLY); fd) return fd;
+  }
+  return fail("this machine has no CA certificates to check servers with; install them: apt-get install ca-certificates");
+}
+
+Result<Helper> start(const std::string& name, const std::string& source, const char* program_name, int program) {
+  Helper helper;
+  helper.name = name;
+  helper.source = source;
+  BH_TRY(sys::Pair control, sys::socket_pair(SOCK_SEQPACKET));
+  BH_TRY(sys::Pair messages, sys::pipe());
+  SpawnOptions options;
+  options.program = program;
+  options.arguments = {program_name};
+  options.fds = {-1, -1, messages.second.get(), control.second.get()};
+  sys::Pair evidence;
+  if (!source.empty()) {
+    BH_TRY(evidence, sys::socket_pair(SOCK_SEQPACKET));
+    options.fds.push_back(evidence.second.get());
+  }
+  BH_TRY(helper.child, spawn(options));
+  helper.control = std::move(control.first);
+  helper.messages = std::move(messages.first);
+  helper.evidence = std::move(evidence.first);
+  BH_CHECK(sys::set_nonblocking(helper.messages.get(), true));
+  return helper;
+}
+
+std::vector<std::string> needed_egress(const Policy& policy) {
+  std::vector<std::string> names;
+  for (const Grant& grant : policy.grants) {
+    if (std::find(names.begin(), names.end(), grant.credential) == names.end()) names.push_back(grant.credential);
+  }
+  return names;
+}
+
+}  // namespace
+
+std::vector<Helper*> Helpers::all() {
+  std::vector<Helper*> out{&evidence, &front};
+  for (Helper& helper : egress) out.push_back(&helper);
+  return out;
+}
+
+Result<HelperFiles> open_helper_files(const Policy& policy) {
+  HelperFiles files;
+  BH_TRY(files.evidence, open_helper("bulkhead-evidence"));
+  BH_TRY(files.front, open_helper("bulkhead-front"));
+  BH_TRY(files.egress, open_helper("bulkhead-egress"));
+  BH_TRY(files.holder, open_helper("bulkhead-holder"));
+  if (policy.grants.empty()) return files;  // nothing will be dialled
+  BH_TRY(files.ca_bundle, open_ca_bundle());
+  for (const std::string& path : policy.upstream_ca) {
+    auto fd = sys::open(path, O_RDONLY);
+    if (!fd) return tl::unexpected(std::move(fd).error().with("upstream_ca"));
+    files.upstream_ca.push_back(std::move(*fd));
+  }
+  files.dns_servers = policy.dns_servers;
+  if (files.dns_servers.empty()) {
+      BH_TRY(files.dns_servers, system_dns_servers());
+    }
+  return files;
+}
+
+Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy) {
+  Helpers helpers;
+  BH_TRY(helpers.front, start("front", "front", "bulkhead-front", files.front.get()));
+  BH_TRY(helpers.evidence, start("evidence", "", "bulkhead-evidence", files.evidence.get()));
+  helpers.egress_credentials = needed_egress(policy);
+  for (const std::string& name : helpers.egress_credentials) {
+    BH_TRY(Helper egress, start(name.empty() ? "egress" : "egress " + name, "egress:" + name, "bulkhead-egress",
+                                files.egress.get()));
+    helpers.egress.push_back(std::move(egress));
+    BH_TRY(sys::Pair lanes, sys::socket_pair(SOCK_SEQPACKET));
+    helpers.lanes.push_back(std::move(lanes));
+  }
+  return helpers;
+}
+
+Result<void> configure_evidence(Helpers& helpers, const std::string& session, UniqueFd log) {
+  BH_TRY(sys::Pair own, sys::socket_pair(SOCK_SEQPACKET));
+  helpers.supervisor_evidence = std::move(own.first);
+  nlohmann::json sources = nlohmann::json::array({"supervisor"});
+  std::vector<int> fds{log.get(), own.second.get()};
+  for (Helper* helper : helpers.all()) {
+    if (!helper->evidence) continue;
+    sources.push_back(helper->source);
+    fds.push_back(helper->evidence.get());
+  }
+  const nlohmann::json start{{"type", "start"}, {"session", session}, {"sources", std::move(sources)}};
+  BH_CHECK(ipc::send(helpers.evidence.control.get(), start, fds));
+  for (Helper* helper : helpers.all()) helper->evidence.reset();
+  return {};
+}
+
+Result<void> configure_egress(Helpers& helpers, const std::string& session, const Policy& policy,
+                              const HelperFiles& files, const Credentials& credentials) {
+  for (std::size_t i = 0; i < helpers.egress.size(); ++i) {
+    EgressConfig config;
+    config.session = session;
+    config.credential = helpers.egress_credentials[i];
+    config.dns_servers = files.dns_servers;
+    config.upstream_ca = files.upstream_ca.size();
+    if (const auto secret = credentials.secrets.find(config.credential); secret != credentials.secrets.end()) {
+      config.secret = secret->second.reveal();
+    }
+    for (const TokenSlot& token : credentials.tokens) {
+      if (token.credential == config.credential) config.slot = token;
+    }
+    for (const Grant& grant : policy.grants) {
+      if (grant.credential == config.credential) config.grants.push_back(grant);
+    }
+    std::vector<int> fds{helpers.lanes[i].second.get(), files.ca_bundle.get()};
+    for (const UniqueFd& fd : files.upstream_ca) fds.push_back(fd.get());
+    std::string text = to_json(config).dump();
+    const auto sent = ipc::send(helpers.egress[i].control.get(), std::string_view(text), fds);
+    wipe(text);
+    wipe(config.secret);
+    BH_CHECK(sent);
+    helpers.lanes[i].second.reset();
+  }
+  return {};
+}
+
+Result<void> configure_front(Helpers& helpers, const std::string& session, const Policy& policy,
+                             const room::Room& room, const Credentials& credentials) {
+  FrontConfig config;
+  config.session = session;
+  config.listeners = room.listeners;
+  config.egress = helpers.egress_credentials;
+  config.grants = policy.grants;
+  config.tokens = credentials.tokens;
+  std::vector<int> fds;
+  for (const UniqueFd& socket : room.sockets) fds.push_back(socket.get());
+  for (const sys::Pair& lane : helpers.lanes) fds.push_back(lane.first.get());
+  BH_CHECK(ipc::send(helpers.front.control.get(), to_json(config), fds));
+  helpers.lanes.clear();
+  return {};
+}
+
+}  // namespace bulkhead::session

@@ -1,0 +1,58 @@
+// The session's helper processes: evidence, front and one egress per credential. Each is started before anything
+// else, with an empty environment, and waits for its configuration on descriptor 3.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/process.h"
+#include "base/sys.h"
+#include "evidence/evidence.h"
+#include "gateway/gateway.h"
+#include "policy/policy.h"
+#include "room/room.h"
+#include "session/credentials.h"
+
+namespace bulkhead::session {
+
+struct Helper {
+  std::string name;   // "evidence", "front", "egress", "egress anthropic": for messages
+  std::string source;  // as evidence knows it: "front", "egress:anthropic"
+  Child child;
+  UniqueFd control;   // SEQPACKET, its descriptor 3
+  UniqueFd messages;  // what it prints
+  UniqueFd evidence;  // its way to evidence, until evidence has it
+  std::string printed;
+};
+
+// What has to be opened while files can still be opened with the caller's privileges.
+struct HelperFiles {
+  UniqueFd evidence, front, egress, holder;  // programs
+  UniqueFd ca_bundle;
+  std::vector<UniqueFd> upstream_ca;
+  std::vector<std::string> dns_servers;
+};
+Result<HelperFiles> open_helper_files(const Policy& policy);
+
+struct Helpers {
+  Helper evidence, front;
+  std::vector<Helper> egress;
+  std::vector<std::string> egress_credentials;  // "" = without credential; same order as egress
+  std::vector<sys::Pair> lanes;                 // front's and egress's ends, until both have theirs
+  UniqueFd supervisor_evidence;                 // the supervisor's own way to evidence
+
+  std::vector<Helper*> all();
+};
+
+// Execs them all; none has been told anything yet.
+Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy);
+
+// The order is free but for evidence first.
+Result<void> configure_evidence(Helpers& helpers, const std::string& session, UniqueFd log);
+Result<void> configure_egress(Helpers& helpers, const std::string& session, const Policy& policy,
+                              const HelperFiles& files, const Credentials& credentials);
+Result<void> configure_front(Helpers& helpers, const std::string& session, const Policy& policy,
+                             const room::Room& room, const Credentials& credentials);
+
+}  // namespace bulkhead::session

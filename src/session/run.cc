@@ -1,0 +1,90 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/sys.h"
+#include "session/identity.h"
+#include "session/session.h"
+#include "session/state/state.h"
+#include "session/supervisor.h"
+
+namespace bulkhead::session {
+namespace {
+
+std::string environment(const char* name) {
+  const char* value = ::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// Started as root: what supervises drops root for good, and then can no longer remove root's own state. So a
+// parent stays behind that does nothing but wait, pass signals on and clean up.
+Result<int> run_from_root(const Options& options, const Identity& identity, SessionDir& directory) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int s : {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGCHLD}) sigaddset(&signals, s);
+  sigset_t before;
+  ::sigprocmask(SIG_BLOCK, &signals, &before);
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child < 0) return fail_errno("fork", "", errno);
+  if (child == 0) {
+    ::sigprocmask(SIG_SETMASK, &before, nullptr);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(exit_failure);
+    auto status = supervise(options, identity, directory);
+    if (!status) {
+      std::fprintf(stderr, "bulkhead: %s\n", status.error().message.c_str());
+      ::_exit(exit_failure);
+    }
+    ::_exit(*status);
+  }
+  for (;;) {
+    int status = 0;
+    const pid_t changed = ::waitpid(child, &status, WNOHANG | WUNTRACED);
+    if (changed == child && WIFSTOPPED(status)) {
+      ::raise(SIGSTOP);  // the shell waits for us, and must see its job stopped; SIGCONT reaches both
+      continue;
+    }
+    if (changed == child) {
+      ::sigprocmask(SIG_SETMASK, &before, nullptr);
+      return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    }
+    siginfo_t info{};
+    // A Ctrl-C at the terminal reaches both processes by itself; only what was sent to us alone is passed on.
+    if (::sigwaitinfo(&signals, &info) > 0 && (info.si_signo == SIGTERM || info.si_signo == SIGHUP)) {
+      ::kill(child, info.si_signo);
+    }
+  }
+}
+
+}  // namespace
+
+Result<int> run(const Options& options) {
+  BH_TRY(const Identity identity, decide_identity());
+  BH_TRY(const Paths paths, Paths::from({.home = environment("HOME"),
+                                         .xdg_state_home = environment("XDG_STATE_HOME"),
+                                         .xdg_config_home = environment("XDG_CONFIG_HOME"),
+                                         .xdg_runtime_dir = environment("XDG_RUNTIME_DIR")}));
+  BH_TRY(Store store, Store::open(paths));
+  if (auto swept = store.sweep(); swept && !swept->empty() && !options.quiet) {
+    std::fprintf(stderr, "bulkhead: cleaned up after %zu session%s that ended badly\n", swept->size(),
+                 swept->size() == 1 ? "" : "s");
+  }
+  SessionInfo info;
+  info.tier = name_of(options.policy.tier);
+  info.profile = options.policy.profile;
+  info.command = options.command;
+  char cwd[4096];
+  if (::getcwd(cwd, sizeof cwd) != nullptr) info.workspace = cwd;
+  BH_TRY(SessionDir directory, store.create(info));
+  if (identity.from_root) return run_from_root(options, identity, directory);
+  return supervise(options, identity, directory);
+}
+
+}  // namespace bulkhead::session

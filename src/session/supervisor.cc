@@ -1,0 +1,578 @@
+#include "session/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/ipc.h"
+#include "base/sys.h"
+#include "base/text.h"
+#include "guest/protocol.h"
+#include "session/environment.h"
+#include "session/helpers.h"
+#include "session/limits.h"
+#include "session/plan.h"
+#include "session/report.h"
+#include "session/state/guarantees.h"
+#include "session/terminal_link.h"
+
+namespace bulkhead::session {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr auto start_deadline = std::chrono::seconds(30);
+constexpr auto term_grace = std::chrono::seconds(3);     // between SIGTERM and SIGKILL
+constexpr auto helper_grace = milliseconds(1000);        // for helpers to end once told
+constexpr auto memory_interval = milliseconds(250);
+
+class Supervisor {
+ public:
+  Supervisor(const Options& options, const Identity& identity, SessionDir& directory)
+      : options_(options), policy_(options.policy), identity_(identity), directory_(directory) {}
+
+  Result<int> run() {
+    BH_CHECK(block_signals());
+    BH_CHECK(prepare());
+    Result<int> ended = exit_failure;
+    if (auto started = start(); started) {
+      ended = loop();
+    } else {
+      ended = tl::unexpected(std::move(started).error());
+    }
+    link_.finish();
+    wind_down(ended);
+    return ended;
+  }
+
+ private:
+  void say(const std::string& text) const {
+    if (!options_.quiet) std::fprintf(stderr, "bulkhead: %s\n", text.c_str());
+  }
+
+  Result<void> block_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT}) sigaddset(&set, s);
+    if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return fail_errno("sigprocmask", "", errno);
+    ::signal(SIGPIPE, SIG_IGN);
+    signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals_) return fail_errno("signalfd", "", errno);
+    return {};
+  }
+
+  // Everything that needs the caller's own privileges: opening. As root, they end here.
+  Result<void> prepare() {
+    BH_TRY(isolation_, tier::open_tier(policy_.tier));
+    BH_CHECK(isolation_->accepts(policy_));
+    BH_TRY(const std::string directory, sys::path_of(directory_.directory()));
+    if (identity_.from_root && ::mkdirat(directory_.directory(), "stage", 0700) != 0) {
+      return fail_errno("mkdir", "stage", errno);
+    }
+    BH_TRY(Sources sources, Sources::make(identity_, directory + "/stage"));
+    char cwd[4096];
+    if (::getcwd(cwd, sizeof cwd) == nullptr) return fail_errno("getcwd", "", errno);
+    BH_TRY(planned_, make_plan(policy_, identity_, sources, directory_.directory(), cwd));
+    for (const auto& mount : planned_.plan.mounts) {
+      if (mount.mode == MountMode::rw) writable_.push_back(mount.target);
+    }
+    if (identity_.from_root) {
+      BH_TRY(credentials_, read_credentials(policy_));
+    }
+    BH_TRY(files_, open_helper_files(policy_));
+    log_ = directory_.take_log();
+    return sources.drop_privileges();
+  }
+
+  Result<void> start() {
+    std::vector<std::uint16_t> ports{80, 443, 22};
+    for (const Grant& grant : policy_.grants) {
+      const bool known = grant.port == 53 || std::find(ports.begin(), ports.end(), grant.port) != ports.end();
+      if (!known) ports.push_back(grant.port);
+    }
+    BH_TRY(room::Pending pending, room::begin(ports, files_.holder.get()));
+    BH_TRY(helpers_, start_helpers(files_, policy_));
+    // Only now, with every helper exec'd, does a secret enter this process.
+    if (!identity_.from_root) {
+      BH_TRY(credentials_, read_credentials(policy_));
+    }
+    BH_CHECK(configure_evidence(helpers_, directory_.id(), std::move(log_)));
+    recorder_.emplace(std::move(helpers_.supervisor_evidence));
+    for (const Missing& missing : start_line_missing()) missing_.push_back(missing.what);
+    BH_CHECK(recorder_->record("session.policy", policy_event()));
+    for (const TokenSlot& token : credentials_.tokens) {
+      const Credential& credential = policy_.credentials.at(token.credential);
+      BH_CHECK(recorder_->record("credential.release", {{"credential", token.credential},
+                                                        {"source", source_name(credential)},
+                                                        {"to", "egress:" + token.credential}}));
+    }
+    // On the disk before any secret leaves this process and before the workload runs.
+    BH_CHECK(recorder_->begin_sync("session.start", start_event()));
+    waiting_for_evidence_ = true;
+
+    BH_TRY(room_, room::finish(std::move(pending)));
+    BH_CHECK(configure_front(helpers_, directory_.id(), policy_, room_, credentials_));
+    BH_CHECK(add_ca_files());
+    link_.decide();
+    const int stdio[3] = {link_.wants_pty(0) ? -1 : 0, link_.wants_pty(1) ? -1 : 1, link_.wants_pty(2) ? -1 : 2};
+    BH_TRY(tier_, isolation_->start(planned_.plan, room_, stdio));
+    planned_.plan.system.clear();
+    planned_.plan.mounts.clear();
+    planned_.plan.files.clear();
+    room_.sockets.clear();
+    BH_CHECK(sys::set_nonblocking(tier_.messages.get(), true));
+    BH_CHECK(send_setup());
+    deadline_ = Clock::now() + start_deadline;
+    return {};
+  }
+
+  static std::string source_name(const Credential& credential) {
+    switch (credential.source) {
+      case Credential::Source::env: return "env:" + credential.source_value;
+      case Credential::Source::file: return "file:" + credential.source_value;
+      case Credential::Source::command: return "command:";
+    }
+    return "";
+  }
+
+  nlohmann::json start_event() const {
+    return {{"tier", name_of(policy_.tier)}, {"command", options_.command}, {"workspace", planned_.workspace},
+            {"profile", policy_.profile},    {"uid", identity_.uid},        {"missing", missing_}};
+  }
+
+  nlohmann::json policy_event() const {
+    nlohmann::json grants = nlohmann::json::array();
+    for (const Grant& grant : policy_.grants) {
+      nlohmann::json rules = nlohmann::json::array();
+      for (const Rule& rule : grant.allow) rules.push_back(join(rule.methods, ",") + " " + rule.path);
+      grants.push_back({{"id", grant.id},
+                        {"host", grant.host},
+                        {"port", grant.port},
+                        {"protocol", name_of(grant.protocol)},
+                        {"credential", grant.credential},
+                        {"allow", rules},
+                        {"from", grant.origin.layer}});
+    }
+    nlohmann::json mounts = nlohmann::json::array();
+    for (const auto& mount : planned_.plan.mounts) {
+      mounts.push_back({{"path", mount.described}, {"at", mount.target}, {"mode", name_of(mount.mode)}});
+    }
+    return {{"policy", {{"grants", grants}, {"mounts", mounts}}}, {"sources", policy_.sources}};
+  }
+
+  // The CA does not exist yet: the tier reads these pipes while it sets up, and waits at them if it is faster.
+  Result<void> add_ca_files() {
+    const auto late = [&](const char* target, UniqueFd& writer) -> Result<void> {
+      BH_TRY(sys::Pair pipe, sys::pipe());
+      planned_.plan.files.push_back({target, "", std::move(pipe.first)});
+      writer = std::move(pipe.second);
+      return {};
+    };
+    BH_CHECK(late(ca_bundle_path, ca_pem_));
+    planned_.plan.links.push_back({"/etc/ssl/cert.pem", "certs/ca-certificates.crt"});
+    return late("/etc/ssl/certs/java/cacerts", ca_java_);
+  }
+
+  Result<void> send_setup() {
+    shim::Setup setup;
+    setup.arguments = options_.command;
+    for (const auto& [name, value] :
+         make_environment(policy_, identity_, credentials_.tokens, planned_.visible)) {
+      setup.environment.push_back(name + "=" + value);
+    }
+    setup.directory = planned_.directory;
+    setup.environment.push_back("PWD=" + setup.directory);
+    for (int i = 0; i < 3; ++i) setup.pty[i] = link_.wants_pty(i);
+    setup.window = link_.window();
+    setup.limits = process_limits(policy_.limits);
+    setup.uid = identity_.uid;
+    setup.gid = identity_.gid;
+    setup.mask = ::umask(0);
+    ::umask(setup.mask);
+    setup.rules = {{"/", shim::Access::run}, {"/dev", shim::Access::write}, {"/proc", shim::Access::write}};
+    for (const std::string& path : planned_.plan.tmpfs) setup.rules.push_back({path, shim::Access::full});
+    setup.rules.push_back({"/dev/shm", shim::Access::full});
+    for (const std::string& path : writable_) setup.rules.push_back({path, shim::Access::full});
+    BH_TRY(const std::vector<std::string> datagrams, shim::encode(setup));
+    for (const std::string& datagram : datagrams) {
+      // A tier whose program died has no reader; its own end, seen in the loop, says why.
+      if (auto sent = ipc::send(tier_.control.get(), std::string_view(datagram)); !sent && sent.error().code != EPIPE) {
+        return sent;
+      }
+    }
+    return {};
+  }
+
+  // ---- the loop -----------------------------------------------------------------------------------------
+
+  struct Source {
+    int fd;
+    short events;
+    void (Supervisor::*ready)(std::size_t index);
+    std::size_t index;
+  };
+
+  void watch(int fd, void (Supervisor::*ready)(std::size_t), std::size_t index = 0, short events = POLLIN) {
+    if (fd >= 0) sources_.push_back({fd, events, ready, index});
+  }
+
+  Result<int> loop() {
+    if (policy_.limits.duration) {
+      session_deadline_ = Clock::now() + *policy_.limits.duration;
+    }
+    while (!tier_ended_) {
+      sources_.clear();
+      watch(signals_.get(), &Supervisor::on_signal);
+      watch(tier_.process.pidfd(), &Supervisor::on_tier_end);
+      watch(shim_closed_ ? -1 : tier_.control.get(), &Supervisor::on_shim);
+      watch(tier_.messages.get(), &Supervisor::on_tier_message);
+      watch(room_.holder.pidfd(), &Supervisor::on_holder_end);
+      if (waiting_for_evidence_) watch(recorder_->socket(), &Supervisor::on_evidence_ack);
+      const std::vector<Helper*> helpers = helpers_.all();
+      for (std::size_t i = 0; i < helpers.size(); ++i) {
+        watch(helpers[i]->child.pidfd(), &Supervisor::on_helper_end, i);
+        watch(helpers[i]->control.get(), &Supervisor::on_helper, i);
+        watch(helpers[i]->messages.get(), &Supervisor::on_helper_message, i);
+      }
+      std::vector<pollfd> fds;
+      for (const Source& source : sources_) fds.push_back({source.fd, source.events, 0});
+      const std::size_t own = fds.size();
+      link_.prepare(fds);
+      const int n = ::poll(fds.data(), fds.size(), poll_timeout());
+      if (n < 0 && errno != EINTR) return fail_errno("poll", "", errno);
+      // Messages before ends: what a helper said last explains why it is gone.
+      const std::vector<Source> sources = sources_;
+      for (const bool ends : {false, true}) {
+        for (std::size_t i = 0; i < sources.size() && n > 0; ++i) {
+          if (fds[i].revents != 0 && is_end(sources[i]) == ends) (this->*sources[i].ready)(sources[i].index);
+        }
+      }
+      if (n > 0) link_.handle(std::vector<pollfd>(fds.begin() + static_cast<std::ptrdiff_t>(own), fds.end()));
+      check_time();
+      maybe_open_gate();
+    }
+    if (!failure_.empty()) return fail(failure_);
+    return status_;
+  }
+
+  static bool is_end(const Source& source) {
+    return source.ready == &Supervisor::on_tier_end || source.ready == &Supervisor::on_helper_end ||
+           source.ready == &Supervisor::on_holder_end;
+  }
+
+  int poll_timeout() const {
+    if (finish_at_ && link_.drained()) return 0;
+    std::optional<Clock::time_point> next;
+    const auto consider = [&](const std::optional<Clock::time_point>& at) {
+      if (at && (!next || *at < *next)) next = at;
+    };
+    consider(deadline_);
+    consider(session_deadline_);
+    consider(kill_at_);
+    consider(finish_at_);
+    if (policy_.limits.memory) consider(Clock::now() + memory_interval);
+    if (!next) return -1;
+    const auto left = std::chrono::duration_cast<milliseconds>(*next - Clock::now()).count();
+    return static_cast<int>(std::clamp<std::int64_t>(left + 1, 0, 60'000));
+  }
+
+  void check_time() {
+    const Clock::time_point now = Clock::now();
+    if (deadline_ && now >= *deadline_) stop("the session did not start within 30 seconds");
+    if (session_deadline_ && now >= *session_deadline_) {
+      session_deadline_.reset();
+      stop("the session reached its limit: duration");
+    }
+    if (kill_at_ && now >= *kill_at_) kill_tier();
+    if (finish_at_ && (now >= *finish_at_ || link_.drained())) {
+      finish_at_.reset();
+      tell_shim(shim::Finish{});
+    }
+    if (policy_.limits.memory && now - memory_checked_ >= memory_interval) {
+      memory_checked_ = now;
+      if (anonymous_memory(tier_.process.pid()) > *policy_.limits.memory) stop("the session reached its limit: memory");
+    }
+  }
+
+  // Ends the session for a reason of ours; the first reason is the one that is told.
+  void stop(const std::string& reason) {
+    if (failure_.empty()) failure_ = reason;
+    kill_tier();
+  }
+
+  void kill_tier() {
+    kill_at_.reset();
+    deadline_.reset();
+    if (tier_.process) (void)tier_.process.signal(SIGKILL);
+  }
+
+  void tell_shim(const shim::ToShim& message) {
+    if (!shim_closed_) (void)ipc::send(tier_.control.get(), std::string_view(shim::encode(message)));
+  }
+
+  void maybe_open_gate() {
+    if (gate_open_ || !shim_ready_ || !front_ready_ || waiting_for_evidence_ || !failure_.empty() ||
+        egress_ready_ < helpers_.egress.size()) {
+      return;
+    }
+    gate_open_ = true;
+    deadline_.reset();
+    say(start_line(policy_, planned_.workspace, missing_));
+    for (const std::string& line : credentials_.closed) say(line + " (its grants stay closed)");
+    for (const std::string& line : credentials_.notes) say(line);
+    if (auto opened = link_.open(); !opened) return stop(opened.error().message);
+    tell_shim(shim::Go{});
+  }
+
+  void on_signal(std::size_t) {
+    signalfd_siginfo info{};
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+      const int number = static_cast<int>(info.ssi_signo);
+      switch (number) {
+        case SIGWINCH: link_.resize(); break;
+        case SIGINT:
+        case SIGQUIT:
+          if (!gate_open_) return stop("interrupted");
+          tell_shim(shim::Signal{number, link_.active()});
+          break;
+        case SIGTERM:
+        case SIGHUP:
+          if (!gate_open_) return stop("interrupted");
+          stopped_ = true;
+          tell_shim(shim::Signal{number, false});
+          tell_shim(shim::Signal{SIGCONT, false});
+          kill_at_ = Clock::now() + term_grace;
+          break;
+        case SIGTSTP:
+          tell_shim(shim::Signal{SIGSTOP, false});
+          ::raise(SIGSTOP);
+          break;
+        case SIGCONT: tell_shim(shim::Continue{}); break;
+        default: break;
+      }
+    }
+  }
+
+  void on_tier_end(std::size_t) {
+    auto status = tier_.process.try_wait();
+    if (!status || !*status) return;
+    tier_ended_ = true;
+    on_tier_message(0);
+    if (exited_) {
+      status_ = exited_->shell();
+    } else if (shim_failed_) {
+      status_ = *shim_failed_;
+    } else if (stopped_) {
+      status_ = 128 + SIGKILL;
+    } else if (failure_.empty()) {
+      failure_ = "the native tier ended before the command did (" +
+                 (tier_messages_.empty() ? "status " + std::to_string((*status)->shell())
+                                         : escape_for_terminal(tier_messages_)) +
+                 "); `bulkhead doctor` says what this machine lacks";
+    }
+  }
+
+  void on_shim(std::size_t) {
+    auto message = ipc::receive(tier_.control.get());
+    if (!message || message->closed) {
+      shim_closed_ = true;
+      return;
+    }
+    auto decoded = shim::decode_to_supervisor(message->text);
+    if (!decoded) return stop("the shim inside the session said something that makes no sense");
+    if (std::get_if<shim::Ready>(&*decoded) != nullptr && !shim_ready_) {
+      shim_ready_ = true;
+      if (!message->fds.empty()) link_.take_master(std::move(message->fds[0]));
+    } else if (const auto* started = std::get_if<shim::Started>(&*decoded)) {
+      (void)started;
+    } else if (const auto* stopped = std::get_if<shim::Stopped>(&*decoded)) {
+      (void)stopped;
+      // The job stopped as a whole: give the terminal back and stop with it, as any job does.
+      link_.suspend();
+      ::raise(SIGSTOP);
+      link_.resume();
+      tell_shim(shim::Continue{});
+    } else if (const auto* exited = std::get_if<shim::Exited>(&*decoded)) {
+      if (exited_) return;
+      exited_ = *exited;
+      finish_at_ = Clock::now() + term_grace;
+    } else if (const auto* failed = std::get_if<shim::Failed>(&*decoded)) {
+      if (failed->code == exit_not_found || failed->code == exit_not_executable) {
+        if (!shim_failed_) std::fprintf(stderr, "bulkhead: %s\n", escape_for_terminal(failed->text).c_str());
+        shim_failed_ = failed->code;
+      } else if (failure_.empty()) {
+        failure_ = escape_for_terminal(failed->text);
+      }
+    }
+  }
+
+  void on_tier_message(std::size_t) { collect(tier_.messages, tier_messages_); }
+
+  void on_holder_end(std::size_t) { stop("the room's holder died; the session was stopped"); }
+
+  void on_evidence_ack(std::size_t) {
+    waiting_for_evidence_ = false;
+    if (auto done = recorder_->finish_sync(); !done) return stop("evidence: " + done.error().message);
+    // The start is on the disk; now the secrets may go to their egress processes.
+    if (auto done = configure_egress(helpers_, directory_.id(), policy_, files_, credentials_); !done) {
+      return stop(done.error().message);
+    }
+    credentials_.secrets.clear();
+    files_ = HelperFiles();
+  }
+
+  void on_helper_end(std::size_t index) {
+    Helper& helper = *helpers_.all()[index];
+    auto status = helper.child.try_wait();
+    if (!status || !*status) return;
+    collect(helper.messages, helper.printed);
+    const ExitStatus ended = **status;
+    stop(helper.name + " died (" +
+         (ended.signal != 0 ? "signal " + std::to_string(ended.signal) : "status " + std::to_string(ended.code)) +
+         (helper.printed.empty() ? "" : ": " + escape_for_terminal(helper.printed)) +
+         "); without it there is no boundary, so the session was stopped");
+  }
+
+  void on_helper(std::size_t index) {
+    Helper& helper = *helpers_.all()[index];
+    auto message = ipc::receive(helper.control.get());
+    if (!message || message->closed) {
+      helper.control.reset();  // its end follows
+      return;
+    }
+    auto object = ipc::parse(message->text);
+    const std::string type = object ? object->value("type", "") : "";
+    if (index == 0 && type == "full") {
+      stop("evidence can no longer be written (" + escape_for_terminal(object->value("reason", "the disk is full")) +
+           "), so the session was stopped; free some space");
+    } else if (index == 1 && type == "ready") {
+      on_front_ready(*object);
+    } else if (index == 1 && type == "denied") {
+      denials_.add(object->value("count", std::uint64_t{1}), object->value("what", ""), object->value("why", ""),
+                   object->value("add", ""));
+    } else if (index > 1 && type == "ready") {
+      ++egress_ready_;
+    } else {
+      stop(helper.name + " said something that makes no sense, so the session was stopped");
+    }
+  }
+
+  void on_front_ready(const nlohmann::json& object) {
+    if (std::exchange(front_ready_, true)) return;
+    const std::string pem = object.value("ca_pem", "");
+    const std::vector<std::uint8_t> java = object.value("ca_java", std::vector<std::uint8_t>());
+    if (pem.empty() || java.empty()) return stop("front came up without a CA, so the session was stopped");
+    const auto put = [&](UniqueFd& pipe, const std::string& text) {
+      (void)sys::write_all(pipe.get(), text, "pipe");
+      pipe.reset();
+    };
+    put(ca_pem_, pem);
+    put(ca_java_, {java.begin(), java.end()});
+  }
+
+  void on_helper_message(std::size_t index) {
+    Helper& helper = *helpers_.all()[index];
+    collect(helper.messages, helper.printed);
+  }
+
+  // Appends what a pipe has; closes it at its end. Bounded: only the beginning explains anything.
+  static void collect(UniqueFd& pipe, std::string& into) {
+    char buffer[4096];
+    while (pipe) {
+      const ssize_t n = ::read(pipe.get(), buffer, sizeof buffer);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && errno == EAGAIN) return;
+      if (n <= 0) {
+        pipe.reset();
+        break;
+      }
+      if (into.size() < 4096) into.append(buffer, static_cast<std::size_t>(n));
+    }
+    while (!into.empty() && into.back() == '\n') into.pop_back();
+  }
+
+  // ---- the end ------------------------------------------------------------------------------------------
+
+  void wind_down(const Result<int>& ended) {
+    tier_.process.kill_and_wait();
+    // The gateway and the room first, so that evidence hears their last words; evidence last.
+    for (Helper& helper : helpers_.egress) helper.control.reset();
+    helpers_.front.control.reset();
+    room_.control.reset();
+    const Clock::time_point until = Clock::now() + helper_grace;
+    end_child(helpers_.front.child, until);
+    for (Helper& helper : helpers_.egress) end_child(helper.child, until);
+    end_child(room_.holder, until);
+    if (recorder_ && helpers_.evidence.child) {
+      const std::string reason = !ended ? ended.error().message : stopped_ ? "stopped" : "exited";
+      (void)recorder_->record_and_sync("session.end", {{"exit_status", ended ? *ended : exit_failure},
+                                                       {"reason", reason},
+                                                       {"seconds", seconds_since(started_)}});
+    }
+    helpers_.evidence.control.reset();
+    end_child(helpers_.evidence.child, Clock::now() + helper_grace);
+    if (!denials_.empty()) say(denials_.summary());
+  }
+
+  static double seconds_since(Clock::time_point since) {
+    return static_cast<double>(std::chrono::duration_cast<milliseconds>(Clock::now() - since).count()) / 1000.0;
+  }
+
+  static void end_child(Child& child, Clock::time_point until) {
+    if (!child) return;
+    pollfd p{child.pidfd(), POLLIN, 0};
+    const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now()).count();
+    (void)::poll(&p, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
+    child.kill_and_wait();
+  }
+
+  const Options& options_;
+  Policy policy_;
+  const Identity& identity_;
+  SessionDir& directory_;
+  const Clock::time_point started_ = Clock::now();
+
+  UniqueFd signals_, log_, ca_pem_, ca_java_;
+  std::unique_ptr<tier::Isolation> isolation_;
+  Planned planned_;
+  HelperFiles files_;
+  Credentials credentials_;
+  Helpers helpers_;
+  std::optional<evidence::Recorder> recorder_;
+  room::Room room_;
+  tier::Started tier_;
+  TerminalLink link_;
+  Denials denials_;
+  std::vector<std::string> missing_, writable_;
+  std::vector<Source> sources_;
+
+  bool waiting_for_evidence_ = false, front_ready_ = false, shim_ready_ = false, gate_open_ = false;
+  bool shim_closed_ = false, tier_ended_ = false, stopped_ = false;
+  std::size_t egress_ready_ = 0;
+  std::string tier_messages_, failure_;
+  int status_ = exit_failure;
+  std::optional<int> shim_failed_;
+  std::optional<shim::Exited> exited_;
+  std::optional<Clock::time_point> deadline_, session_deadline_, kill_at_, finish_at_;
+  Clock::time_point memory_checked_ = Clock::now();
+};
+
+}  // namespace
+
+Result<int> supervise(const Options& options, const Identity& identity, SessionDir& directory) {
+  return Supervisor(options, identity, directory).run();
+}
+
+}  // namespace bulkhead::session
