@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include <charconv>
+#include <memory>
 
 #include "base/text.h"
 
@@ -100,23 +101,27 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
   }
 }
 
+Result<std::vector<std::string>> list_directory(int dir) {
+  // A description of its own: readdir's position must not be shared with the caller's descriptor.
+  BH_TRY(UniqueFd listing, open_at(dir, ".", O_RDONLY | O_DIRECTORY));
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(listing.get()), ::closedir);
+  if (!stream) return fail_errno("fdopendir", "", errno);
+  listing.release();
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(stream.get())) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  return names;
+}
+
 Result<void> remove_tree(int parent, const std::string& name) {
   if (::unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return {};
   if (errno != EISDIR && errno != EPERM) return fail_errno("unlink", name, errno);
   // O_NOFOLLOW: a symlink planted in the tree is removed above as itself, never walked through.
   BH_TRY(UniqueFd dir, open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  BH_TRY(UniqueFd listing, duplicate(dir.get()));
-  DIR* stream = ::fdopendir(listing.get());
-  if (stream == nullptr) return fail_errno("fdopendir", name, errno);
-  listing.release();
-  Result<void> result;
-  while (const dirent* entry = ::readdir(stream)) {
-    const std::string child = entry->d_name;
-    if (child == "." || child == "..") continue;
-    if (result = remove_tree(dir.get(), child); !result) break;
-  }
-  ::closedir(stream);
-  BH_CHECK(std::move(result));
+  BH_TRY(const std::vector<std::string> names, list_directory(dir.get()));
+  for (const std::string& child : names) BH_CHECK(remove_tree(dir.get(), child));
   if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0) return fail_errno("rmdir", name, errno);
   return {};
 }

@@ -36,6 +36,9 @@ Result<void> write_file_atomically(const std::string& path, std::string_view byt
 Result<void> make_directories(const std::string& path, mode_t mode);
 Result<void> remove_tree(int parent, const std::string& name);
 
+// Names in a directory, without . and .., in no order.
+Result<std::vector<std::string>> list_directory(int dir);
+
 Result<struct stat> stat_fd(int fd, std::string_view name);
 bool exists(const std::string& path);
 bool is_directory(const std::string& path);
