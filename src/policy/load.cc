@@ -18,8 +18,8 @@ Result<Enum> one_of(const TableReader& reader, std::string_view key, const std::
     if (word == name_of(value)) return value;
     names.emplace_back(name_of(value));
   }
-  const std::string near = nearest(lower_ascii(word), names);
-  return reader.fail_key(key, quoted(word) + ": one of " + join(names, ", ") +
+  const std::string near = suggestion(lower_ascii(word), names);
+  return reader.fail_key(key, in_quotes(word) + ": one of " + join(names, ", ") +
                                   (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
 }
 
@@ -38,7 +38,7 @@ Result<void> load_mount(const TomlValue& table, Document& document) {
     const bool anchored = target->front() == '/' || target->front() == '~';
     const std::vector<std::string> parts = split(*target, '/');
     if (!anchored || std::find(parts.begin(), parts.end(), "..") != parts.end()) {
-      return reader.fail_key("target", quoted(*target) + ": absolute or `~/…`, without `..`");
+      return reader.fail_key("target", in_quotes(*target) + ": absolute or `~/…`, without `..`");
     }
     mount.target = *target;
   }
@@ -84,7 +84,7 @@ Result<void> load_env(const TomlValue& table, Document& document) {
     for (const std::string& name : *pass) {
       BH_CHECK(reader.checked("pass", check_variable(name)));
       if (document.env.set.contains(name)) {
-        return reader.fail_key("pass", quoted(name) + " is also in `set`: one or the other");
+        return reader.fail_key("pass", in_quotes(name) + " is also in `set`: one or the other");
       }
       document.origins["env.pass." + name] = {document.layer, document.file, reader.find("pass")->line};
     }

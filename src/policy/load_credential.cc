@@ -16,7 +16,7 @@ Result<void> load_source(const TableReader& reader, Credential& credential) {
     return reader.fail_key("source", scheme + ": is not supported by this version; use env:, file: or command:");
   }
   if (colon == std::string::npos || (scheme != "env" && scheme != "file" && scheme != "command")) {
-    return reader.fail_key("source", quoted(*source) + ": write env:VARIABLE, file:PATH or command:SHELL COMMAND");
+    return reader.fail_key("source", in_quotes(*source) + ": write env:VARIABLE, file:PATH or command:SHELL COMMAND");
   }
   if (credential.source_value.empty()) return reader.fail_key("source", "nothing after `" + scheme + ":`");
   if (scheme == "env") {
@@ -48,7 +48,7 @@ Result<void> load_expose(const TableReader& reader, Credential& credential) {
            c == '.';
   });
   if (!fit || prefix->size() > 64) {
-    return expose.fail_key("prefix", quoted(*prefix) + ": at most 64 letters, digits, `-`, `_`, `.`");
+    return expose.fail_key("prefix", in_quotes(*prefix) + ": at most 64 letters, digits, `-`, `_`, `.`");
   }
   credential.expose_prefix = *prefix;
   return {};

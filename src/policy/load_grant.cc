@@ -77,9 +77,9 @@ Result<void> load_host(const TableReader& reader, Grant& grant) {
     grant.protocol = Protocol::http;
   } else if (protocol && (*protocol == "ws" || *protocol == "wss" || *protocol == "grpc" || *protocol == "tcp" ||
                           *protocol == "udp" || *protocol == "ssh" || *protocol == "http2" || *protocol == "h2")) {
-    return reader.fail_key("protocol", "not supported yet: " + quoted(*protocol) + "; this version speaks https and http");
+    return reader.fail_key("protocol", "not supported yet: " + in_quotes(*protocol) + "; this version speaks https and http");
   } else if (protocol && *protocol != "https") {
-    return reader.fail_key("protocol", quoted(*protocol) + ": one of \"https\", \"http\"");
+    return reader.fail_key("protocol", in_quotes(*protocol) + ": one of \"https\", \"http\"");
   }
   BH_TRY(const auto port, reader.count("port", 1, 65535));
   grant.port = port ? static_cast<std::uint16_t>(*port) : grant.protocol == Protocol::http ? 80 : 443;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 #include <vector>
 
 #include "base/text.h"
@@ -51,53 +52,62 @@ bool is_v4_mapped(const std::string& text) {
 Result<void> check_labels(std::string_view host) {
   if (host.size() > 253) return fail("a host name has at most 253 characters");
   for (const std::string& label : split(host, '.')) {
-    if (label.empty()) return fail(quoted(host) + ": empty label; write the name without leading or trailing dot");
-    if (label.size() > 63) return fail(quoted(host) + ": a label has at most 63 characters");
+    if (label.empty()) return fail(in_quotes(host) + ": empty label; write the name without leading or trailing dot");
+    if (label.size() > 63) return fail(in_quotes(host) + ": a label has at most 63 characters");
     if (label.find('*') != std::string::npos) {
-      return fail(quoted(host) + ": a wildcard is the whole first label, like `*.example.com`, and stands for one");
+      return fail(in_quotes(host) + ": a wildcard is the whole first label, like `*.example.com`, and stands for one");
     }
     if (!all_of(label, [](char c) { return is_lower(c) || is_digit(c) || c == '-'; })) {
-      return fail(quoted(host) + ": a host name is letters, digits, `-` and `.` (others in their xn-- form)");
+      return fail(in_quotes(host) + ": a host name is letters, digits, `-` and `.` (others in their xn-- form)");
     }
-    if (label.front() == '-' || label.back() == '-') return fail(quoted(host) + ": a label begins or ends with `-`");
+    if (label.front() == '-' || label.back() == '-') return fail(in_quotes(host) + ": a label begins or ends with `-`");
   }
   return {};
 }
 
 }  // namespace
 
-std::string quoted(std::string_view text) { return '"' + escape_for_terminal(text, 100) + '"'; }
+std::string in_quotes(std::string_view text) { return '"' + escape_for_terminal(text, 100) + '"'; }
+
+std::string suggestion(std::string_view word, const std::vector<std::string>& candidates) {
+  for (std::size_t i = 0; i + 1 < word.size(); ++i) {
+    std::string swapped(word);
+    std::swap(swapped[i], swapped[i + 1]);
+    if (std::find(candidates.begin(), candidates.end(), swapped) != candidates.end()) return swapped;
+  }
+  return nearest(word, candidates);
+}
 
 Result<void> check_host(std::string_view host) {
   if (host.empty()) return fail("an empty host matches nothing; name one");
   if (host.find("//") != std::string_view::npos || host.find('/') != std::string_view::npos) {
-    return fail(quoted(host) + ": a host, not a URL; paths go into [[grant.allow]]");
+    return fail(in_quotes(host) + ": a host, not a URL; paths go into [[grant.allow]]");
   }
   const std::string text(host);
   if (host.find(':') != std::string_view::npos) {
     const std::string canonical = canonical_ipv6(text);
     if (canonical.empty()) {
-      return fail(quoted(host) + ": no host name; a port goes into `port`, and IPv6 is written without brackets");
+      return fail(in_quotes(host) + ": no host name; a port goes into `port`, and IPv6 is written without brackets");
     }
-    if (is_v4_mapped(text)) return fail(quoted(host) + ": write the IPv4 address itself");
-    if (canonical != host) return fail(quoted(host) + ": write the address as " + quoted(canonical));
+    if (is_v4_mapped(text)) return fail(in_quotes(host) + ": write the IPv4 address itself");
+    if (canonical != host) return fail(in_quotes(host) + ": write the address as " + in_quotes(canonical));
     return {};
   }
   if (const std::string lower = lower_ascii(host); lower != host) {
-    return fail(quoted(host) + ": host names are written in lower case: " + quoted(lower));
+    return fail(in_quotes(host) + ": host names are written in lower case: " + in_quotes(lower));
   }
   // What ends in a number is an address or nothing: "1.2.3", "0x7f.1" and the like name different hosts to
   // different parsers.
   const std::string last = split(host, '.').back();
   const bool numeric = !last.empty() && (all_of(last, is_digit) || last.starts_with("0x"));
   if (numeric) {
-    if (!is_ipv4(text)) return fail(quoted(host) + ": neither a host name nor a dotted IPv4 address");
+    if (!is_ipv4(text)) return fail(in_quotes(host) + ": neither a host name nor a dotted IPv4 address");
     return {};
   }
   if (host.starts_with("*.")) {
     host.remove_prefix(2);
     if (host.find('.') == std::string_view::npos) {
-      return fail(quoted(text) + ": a wildcard needs at least two labels after it, like `*.example.com`");
+      return fail(in_quotes(text) + ": a wildcard needs at least two labels after it, like `*.example.com`");
     }
   }
   return check_labels(host);
@@ -117,23 +127,23 @@ Result<void> check_literal(std::string_view segment) {
   for (std::size_t i = 0; i < segment.size(); ++i) {
     const char c = segment[i];
     if (c == '*' || c == '{' || c == '}') {
-      return fail(quoted(segment) + ": `*` and `{name}` stand for a whole segment, not for a part of one");
+      return fail(in_quotes(segment) + ": `*` and `{name}` stand for a whole segment, not for a part of one");
     }
     if (c == '?') return fail("a query is not part of the path: its keys go into `query`");
     if (c == '%') {
       const int high = i + 1 < segment.size() ? hex_value(segment[i + 1]) : -1;
       const int low = i + 2 < segment.size() ? hex_value(segment[i + 2]) : -1;
-      if (high < 0 || low < 0) return fail(quoted(segment) + ": `%` is followed by two upper-case hex digits");
+      if (high < 0 || low < 0) return fail(in_quotes(segment) + ": `%` is followed by two upper-case hex digits");
       const int byte = high * 16 + low;
-      if (byte < 0x20 || byte == 0x7f) return fail(quoted(segment) + ": an encoded control character");
+      if (byte < 0x20 || byte == 0x7f) return fail(in_quotes(segment) + ": an encoded control character");
       if (is_unreserved(static_cast<char>(byte)) && byte < 0x80) {
-        return fail(quoted(segment) + ": write that character itself, not percent-encoded");
+        return fail(in_quotes(segment) + ": write that character itself, not percent-encoded");
       }
       i += 2;
       continue;
     }
     if (!is_unreserved(c) && std::string_view("!$&'()+,;=:@").find(c) == std::string_view::npos) {
-      return fail(quoted(segment) + ": a character no canonical path has; percent-encode it");
+      return fail(in_quotes(segment) + ": a character no canonical path has; percent-encode it");
     }
   }
   return {};
@@ -143,7 +153,7 @@ Result<void> check_literal(std::string_view segment) {
 
 Result<void> check_path_template(std::string_view path) {
   if (path.empty() || path.front() != '/') {
-    return fail(quoted(path) + ": a path starts with `/` (to allow every path of a host, say \"/**\")");
+    return fail(in_quotes(path) + ": a path starts with `/` (to allow every path of a host, say \"/**\")");
   }
   if (path.size() > 2048) return fail("a path template has at most 2048 characters");
   const std::vector<std::string> segments = split(path.substr(1), '/');
@@ -151,13 +161,13 @@ Result<void> check_path_template(std::string_view path) {
     const std::string& segment = segments[i];
     const bool last = i + 1 == segments.size();
     if (segment.empty()) {
-      if (!last) return fail(quoted(path) + ": `//` is not canonical");
+      if (!last) return fail(in_quotes(path) + ": `//` is not canonical");
       continue;
     }
-    if (segment == "." || segment == "..") return fail(quoted(path) + ": `.` and `..` are not canonical");
+    if (segment == "." || segment == "..") return fail(in_quotes(path) + ": `.` and `..` are not canonical");
     if (segment == "*") continue;
     if (segment == "**") {
-      if (!last) return fail(quoted(path) + ": `**` stands only at the end");
+      if (!last) return fail(in_quotes(path) + ": `**` stands only at the end");
       continue;
     }
     if (segment.size() > 2 && segment.front() == '{' && segment.back() == '}' &&
@@ -183,24 +193,24 @@ Result<void> check_method(std::string_view method) {
   if (upper == "CONNECT") return fail("CONNECT can't be granted: it would open a tunnel that nobody judges");
   if (upper == "TRACE") return fail("TRACE can't be granted: its answer repeats the request, credential included");
   const bool is_known = std::find(known.begin(), known.end(), upper) != known.end();
-  if (is_known && upper != method) return fail(quoted(method) + ": methods are upper case: \"" + upper + '"');
+  if (is_known && upper != method) return fail(in_quotes(method) + ": methods are upper case: \"" + upper + '"');
   if (!is_known) {
-    const std::string near = nearest(upper, known);
-    return fail(quoted(method) + " is no method known here" + (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+    const std::string near = suggestion(upper, known);
+    return fail(in_quotes(method) + " is no method known here" + (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
   }
   return {};
 }
 
 Result<void> check_media_type(std::string_view type) {
   if (type.find(';') != std::string_view::npos) {
-    return fail(quoted(type) + ": without parameters, which are not compared");
+    return fail(in_quotes(type) + ": without parameters, which are not compared");
   }
-  if (lower_ascii(type) != type) return fail(quoted(type) + ": write it in lower case");
+  if (lower_ascii(type) != type) return fail(in_quotes(type) + ": write it in lower case");
   const std::size_t slash = type.find('/');
   const auto token = [](std::string_view text) { return !text.empty() && all_of(text, is_token); };
   if (slash == std::string_view::npos || type.size() > 127 || !token(type.substr(0, slash)) ||
       !token(type.substr(slash + 1)) || type.find('*') != std::string_view::npos) {
-    return fail(quoted(type) + ": one media type, like \"application/json\"");
+    return fail(in_quotes(type) + ": one media type, like \"application/json\"");
   }
   return {};
 }
@@ -208,16 +218,16 @@ Result<void> check_media_type(std::string_view type) {
 Result<void> check_query_key(std::string_view key) {
   if (key.empty()) return fail("an empty query key matches nothing; leave it out");
   if (key.size() > 128 || has_control(key) || key.find_first_of("&=#? +%") != std::string_view::npos) {
-    return fail(quoted(key) + ": a query key is at most 128 characters without `&`, `=`, `#`, `?`, `+`, `%` and blanks");
+    return fail(in_quotes(key) + ": a query key is at most 128 characters without `&`, `=`, `#`, `?`, `+`, `%` and blanks");
   }
   if (key != "*" && key.find('*') != std::string_view::npos) {
-    return fail(quoted(key) + ": `*` stands alone, for any key");
+    return fail(in_quotes(key) + ": `*` stands alone, for any key");
   }
   return {};
 }
 
 Result<std::string> check_carrier_header(std::string_view name) {
-  if (name.empty() || name.size() > 64 || !all_of(name, is_token)) return fail(quoted(name) + " is no header name");
+  if (name.empty() || name.size() > 64 || !all_of(name, is_token)) return fail(in_quotes(name) + " is no header name");
   const std::string lower = lower_ascii(name);
   static const std::vector<std::string> never{
       "host",       "content-length", "transfer-encoding", "connection",       "keep-alive", "te",
@@ -226,7 +236,7 @@ Result<std::string> check_carrier_header(std::string_view name) {
       "user-agent", "referer",        "origin",            "accept-encoding",  "location"};
   if (std::find(never.begin(), never.end(), lower) != never.end() || lower.starts_with("proxy-") ||
       lower.starts_with("x-forwarded-") || lower.starts_with("sec-")) {
-    return fail(quoted(name) + ": that header can't carry a credential");
+    return fail(in_quotes(name) + ": that header can't carry a credential");
   }
   return lower;
 }
@@ -234,7 +244,7 @@ Result<std::string> check_carrier_header(std::string_view name) {
 Result<void> check_variable(std::string_view name) {
   if (name.empty() || is_digit(name.front()) || name.size() > 128 ||
       !all_of(name, [](char c) { return is_alnum(c) || c == '_'; })) {
-    return fail(quoted(name) + ": a variable's name is letters, digits and `_`, and starts with no digit");
+    return fail(in_quotes(name) + ": a variable's name is letters, digits and `_`, and starts with no digit");
   }
   return {};
 }
@@ -242,7 +252,7 @@ Result<void> check_variable(std::string_view name) {
 Result<void> check_name(std::string_view name) {
   if (name.empty() || name.size() > 64 || name.front() == '-' ||
       !all_of(name, [](char c) { return is_lower(c) || is_digit(c) || c == '-'; })) {
-    return fail(quoted(name) + ": a name is a-z, 0-9 and `-`, at most 64 characters");
+    return fail(in_quotes(name) + ": a name is a-z, 0-9 and `-`, at most 64 characters");
   }
   return {};
 }
@@ -250,26 +260,26 @@ Result<void> check_name(std::string_view name) {
 Result<void> check_path(std::string_view path) {
   if (path.empty()) return fail("an empty path");
   if (path.size() > 4095) return fail("a path has at most 4095 bytes");
-  if (has_control(path)) return fail(quoted(path) + ": a control character in a path");
+  if (has_control(path)) return fail(in_quotes(path) + ": a control character in a path");
   if (path.front() == '~' && path != "~" && !path.starts_with("~/")) {
-    return fail(quoted(path) + ": `~` is your own home folder only; write other people's as absolute paths");
+    return fail(in_quotes(path) + ": `~` is your own home folder only; write other people's as absolute paths");
   }
   return {};
 }
 
 Result<void> check_inner_path(std::string_view path) {
   if (path.empty()) return fail("an empty name");
-  if (path.size() > 4095 || has_control(path)) return fail(quoted(path) + ": not a usable path");
-  if (path.front() == '/' || path.front() == '~') return fail(quoted(path) + ": written relative to the mount");
+  if (path.size() > 4095 || has_control(path)) return fail(in_quotes(path) + ": not a usable path");
+  if (path.front() == '/' || path.front() == '~') return fail(in_quotes(path) + ": written relative to the mount");
   for (const std::string& part : split(path, '/')) {
-    if (part.empty() || part == "." || part == "..") return fail(quoted(path) + ": no empty part, no `.`, no `..`");
+    if (part.empty() || part == "." || part == "..") return fail(in_quotes(path) + ": no empty part, no `.`, no `..`");
   }
   return {};
 }
 
 Result<void> check_dns_server(std::string_view server) {
   const auto bad = [&] {
-    return fail(quoted(server) + ": a DNS server is an address with or without port, like \"9.9.9.9\" or \"[2620:fe::fe]:53\"");
+    return fail(in_quotes(server) + ": a DNS server is an address with or without port, like \"9.9.9.9\" or \"[2620:fe::fe]:53\"");
   };
   std::string address(server), port;
   if (server.starts_with("[")) {

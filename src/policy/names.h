@@ -5,13 +5,17 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
 namespace bulkhead {
 
 // `text` in quotes for an error message, escaped and cut short: it may come from a file nobody trusts.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
+
+// The word probably meant, or empty: one with two neighbouring letters swapped ("teir"), else the nearest (base/text.h).
+std::string suggestion(std::string_view word, const std::vector<std::string>& candidates);
 
 // A lower-case host name (`api.example.com`), a wildcard for exactly one more label (`*.example.com`, at least two
 // labels after the star), or an address: dotted IPv4, or IPv6 as inet_ntop writes it, without brackets.

@@ -50,7 +50,7 @@ Result<void> TableReader::only(const std::vector<std::string>& known, const std:
   for (const Later& one : later) {
     if (one.key == first->key) return fail_key(one.key, "not supported yet: " + one.why);
   }
-  const std::string near = nearest(lower_ascii(first->key), known);
+  const std::string near = suggestion(lower_ascii(first->key), known);
   return fail(file_ + ":" + std::to_string(first->line) + ": unknown key " + shown(first->key) +
               (where_.empty() ? "" : " in " + where_) +
               (near.empty() ? "; known here: " + join(known, ", ") : "; did you mean `" + near + "`?"));
@@ -126,7 +126,7 @@ Result<std::optional<std::vector<std::string>>> TableReader::strings(std::string
     if (item.string.empty()) return fail_key(key, "an empty string matches nothing; leave it out");
     if (item.string.find('\0') != std::string::npos) return fail_key(key, "holds a NUL character");
     if (std::find(out.begin(), out.end(), item.string) != out.end()) {
-      return fail_key(key, quoted(item.string) + " stands there twice");
+      return fail_key(key, in_quotes(item.string) + " stands there twice");
     }
     out.push_back(item.string);
   }

@@ -41,7 +41,7 @@ Result<Parts> take_apart(std::string_view text, const char* how) {
   // from_chars takes no sign, no blank, no base prefix for an unsigned number.
   const auto [rest, error] = std::from_chars(text.data(), end, parts.number);
   if (error != std::errc{}) {
-    return fail(quoted(text) + " is no " + how);
+    return fail(in_quotes(text) + " is no " + how);
   }
   parts.unit = std::string_view(rest, static_cast<std::size_t>(end - rest));
   return parts;
@@ -52,16 +52,16 @@ Result<std::uint64_t> apply(const std::array<Unit, N>& units, std::string_view t
   BH_TRY(const Parts parts, take_apart(text, how));
   for (const Unit& unit : units) {
     if (parts.unit != unit.name) continue;
-    if (parts.number > largest / unit.factor) return fail(quoted(text) + " is too large");
+    if (parts.number > largest / unit.factor) return fail(in_quotes(text) + " is too large");
     return parts.number * unit.factor;
   }
   // "4gb", "4kb": right but for the case, which is worth a hint and not worth guessing.
   for (const Unit& unit : units) {
     if (lower_ascii(parts.unit) == lower_ascii(unit.name)) {
-      return fail(quoted(text) + ": write \"" + std::to_string(parts.number) + unit.name + "\"");
+      return fail(in_quotes(text) + ": write \"" + std::to_string(parts.number) + unit.name + "\"");
     }
   }
-  return fail(quoted(text) + " is no " + how);
+  return fail(in_quotes(text) + " is no " + how);
 }
 
 template <std::size_t N>
@@ -83,7 +83,7 @@ Result<std::chrono::seconds> parse_duration(std::string_view text) {
   BH_TRY(const std::uint64_t seconds,
          apply(time_units, text, "duration: write a whole number with s, m, h or d, like \"90m\""));
   if (seconds == 0 || seconds > year) {
-    return fail(quoted(text) + ": a duration is between 1s and 365d");
+    return fail(in_quotes(text) + ": a duration is between 1s and 365d");
   }
   return std::chrono::seconds(static_cast<std::int64_t>(seconds));
 }

@@ -1,0 +1,217 @@
+#include "policy/json.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace bulkhead {
+
+using nlohmann::json;
+
+namespace json_read {
+namespace {
+
+Result<const json*> value(const json& object, const char* key) {
+  if (!object.is_object()) return fail("not a JSON object");
+  const auto it = object.find(key);
+  if (it == object.end()) return fail(std::string("key \"") + key + "\" is missing");
+  return &*it;
+}
+
+tl::unexpected<Error> wrong(const char* key, const char* wanted) {
+  return fail(std::string("key \"") + key + "\" is not " + wanted);
+}
+
+}  // namespace
+
+Result<void> keys(const json& object, const std::vector<std::string>& expected, const char* what) {
+  if (!object.is_object()) return fail(std::string(what) + " is not a JSON object");
+  for (const auto& [key, unused] : object.items()) {
+    if (std::find(expected.begin(), expected.end(), key) == expected.end()) {
+      return fail(std::string(what) + " has an unknown key");
+    }
+  }
+  for (const std::string& key : expected) {
+    if (!object.contains(key)) return fail(std::string(what) + ": key \"" + key + "\" is missing");
+  }
+  return {};
+}
+
+Result<std::string> string(const json& object, const char* key) {
+  BH_TRY(const json* found, value(object, key));
+  if (!found->is_string()) return wrong(key, "a string");
+  return found->get<std::string>();
+}
+
+Result<bool> boolean(const json& object, const char* key) {
+  BH_TRY(const json* found, value(object, key));
+  if (!found->is_boolean()) return wrong(key, "true or false");
+  return found->get<bool>();
+}
+
+Result<std::uint64_t> number(const json& object, const char* key, std::uint64_t most) {
+  BH_TRY(const json* found, value(object, key));
+  // A negative number, a fraction and anything beyond 64 bits are other types to the parser.
+  if (!found->is_number_integer() || (!found->is_number_unsigned() && found->get<std::int64_t>() < 0)) {
+    return wrong(key, "a number from 0");
+  }
+  const auto number = found->get<std::uint64_t>();
+  if (number > most) return wrong(key, "within range");
+  return number;
+}
+
+Result<std::vector<std::string>> strings(const json& object, const char* key) {
+  BH_TRY(const json* found, array(object, key));
+  std::vector<std::string> out;
+  for (const json& item : *found) {
+    if (!item.is_string()) return wrong(key, "an array of strings");
+    out.push_back(item.get<std::string>());
+  }
+  return out;
+}
+
+Result<const json*> array(const json& object, const char* key) {
+  BH_TRY(const json* found, value(object, key));
+  if (!found->is_array()) return wrong(key, "an array");
+  return found;
+}
+
+Result<const json*> object(const json& object, const char* key) {
+  BH_TRY(const json* found, value(object, key));
+  if (!found->is_object()) return wrong(key, "an object");
+  return found;
+}
+
+}  // namespace json_read
+
+namespace {
+
+// An unset number is null: absent and unset stay two things.
+json optional_number(const std::optional<std::uint64_t>& number) { return number ? json(*number) : json(nullptr); }
+
+Result<std::optional<std::uint64_t>> optional_number_from(const json& object, const char* key) {
+  if (object.is_object() && object.contains(key) && object.at(key).is_null()) return std::nullopt;
+  BH_TRY(const std::uint64_t number, json_read::number(object, key, std::numeric_limits<std::uint64_t>::max()));
+  return number;
+}
+
+json to_json(const Rule& rule) {
+  return {{"methods", rule.methods},
+          {"path", rule.path},
+          {"query", rule.query},
+          {"content_type", rule.content_type},
+          {"max_body", optional_number(rule.max_body)}};
+}
+
+Result<Rule> rule_from(const json& object) {
+  BH_CHECK(json_read::keys(object, {"methods", "path", "query", "content_type", "max_body"}, "a rule"));
+  Rule rule;
+  BH_TRY(rule.methods, json_read::strings(object, "methods"));
+  BH_TRY(rule.path, json_read::string(object, "path"));
+  BH_TRY(rule.query, json_read::strings(object, "query"));
+  BH_TRY(rule.content_type, json_read::string(object, "content_type"));
+  BH_TRY(rule.max_body, optional_number_from(object, "max_body"));
+  if (rule.methods.empty()) return fail("a rule without methods");
+  if (rule.path.empty() || rule.path.front() != '/') return fail("a rule's path does not start with '/'");
+  for (const auto* words : {&rule.methods, &rule.query}) {
+    if (std::find(words->begin(), words->end(), "") != words->end()) return fail("a rule with an empty word");
+  }
+  return rule;
+}
+
+json to_json(const Budget& budget) {
+  return {{"requests", optional_number(budget.requests)},
+          {"requests_per_minute", optional_number(budget.requests_per_minute)},
+          {"bytes_up", optional_number(budget.bytes_up)},
+          {"bytes_down", optional_number(budget.bytes_down)}};
+}
+
+Result<Budget> budget_from(const json& object) {
+  BH_CHECK(json_read::keys(object, {"requests", "requests_per_minute", "bytes_up", "bytes_down"}, "a budget"));
+  Budget budget;
+  BH_TRY(budget.requests, optional_number_from(object, "requests"));
+  BH_TRY(budget.requests_per_minute, optional_number_from(object, "requests_per_minute"));
+  BH_TRY(budget.bytes_up, optional_number_from(object, "bytes_up"));
+  BH_TRY(budget.bytes_down, optional_number_from(object, "bytes_down"));
+  return budget;
+}
+
+Result<Origin> origin_from(const json& object) {
+  BH_CHECK(json_read::keys(object, {"layer", "file", "line"}, "an origin"));
+  Origin origin;
+  BH_TRY(origin.layer, json_read::string(object, "layer"));
+  BH_TRY(origin.file, json_read::string(object, "file"));
+  BH_TRY(const std::uint64_t line, json_read::number(object, "line", std::numeric_limits<int>::max()));
+  origin.line = static_cast<int>(line);
+  return origin;
+}
+
+}  // namespace
+
+json to_json(const Grant& grant) {
+  json allow = json::array();
+  for (const Rule& rule : grant.allow) allow.push_back(to_json(rule));
+  return {{"id", grant.id},
+          {"host", grant.host},
+          {"port", grant.port},
+          {"protocol", name_of(grant.protocol)},
+          {"credential", grant.credential},
+          {"allow", std::move(allow)},
+          {"budget", to_json(grant.budget)},
+          {"preset", grant.preset},
+          {"origin",
+           {{"layer", grant.origin.layer}, {"file", grant.origin.file}, {"line", std::max(0, grant.origin.line)}}}};
+}
+
+Result<Grant> grant_from(const json& object) {
+  BH_CHECK(json_read::keys(
+      object, {"id", "host", "port", "protocol", "credential", "allow", "budget", "preset", "origin"}, "a grant"));
+  Grant grant;
+  BH_TRY(grant.id, json_read::string(object, "id"));
+  BH_TRY(grant.host, json_read::string(object, "host"));
+  BH_TRY(const std::uint64_t port, json_read::number(object, "port", 65535));
+  grant.port = static_cast<std::uint16_t>(port);
+  BH_TRY(const std::string protocol, json_read::string(object, "protocol"));
+  if (protocol == name_of(Protocol::https)) {
+    grant.protocol = Protocol::https;
+  } else if (protocol == name_of(Protocol::http)) {
+    grant.protocol = Protocol::http;
+  } else {
+    return fail("a grant with an unknown protocol");
+  }
+  BH_TRY(grant.credential, json_read::string(object, "credential"));
+  BH_TRY(const json* rules, json_read::array(object, "allow"));
+  for (const json& one : *rules) {
+    BH_TRY(Rule rule, rule_from(one));
+    grant.allow.push_back(std::move(rule));
+  }
+  BH_TRY(const json* budget, json_read::object(object, "budget"));
+  BH_TRY(grant.budget, budget_from(*budget));
+  BH_TRY(grant.preset, json_read::string(object, "preset"));
+  BH_TRY(const json* origin, json_read::object(object, "origin"));
+  BH_TRY(grant.origin, origin_from(*origin));
+  if (grant.id.empty() || grant.host.empty() || grant.port == 0) return fail("a grant without id, host or port");
+  return grant;
+}
+
+const char* name_of(Credential::Carrier carrier) {
+  switch (carrier) {
+    case Credential::Carrier::header:
+      return "header";
+    case Credential::Carrier::bearer:
+      return "bearer";
+    case Credential::Carrier::basic:
+      return "basic";
+  }
+  return "?";
+}
+
+Result<Credential::Carrier> carrier_from(const json& object, const char* key) {
+  BH_TRY(const std::string word, json_read::string(object, key));
+  for (const auto carrier :
+       {Credential::Carrier::header, Credential::Carrier::bearer, Credential::Carrier::basic}) {
+    if (word == name_of(carrier)) return carrier;
+  }
+  return fail("an unknown carrier");
+}
+
+}  // namespace bulkhead

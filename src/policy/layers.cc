@@ -1,0 +1,273 @@
+#include "policy/layers.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/text.h"
+#include "policy/json.h"
+#include "policy/names.h"
+
+namespace bulkhead {
+namespace {
+
+constexpr const char* command_line = "command line";
+
+// Grants go to front and egress in one datagram (base/ipc.h: 160 KiB), beside listeners and tokens.
+constexpr std::size_t max_grant_bytes = 120 * 1024;
+
+std::string where(const Origin& origin) {
+  if (origin.file.empty()) return origin.layer;
+  return escape_for_terminal(origin.file) + ":" + std::to_string(origin.line);
+}
+
+// Is `path` the folder `above` or below it? Both absolute and normal.
+bool is_within(const std::string& path, const std::string& above) {
+  return path == above || above == "/" || path.starts_with(above + "/");
+}
+
+std::string place_of(const Mount& mount, const Place& place) {
+  return absolute_path(mount.target.empty() ? mount.path : mount.target, place);
+}
+
+Result<void> merge_mounts(const std::vector<Document>& layers, const Place& place, Policy& policy) {
+  std::set<std::string> stronger_paths, stronger_places;
+  bool has_workspace = false;
+  for (const Document& layer : layers) {
+    std::set<std::string> paths, places;
+    for (const Mount& mount : layer.mounts) {
+      const std::string path = absolute_path(mount.path, place);
+      const std::string target = place_of(mount, place);
+      if (!places.insert(target).second) {
+        return fail(where(mount.origin) + ": two mounts at " + in_quotes(target) + "; keep one");
+      }
+      paths.insert(path);
+      if (stronger_paths.contains(path) || stronger_places.contains(target)) continue;
+      if (is_within(place.working_directory, path)) has_workspace = true;
+      policy.mounts.push_back(mount);
+    }
+    stronger_paths.merge(paths);
+    stronger_places.merge(places);
+  }
+  if (has_workspace) return {};
+  if (is_within(place.home, place.working_directory)) {
+    return fail("the working directory is " + in_quotes(place.working_directory) +
+                ", which holds your whole home folder: change into a project, or say what to mount, like --mount "
+                "PATH:rw (and `--mount .:rw` if you mean all of it)");
+  }
+  Mount workspace;
+  workspace.path = ".";
+  workspace.mode = MountMode::rw;
+  workspace.origin.layer = "default";
+  policy.mounts.push_back(std::move(workspace));
+  return {};
+}
+
+void merge_environment(const std::vector<Document>& layers, Policy& policy) {
+  std::set<std::string> named;
+  const auto keep = [&](const Document& layer, const std::string& key) {
+    const auto origin = layer.origins.find(key);
+    policy.origins[key] = origin != layer.origins.end() ? origin->second : Origin{layer.layer, layer.file, 0};
+  };
+  for (const Document& layer : layers) {
+    std::set<std::string> names;
+    for (const auto& [name, value] : layer.env.set) {
+      names.insert(name);
+      if (named.contains(name)) continue;
+      policy.env.set[name] = value;
+      keep(layer, "env.set." + name);
+    }
+    for (const std::string& name : layer.env.pass) {
+      names.insert(name);
+      if (named.contains(name)) continue;
+      policy.env.pass.push_back(name);
+      keep(layer, "env.pass." + name);
+    }
+    named.merge(names);
+  }
+}
+
+void merge_grants(const std::vector<Document>& layers, Policy& policy) {
+  std::set<std::string> stronger_presets;
+  for (const Document& layer : layers) {
+    std::set<std::string> presets;
+    for (const Grant& grant : layer.grants) {
+      if (!grant.preset.empty()) {
+        if (stronger_presets.contains(grant.preset)) continue;
+        presets.insert(grant.preset);
+      }
+      policy.grants.push_back(grant);
+      policy.grants.back().id = std::to_string(policy.grants.size());
+    }
+    stronger_presets.merge(presets);
+  }
+}
+
+template <class T>
+void take(std::optional<T>& value, const std::optional<T>& weaker, const std::string& key, const Document& layer,
+          Policy& policy) {
+  if (value || !weaker) return;
+  value = weaker;
+  const auto origin = layer.origins.find(key);
+  policy.origins[key] = origin != layer.origins.end() ? origin->second : Origin{layer.layer, layer.file, 0};
+}
+
+void merge_scalars(const std::vector<Document>& layers, Policy& policy) {
+  std::optional<Tier> tier;
+  std::optional<bool> toolchains;
+  std::optional<std::vector<std::string>> upstream_ca, dns;
+  for (const Document& layer : layers) {
+    take(tier, layer.tier, "tier", layer, policy);
+    take(toolchains, layer.toolchains, "toolchains", layer, policy);
+    take(upstream_ca, layer.upstream_ca, "upstream_ca", layer, policy);
+    take(dns, layer.dns_servers, "dns", layer, policy);
+    take(policy.limits.memory, layer.limits.memory, "limits.memory", layer, policy);
+    take(policy.limits.processes, layer.limits.processes, "limits.processes", layer, policy);
+    take(policy.limits.open_files, layer.limits.open_files, "limits.open_files", layer, policy);
+    take(policy.limits.tmp, layer.limits.tmp, "limits.tmp", layer, policy);
+    take(policy.limits.duration, layer.limits.duration, "limits.duration", layer, policy);
+  }
+  policy.tier = tier.value_or(policy.tier);
+  policy.toolchains = toolchains.value_or(policy.toolchains);
+  policy.upstream_ca = upstream_ca.value_or(std::vector<std::string>{});
+  policy.dns_servers = dns.value_or(std::vector<std::string>{});
+}
+
+// What only the whole shows.
+Result<void> judge_whole(const Policy& policy) {
+  std::size_t bytes = 0;
+  for (const Grant& grant : policy.grants) {
+    if (!grant.credential.empty() && !policy.credentials.contains(grant.credential)) {
+      std::vector<std::string> names;
+      for (const auto& [name, credential] : policy.credentials) names.push_back(name);
+      const std::string near = suggestion(grant.credential, names);
+      return fail(where(grant.origin) + ": credential " + in_quotes(grant.credential) + " is nowhere defined" +
+                  (near.empty() ? "; add [credential." + grant.credential + "]" : "; did you mean \"" + near + "\"?"));
+    }
+    bytes += to_json(grant).dump().size();
+  }
+  if (bytes > max_grant_bytes) {
+    return fail("the grants are too many: " + std::to_string(bytes / 1024) + " KiB of " +
+                std::to_string(max_grant_bytes / 1024) + " KiB; use fewer rules, or templates instead of lists of paths");
+  }
+  std::map<std::string, std::string> exposed;  // variable -> credential
+  for (const auto& [name, credential] : policy.credentials) {
+    if (credential.expose_env.empty()) continue;
+    const auto [other, fresh] = exposed.emplace(credential.expose_env, name);
+    if (!fresh) {
+      return fail(where(credential.origin) + ": credentials \"" + other->second + "\" and \"" + name +
+                  "\" are both exposed in " + credential.expose_env +
+                  "; give each its own variable, or both the same name so that the stronger layer's counts");
+    }
+  }
+  for (const auto& [variable, value] : policy.env.set) {
+    if (const auto it = exposed.find(variable); it != exposed.end()) {
+      return fail(where(policy.origins.at("env.set." + variable)) + ": " + variable +
+                  " is where the token of credential \"" + it->second + "\" goes; don't set it");
+    }
+  }
+  for (const std::string& variable : policy.env.pass) {
+    const Origin& origin = policy.origins.at("env.pass." + variable);
+    if (const auto it = exposed.find(variable); it != exposed.end()) {
+      return fail(where(origin) + ": " + variable + " is where the token of credential \"" + it->second +
+                  "\" goes; don't pass it");
+    }
+    for (const auto& [name, credential] : policy.credentials) {
+      if (credential.source == Credential::Source::env && credential.source_value == variable) {
+        return fail(where(origin) + ": " + variable + " holds credential \"" + name +
+                    "\", and a credential is never passed in; the workload gets a token in its place");
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string absolute_path(std::string_view path, const Place& place) {
+  std::filesystem::path full;
+  if (path == "~" || path.starts_with("~/")) {
+    full = place.home + "/" + std::string(path.substr(path.size() > 1 ? 2 : 1));
+  } else if (path.starts_with("/")) {
+    full = std::string(path);
+  } else {
+    full = place.working_directory + "/" + std::string(path);
+  }
+  std::string normal = full.lexically_normal().string();
+  while (normal.size() > 1 && normal.back() == '/') normal.pop_back();
+  if (normal.starts_with("//")) normal.erase(0, 1);
+  return normal;
+}
+
+Result<Document> command_line_document(const CommandLine& flags) {
+  Document document;
+  document.layer = command_line;
+  document.tier = flags.tier;
+  const Origin origin{command_line, "", 0};
+  if (flags.tier) document.origins["tier"] = origin;
+  for (const std::string& flag : flags.mounts) {
+    Mount mount;
+    mount.path = flag;
+    mount.mode = MountMode::rw;
+    mount.origin = origin;
+    // A path may hold a colon; what follows the last one is a mode or belongs to the path.
+    const std::size_t colon = flag.rfind(':');
+    if (colon != std::string::npos && flag.find('/', colon) == std::string::npos) {
+      const std::string word = flag.substr(colon + 1);
+      bool known = false;
+      std::vector<std::string> names;
+      for (const MountMode mode : {MountMode::ro, MountMode::rw, MountMode::rw_no_delete, MountMode::review}) {
+        names.emplace_back(name_of(mode));
+        if (word != name_of(mode)) continue;
+        mount.mode = mode;
+        mount.path = flag.substr(0, colon);
+        known = true;
+      }
+      if (!known) {
+        return fail("--mount " + in_quotes(flag) + ": no mode " + in_quotes(word) + "; one of " + join(names, ", ") +
+                    " (a path with a colon in its last part goes into a policy file)");
+      }
+    }
+    if (!valid_utf8(mount.path)) return fail("--mount " + in_quotes(flag) + ": not valid UTF-8");
+    if (auto ok = check_path(mount.path); !ok) return fail("--mount: " + ok.error().message);
+    document.mounts.push_back(std::move(mount));
+  }
+  for (const std::string& flag : flags.environment) {
+    const std::size_t equals = flag.find('=');
+    const std::string name = flag.substr(0, equals);
+    if (auto ok = check_variable(name); !ok) return fail("--env: " + ok.error().message);
+    const bool has_set = document.env.set.contains(name);
+    const bool has_pass = document.origins.contains("env.pass." + name);
+    if (has_set || has_pass) return fail("--env " + name + ": named twice");
+    if (equals == std::string::npos) {
+      document.env.pass.push_back(name);
+      document.origins["env.pass." + name] = origin;
+    } else {
+      const std::string value = flag.substr(equals + 1);
+      if (!valid_utf8(value)) return fail("--env " + name + ": the value is not valid UTF-8");
+      document.env.set[name] = value;
+      document.origins["env.set." + name] = origin;
+    }
+  }
+  return document;
+}
+
+Result<Policy> merge_layers(const std::vector<Document>& strongest_first, const Place& given) {
+  Place place;
+  place.working_directory = absolute_path(given.working_directory, given);
+  place.home = absolute_path(given.home, given);
+  Policy policy;
+  for (const Document& layer : strongest_first) {
+    if (!layer.file.empty()) policy.sources.push_back(layer.file);
+    for (const auto& [name, credential] : layer.credentials) policy.credentials.emplace(name, credential);
+  }
+  merge_scalars(strongest_first, policy);
+  BH_CHECK(merge_mounts(strongest_first, place, policy));
+  merge_environment(strongest_first, policy);
+  merge_grants(strongest_first, policy);
+  BH_CHECK(judge_whole(policy));
+  return policy;
+}
+
+}  // namespace bulkhead

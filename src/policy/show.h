@@ -1,0 +1,17 @@
+// The effective policy as text, for `bulkhead policy show`: TOML that load.h reads back as the same policy, with
+// where each rule comes from as a comment. Presets appear as the grants they expand to. Safe to print: whatever a
+// terminal might obey is escaped. No secret is in it (a credential's source is, its value never was in the policy).
+#pragma once
+
+#include <string>
+
+#include "policy/policy.h"
+
+namespace bulkhead {
+
+std::string policy_text(const Policy& policy);
+
+// "user, /home/me/.config/bulkhead/policy.toml:12" or just "default".
+std::string origin_text(const Origin& origin);
+
+}  // namespace bulkhead
