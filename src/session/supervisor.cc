@@ -25,7 +25,7 @@
 #include "session/plan.h"
 #include "session/report.h"
 #include "session/state/guarantees.h"
-#include "session/terminal_link.h"
+#include "session/terminal/terminal.h"
 
 namespace bulkhead::session {
 namespace {
@@ -52,7 +52,7 @@ class Supervisor {
     } else {
       ended = tl::unexpected(std::move(started).error());
     }
-    link_.finish();
+    if (terminal_) terminal_->close();
     wind_down(ended);
     return ended;
   }
@@ -125,8 +125,10 @@ class Supervisor {
     BH_TRY(room_, room::finish(std::move(pending)));
     BH_CHECK(configure_front(helpers_, directory_.id(), policy_, room_, credentials_));
     BH_CHECK(add_ca_files());
-    link_.decide();
-    const int stdio[3] = {link_.wants_pty(0) ? -1 : 0, link_.wants_pty(1) ? -1 : 1, link_.wants_pty(2) ? -1 : 2};
+    BH_TRY(Terminal terminal, Terminal::open({0, 1, 2}));
+    terminal_.emplace(std::move(terminal));
+    const bool(&pty)[3] = terminal_->layout().pty;
+    const int stdio[3] = {pty[0] ? -1 : 0, pty[1] ? -1 : 1, pty[2] ? -1 : 2};
     BH_TRY(tier_, isolation_->start(planned_.plan, room_, stdio));
     planned_.plan.system.clear();
     planned_.plan.mounts.clear();
@@ -194,8 +196,8 @@ class Supervisor {
     }
     setup.directory = planned_.directory;
     setup.environment.push_back("PWD=" + setup.directory);
-    for (int i = 0; i < 3; ++i) setup.pty[i] = link_.wants_pty(i);
-    setup.window = link_.window();
+    for (int i = 0; i < 3; ++i) setup.pty[i] = terminal_->layout().pty[i];
+    setup.window = terminal_->window();
     setup.limits = process_limits(policy_.limits);
     setup.uid = identity_.uid;
     setup.gid = identity_.gid;
@@ -248,8 +250,7 @@ class Supervisor {
       }
       std::vector<pollfd> fds;
       for (const Source& source : sources_) fds.push_back({source.fd, source.events, 0});
-      const std::size_t own = fds.size();
-      link_.prepare(fds);
+      terminal_->prepare(fds);
       const int n = ::poll(fds.data(), fds.size(), poll_timeout());
       if (n < 0 && errno != EINTR) return fail_errno("poll", "", errno);
       // Messages before ends: what a helper said last explains why it is gone.
@@ -259,7 +260,9 @@ class Supervisor {
           if (fds[i].revents != 0 && is_end(sources[i]) == ends) (this->*sources[i].ready)(sources[i].index);
         }
       }
-      if (n > 0) link_.handle(std::vector<pollfd>(fds.begin() + static_cast<std::ptrdiff_t>(own), fds.end()));
+      if (n > 0) {
+        if (auto handled = terminal_->handle(fds); !handled) stop("the terminal failed: " + handled.error().message);
+      }
       check_time();
       maybe_open_gate();
     }
@@ -273,7 +276,7 @@ class Supervisor {
   }
 
   int poll_timeout() const {
-    if (finish_at_ && link_.drained()) return 0;
+    if (finish_at_ && terminal_->flushed()) return 0;
     std::optional<Clock::time_point> next;
     const auto consider = [&](const std::optional<Clock::time_point>& at) {
       if (at && (!next || *at < *next)) next = at;
@@ -296,7 +299,7 @@ class Supervisor {
       stop("the session reached its limit: duration");
     }
     if (kill_at_ && now >= *kill_at_) kill_tier();
-    if (finish_at_ && (now >= *finish_at_ || link_.drained())) {
+    if (finish_at_ && (now >= *finish_at_ || terminal_->flushed())) {
       finish_at_.reset();
       tell_shim(shim::Finish{});
     }
@@ -332,7 +335,6 @@ class Supervisor {
     say(start_line(policy_, planned_.workspace, missing_));
     for (const std::string& line : credentials_.closed) say(line + " (its grants stay closed)");
     for (const std::string& line : credentials_.notes) say(line);
-    if (auto opened = link_.open(); !opened) return stop(opened.error().message);
     tell_shim(shim::Go{});
   }
 
@@ -341,11 +343,11 @@ class Supervisor {
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
       const int number = static_cast<int>(info.ssi_signo);
       switch (number) {
-        case SIGWINCH: link_.resize(); break;
+        case SIGWINCH: terminal_->resize(); break;
         case SIGINT:
         case SIGQUIT:
           if (!gate_open_) return stop("interrupted");
-          tell_shim(shim::Signal{number, link_.active()});
+          tell_shim(shim::Signal{number, terminal_->layout().any()});
           break;
         case SIGTERM:
         case SIGHUP:
@@ -394,19 +396,23 @@ class Supervisor {
     if (!decoded) return stop("the shim inside the session said something that makes no sense");
     if (std::get_if<shim::Ready>(&*decoded) != nullptr && !shim_ready_) {
       shim_ready_ = true;
-      if (!message->fds.empty()) link_.take_master(std::move(message->fds[0]));
-    } else if (const auto* started = std::get_if<shim::Started>(&*decoded)) {
-      (void)started;
-    } else if (const auto* stopped = std::get_if<shim::Stopped>(&*decoded)) {
-      (void)stopped;
+      if (!message->fds.empty()) {
+        if (auto done = terminal_->attach(std::move(message->fds[0])); !done) stop(done.error().message);
+      } else if (terminal_->layout().any()) {
+        stop("the session inside has no pty; is /dev/ptmx usable on this machine?");
+      }
+    } else if (std::get_if<shim::Started>(&*decoded) != nullptr) {
+      if (auto done = terminal_->start(); !done) stop(done.error().message);
+    } else if (std::get_if<shim::Stopped>(&*decoded) != nullptr) {
       // The job stopped as a whole: give the terminal back and stop with it, as any job does.
-      link_.suspend();
+      terminal_->suspend();
       ::raise(SIGSTOP);
-      link_.resume();
+      if (auto done = terminal_->resume(); !done) stop(done.error().message);
       tell_shim(shim::Continue{});
     } else if (const auto* exited = std::get_if<shim::Exited>(&*decoded)) {
       if (exited_) return;
       exited_ = *exited;
+      terminal_->end_input();
       finish_at_ = Clock::now() + term_grace;
     } else if (const auto* failed = std::get_if<shim::Failed>(&*decoded)) {
       if (failed->code == exit_not_found || failed->code == exit_not_executable) {
@@ -553,7 +559,7 @@ class Supervisor {
   std::optional<evidence::Recorder> recorder_;
   room::Room room_;
   tier::Started tier_;
-  TerminalLink link_;
+  std::optional<Terminal> terminal_;
   Denials denials_;
   std::vector<std::string> missing_, writable_;
   std::vector<Source> sources_;
