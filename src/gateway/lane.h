@@ -40,7 +40,7 @@ struct Response {
   std::uint16_t status = 0;
   Headers headers;  // already stripped and scrubbed; without framing
   BodyKind body = BodyKind::none;
-  std::uint64_t body_length = 0;
+  std::uint64_t body_length = 0;  // with BodyKind::none: what an answer to HEAD declares
 };
 
 struct Failure {

@@ -3,7 +3,7 @@
 //   2. Boost.Beast's parser: gives the fields and decodes the body framing
 //   3. the comparison: what Beast understood must be byte for byte what the gate saw
 // Out of 49 malformed or mismatched requests the usual proxies accepted 11–16; here it is none (http_test.cc).
-// Serialising (serialise.h) starts from our own struct, never from received bytes.
+// Serialising (serialise.cc) starts from our own struct, never from received bytes.
 //
 // Beast is heavy to compile, so it stays inside reader.cc. All limits are in Limits below.
 #pragma once
@@ -47,7 +47,7 @@ struct ResponseHead {
   std::uint16_t status = 0;
   lane::Headers headers;
   lane::BodyKind body = lane::BodyKind::none;  // streamed also for "until close"
-  std::uint64_t body_length = 0;
+  std::uint64_t body_length = 0;  // with BodyKind::none: what an answer to HEAD declares
   bool keep_alive = true;
   bool until_close = false;
 };
@@ -94,11 +94,12 @@ class ResponseReader {
 };
 
 // Heads as bytes, from our own structs. Every value was checked before; a CR, LF or NUL here is a programming
-// error and aborts. Framing headers are written from body/body_length, never from `headers`.
+// error and aborts. Framing and connection headers are written here, never taken from `headers`.
 std::string serialise_request(std::string_view method, std::string_view host_header, std::string_view target,
                               const lane::Headers& headers, lane::BodyKind body, std::uint64_t body_length);
+// BodyKind::none with a length writes that length: an answer to HEAD. `answers_head`: without one, write none at all.
 std::string serialise_response(std::uint16_t status, const lane::Headers& headers, lane::BodyKind body,
-                               std::uint64_t body_length, bool keep_alive);
+                               std::uint64_t body_length, bool keep_alive, bool answers_head = false);
 // One chunk of a streamed body; an empty one would end it, so it is never written. last_chunk() ends it.
 std::string chunk(std::string_view bytes);
 std::string last_chunk();

@@ -114,7 +114,7 @@ auto malformed(const char* what) {
   return fail(std::string("lane: malformed ") + what + " frame");
 }
 
-// `length` says nothing unless the body has one, and then it must be zero: one value per meaning.
+// A length that says nothing must be zero: one value per meaning.
 bool consistent(BodyKind kind, std::uint64_t length) { return kind == BodyKind::length || length == 0; }
 
 }  // namespace
@@ -139,7 +139,7 @@ std::string encode(const Response& response) {
   writer.number(response.status);
   writer.headers(response.headers);
   writer.number(static_cast<std::uint8_t>(response.body));
-  writer.number(response.body == BodyKind::length ? response.body_length : std::uint64_t{0});
+  writer.number(response.body != BodyKind::streamed ? response.body_length : std::uint64_t{0});
   return frame(Kind::response, writer.take(), max_head);
 }
 
@@ -204,7 +204,9 @@ Result<Response> decode_response(std::string_view payload) {
   response.headers = reader.headers();
   response.body = reader.body_kind();
   response.body_length = reader.number<std::uint64_t>();
-  if (!reader.whole() || !consistent(response.body, response.body_length)) return malformed("response");
+  // An answer to HEAD declares a length and has no body.
+  const bool declares = response.body == BodyKind::none || consistent(response.body, response.body_length);
+  if (!reader.whole() || !declares) return malformed("response");
   return response;
 }
 
