@@ -1,0 +1,266 @@
+// bulkhead-shim: the first program of ours inside every tier (protocol.h has the conversation).
+//
+//   bulkhead-shim [FD]     FD: its end of the socket, 3 by default
+//
+// It is the workload's parent and the leader of its terminal session. It holds nothing worth having: no
+// capability, no file, not dumpable. Everything it is told comes from the supervisor; of the workload it only
+// learns what wait(2) says.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/keyctl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest/landlock.h"
+#include "guest/link.h"
+#include "guest/pty.h"
+#include "guest/workload.h"
+
+namespace bulkhead::shim {
+namespace {
+
+[[noreturn]] void give_up(const Link& link, const Failed& failed) {
+  link.send(failed);
+  ::_exit(failed.code);
+}
+
+void close_others(int socket) {
+  // Whatever leaked through: a directory descriptor would walk around every mount.
+  if (socket > 3) ::syscall(SYS_close_range, 3U, static_cast<unsigned>(socket) - 1, 0);
+  ::syscall(SYS_close_range, static_cast<unsigned>(socket) + 1, ~0U, 0);
+  ::fcntl(socket, F_SETFD, FD_CLOEXEC);
+}
+
+Setup receive_setup(const Link& link) {
+  SetupReader reader;
+  for (bool last = false; !last;) {
+    const std::optional<std::string> datagram = link.receive();
+    if (!datagram) ::_exit(125);
+    const Result<bool> added = reader.add(*datagram);
+    if (!added) give_up(link, failure(added.error()));
+    last = *added;
+  }
+  Result<Setup> setup = reader.finish();
+  if (!setup) give_up(link, failure(setup.error()));
+  return std::move(*setup);
+}
+
+Result<void> drop_privileges(const Setup& setup) {
+  if (::getuid() != setup.uid || ::geteuid() != setup.uid || ::getgid() != setup.gid || ::getegid() != setup.gid) {
+    return fail("the session runs as uid " + std::to_string(::getuid()) + " instead of " + std::to_string(setup.uid));
+  }
+  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return fail("prctl(PR_CAP_AMBIENT) failed", errno);
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[2] = {};
+  if (::syscall(SYS_capset, &header, none) != 0) return fail("capset failed", errno);
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return fail("prctl(PR_SET_DUMPABLE) failed", errno);
+  // The login's session keyring stays behind; seccomp refuses keyctl to the workload, this makes it empty too.
+  // It may fail: kernels without keyrings, outer filters.
+  ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
+  ::umask(setup.mask & 0777);
+  return {};
+}
+
+void await_go(const Link& link) {
+  const std::optional<std::string> datagram = link.receive();
+  if (!datagram) ::_exit(125);
+  const Result<ToShim> message = decode_to_shim(*datagram);
+  if (!message || !std::holds_alternative<Go>(*message)) ::_exit(125);
+}
+
+// Waits for the workload and passes on what is said about it.
+class Keeper {
+ public:
+  Keeper(const Link& link, const Setup& setup, pid_t workload, int terminal)
+      : link_(link), workload_(workload), terminal_(terminal), own_pids_(setup.own_pid_namespace) {}
+
+  [[noreturn]] void run(int signals) {
+    for (;;) {
+      pollfd p[2] = {{link_.socket(), POLLIN, 0}, {signals, POLLIN, 0}};
+      if (::poll(p, 2, -1) < 0 && errno != EINTR) end(125);
+      if (p[1].revents != 0) {
+        signalfd_siginfo info{};
+        [[maybe_unused]] const ssize_t n = ::read(signals, &info, sizeof info);
+        reap();
+      }
+      if (p[0].revents != 0) listen();
+    }
+  }
+
+ private:
+  void kill_all() const {
+    // kill(-1) reaches every process of the pid namespace. In the host's it would be everybody's: a pid below
+    // 300 (RESERVED_PIDS, which are given out once per namespace) shows that this one is young and ours.
+    if (own_pids_ && ::getpid() < 300) ::kill(-1, SIGKILL);
+    if (!gone_) ::kill(-workload_, SIGKILL);
+  }
+
+  [[noreturn]] void end(int status) const {
+    kill_all();
+    ::_exit(status);
+  }
+
+  void foreground(pid_t group) const {
+    if (terminal_ >= 0) ::tcsetpgrp(terminal_, group);  // SIGTTOU is blocked here
+  }
+
+  void reap() {
+    for (;;) {
+      int status = 0;
+      const pid_t pid = ::waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED);
+      if (pid <= 0) return;
+      if (pid != workload_ || gone_) continue;
+      if (WIFSTOPPED(status)) {
+        link_.send(Stopped{WSTOPSIG(status)});
+      } else if (WIFCONTINUED(status)) {
+        link_.send(Continued{});
+      } else {
+        exited_ = WIFSIGNALED(status) ? Exited{0, WTERMSIG(status)} : Exited{WEXITSTATUS(status), 0};
+        // The session ends with the workload; what it left running must not print into the last output.
+        kill_all();
+        gone_ = true;
+        link_.send(exited_);
+      }
+    }
+  }
+
+  void listen() {
+    const std::optional<std::string> datagram = link_.receive();
+    if (!datagram) end(gone_ ? exited_.shell() : 125);
+    const Result<ToShim> message = decode_to_shim(*datagram);
+    if (!message) end(125);
+    if (std::holds_alternative<Finish>(*message)) end(gone_ ? exited_.shell() : 125);
+    if (gone_) return;
+    if (const auto* signal = std::get_if<Signal>(&*message)) {
+      pid_t group = workload_;
+      if (signal->foreground && terminal_ >= 0) {
+        const pid_t front = ::tcgetpgrp(terminal_);
+        if (front > 1) group = front;
+      }
+      ::kill(-group, signal->number);
+    } else if (std::holds_alternative<Continue>(*message)) {
+      foreground(workload_);
+      ::kill(-workload_, SIGCONT);
+    }
+  }
+
+  Link link_;
+  pid_t workload_;
+  int terminal_;  // the pty's slave, or -1
+  bool own_pids_;
+  bool gone_ = false;
+  Exited exited_;
+};
+
+// Everything the terminal and the supervisor's helpers could send to a session's leader is not for the shim.
+constexpr int not_for_us[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE, SIGUSR1,
+                              SIGUSR2, SIGALRM, SIGWINCH, SIGCHLD};
+
+[[noreturn]] void child(const Setup& setup, int slave, int abi, int report) {
+  ::setpgid(0, 0);
+  if (slave >= 0) {
+    ::tcsetpgrp(slave, ::getpid());  // SIGTTOU is still blocked
+    for (int i = 0; i < 3; ++i) {
+      if (setup.pty[i]) ::dup2(slave, i);
+    }
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  const Failed failed = become_workload(setup, abi);
+  const std::string text = encode(ToSupervisor(failed));
+  [[maybe_unused]] const ssize_t n = ::write(report, text.data(), text.size());
+  ::_exit(failed.code);
+}
+
+// True once exec succeeded: the pipe closes without a word.
+void await_exec(const Link& link, int report) {
+  char text[8192];
+  ssize_t n = 0;
+  do {
+    n = ::read(report, text, sizeof text);
+  } while (n < 0 && errno == EINTR);
+  if (n == 0) return;
+  const Result<ToSupervisor> message =
+      decode_to_supervisor(std::string_view(text, n < 0 ? 0 : static_cast<std::size_t>(n)));
+  if (message && std::holds_alternative<Failed>(*message)) give_up(link, std::get<Failed>(*message));
+  give_up(link, {125, "the shim lost its child before it could start the workload"});
+}
+
+[[noreturn]] void run(int socket) {
+  close_others(socket);
+  const Link link(socket);
+  const Setup setup = receive_setup(link);
+  if (auto done = drop_privileges(setup); !done) give_up(link, failure(done.error()));
+
+  Pty pty;
+  const bool wants_pty = setup.pty[0] || setup.pty[1] || setup.pty[2];
+  if (wants_pty) {
+    Result<Pty> opened = open_pty(setup.window);
+    if (!opened) give_up(link, failure(opened.error()));
+    pty = std::move(*opened);
+  }
+  if (!link.send(Ready{wants_pty}, pty.master.get())) ::_exit(125);
+  pty.master.reset();
+  const int abi = setup.landlock ? landlock_abi() : 0;
+
+  await_go(link);
+
+  // bwrap made it a session leader already, or it was forked off one: setsid fails only in the first case.
+  if (::setsid() < 0 && ::getsid(0) != ::getpid()) give_up(link, {125, "setsid failed"});
+  if (wants_pty && ::ioctl(pty.slave.get(), TIOCSCTTY, 0) != 0) {
+    give_up(link, failure(Error{"the session's pty can't become its terminal", errno}));
+  }
+
+  sigset_t ours;
+  sigemptyset(&ours);
+  for (const int s : not_for_us) sigaddset(&ours, s);
+  ::sigprocmask(SIG_SETMASK, &ours, nullptr);
+  for (const int s : not_for_us) ::signal(s, SIG_DFL);  // what was ignored outside would be ignored inside
+  const UniqueFd signals([] {
+    sigset_t children;
+    sigemptyset(&children);
+    sigaddset(&children, SIGCHLD);
+    return ::signalfd(-1, &children, SFD_CLOEXEC);
+  }());
+  int report[2];
+  if (!signals || ::pipe2(report, O_CLOEXEC) != 0) give_up(link, failure(Error{"no descriptors for the shim", errno}));
+
+  const pid_t pid = ::fork();
+  if (pid < 0) give_up(link, failure(Error{"fork failed inside the session", errno}));
+  if (pid == 0) child(setup, pty.slave.get(), abi, report[1]);
+  ::close(report[1]);
+  ::setpgid(pid, pid);  // both do it: neither may go on before it is so
+  // The workload's pipes are the workload's: while the shim held them nobody would see them close.
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (int i = 0; i < 3; ++i) {
+    if (null < 0 || ::dup2(null, i) < 0) ::close(i);
+  }
+  if (null > 2) ::close(null);
+  if (auto done = restrict_shim(abi); !done) {
+    ::kill(pid, SIGKILL);
+    give_up(link, failure(done.error()));
+  }
+  await_exec(link, report[0]);
+  ::close(report[0]);
+  if (!link.send(Started{pid, abi})) ::kill(pid, SIGKILL);
+  Keeper(link, setup, pid, pty.slave.get()).run(signals.get());
+}
+
+}  // namespace
+}  // namespace bulkhead::shim
+
+int main(int argc, char** argv) {
+  const int socket = argc > 1 ? ::atoi(argv[1]) : bulkhead::shim::default_socket;
+  if (socket < 3) return 125;
+  bulkhead::shim::run(socket);
+}

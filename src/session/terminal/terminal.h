@@ -1,0 +1,77 @@
+// The user's terminal, seen from the supervisor.
+//
+//   terminal.h   Terminal: what the supervisor holds (this file)
+//   layout.h     which of 0, 1, 2 are terminals, and what follows from it
+//   raw_mode.h   the tty's settings, changed and put back
+//   filter.h     OutputFilter: what the workload prints, without what would act on the user's machine
+//   modes.h      what the workload switched on in the terminal and has to be switched off
+//   pump.h       bytes between the keyboard, the session's pty and the display
+//   drain.h      the end: answers still on their way are thrown away, modes are reset
+//
+// The workload has a pty of its own (guest/pty.h); only bytes cross, and those going out are filtered. Ends that
+// are no terminal (pipes, files) are the workload's own descriptors and never come through here.
+//
+//   BH_TRY(Terminal terminal, Terminal::open({0, 1, 2}));      // before Setup: terminal.layout().pty, .window()
+//   … Ready arrives with the master:  BH_CHECK(terminal.attach(std::move(master)));
+//   … Started:                        BH_CHECK(terminal.start());
+//   loop: terminal.prepare(fds); poll(fds); terminal.handle(fds);
+//         SIGWINCH -> resize();  Stopped -> suspend(), raise(SIGSTOP), resume(), send Continue
+//         Exited   -> end_input(); go on polling until flushed(); then send Finish
+//   terminal.close();                                          // also by the destructor
+#pragma once
+
+#include <poll.h>
+
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "base/fd.h"
+#include "guest/protocol.h"
+#include "session/terminal/layout.h"
+
+namespace bulkhead::session {
+
+class Terminal {
+ public:
+  // `stdio`: the user's 0, 1, 2, which must outlive this. Changes nothing yet.
+  static Result<Terminal> open(const int (&stdio)[3]);
+  Terminal(Terminal&&) noexcept;
+  Terminal& operator=(Terminal&&) noexcept;
+  ~Terminal();
+
+  const Layout& layout() const;
+  shim::WindowSize window() const;  // 80x24 where nobody knows
+
+  // The session's pty, from Ready. Not to be called when layout().any() is false.
+  Result<void> attach(UniqueFd master);
+  // Raw mode where the layout wants it; from now on keys go to the session.
+  Result<void> start();
+
+  // Adds what poll() shall wait for; handle() finds its own entries again, by descriptor. Neither blocks.
+  void prepare(std::vector<pollfd>& fds);
+  // An error: the display or the pty failed for good (not: they were closed, see flushed()).
+  Result<void> handle(const std::vector<pollfd>& fds);
+
+  void resize();  // after SIGWINCH: gives the pty the display's size
+
+  // Puts the user's settings back, for a shell to use, and takes them again.
+  void suspend();
+  Result<void> resume();
+
+  // The workload is gone: no more keys; what the pty still holds is read out.
+  void end_input();
+  // Nothing is left: everything was shown, or the display is gone. True at once without a pty.
+  bool flushed() const;
+  // Throws away answers to what the workload asked the terminal, switches off what it left on, puts the
+  // settings back. Takes up to a terminal's round trip; at most 300 ms without a byte from it, 3 s in all.
+  void close();
+
+ private:
+  struct State;
+  explicit Terminal(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace bulkhead::session
