@@ -57,10 +57,7 @@ class Native final : public Isolation {
   UniqueFd bwrap_, shim_;
 };
 
-}  // namespace
-
-Result<std::unique_ptr<Isolation>> open() {
-  UniqueFd bwrap;
+Result<UniqueFd> find_bubblewrap() {
   for (const char* path : {"/usr/bin/bwrap", "/usr/local/bin/bwrap"}) {
     auto found = sys::open(path, O_PATH);
     if (!found) continue;
@@ -68,10 +65,21 @@ Result<std::unique_ptr<Isolation>> open() {
     if ((st.st_mode & S_ISUID) != 0) {
       return fail(std::string(path) + " is setuid root; Bulkhead needs the unprivileged one: chmod u-s " + path);
     }
-    bwrap = std::move(*found);
-    break;
+    return found;
   }
-  if (!bwrap) return fail("bubblewrap is missing; install it: apt-get install bubblewrap");
+  return fail("bubblewrap is missing; install it: apt-get install bubblewrap");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Isolation>> open_with(const std::string& shim_path) {
+  BH_TRY(UniqueFd shim, sys::open(shim_path, O_PATH));
+  BH_TRY(UniqueFd bwrap, find_bubblewrap());
+  return std::make_unique<Native>(std::move(bwrap), std::move(shim));
+}
+
+Result<std::unique_ptr<Isolation>> open() {
+  BH_TRY(UniqueFd bwrap, find_bubblewrap());
   BH_TRY(UniqueFd shim, open_helper("bulkhead-shim"));
   return std::make_unique<Native>(std::move(bwrap), std::move(shim));
 }

@@ -13,5 +13,7 @@ namespace bulkhead::tier::native {
 
 // Fails when bubblewrap is missing or setuid (a setuid bubblewrap ignores --bind-fd's guarantees).
 Result<std::unique_ptr<Isolation>> open();
+// With a shim that is not beside the running program, for tests.
+Result<std::unique_ptr<Isolation>> open_with(const std::string& shim_path);
 
 }  // namespace bulkhead::tier::native
