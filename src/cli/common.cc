@@ -1,0 +1,117 @@
+#include "cli/common.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <iterator>
+
+#include "base/install.h"
+#include "base/text.h"
+
+namespace bulkhead::cli {
+
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = ::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+Result<std::string> working_directory() {
+  char buffer[PATH_MAX];
+  if (::getcwd(buffer, sizeof buffer) == nullptr) return fail_errno("getcwd", "", errno);
+  return std::string(buffer);
+}
+
+Result<Tier> tier_from(const std::string& name) {
+  for (const Tier tier : {Tier::native, Tier::gvisor, Tier::vm}) {
+    if (name == name_of(tier)) return tier;
+  }
+  return fail("there is no tier \"" + escape_for_terminal(name) + "\": native, gvisor or vm");
+}
+
+// Terminal columns, well enough: bytes that begin a character.
+std::size_t width(const std::string& text) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+}  // namespace
+
+int complain(const std::string& text, int status) {
+  std::fprintf(stderr, "bulkhead: %s\n", text.c_str());
+  return status;
+}
+
+Result<session::Paths> user_paths() {
+  return session::Paths::from({.home = variable("HOME"),
+                               .xdg_state_home = variable("XDG_STATE_HOME"),
+                               .xdg_config_home = variable("XDG_CONFIG_HOME"),
+                               .xdg_runtime_dir = variable("XDG_RUNTIME_DIR")});
+}
+
+Result<PolicyRequest> policy_request(const PolicyOptions& options, const std::string& command) {
+  if (options.no_profile && !options.profile.empty()) return fail("--profile and --no-profile exclude each other");
+  PolicyRequest request;
+  BH_TRY(const session::Paths paths, user_paths());
+  BH_TRY(request.place.working_directory, working_directory());
+  request.place.home = paths.home;
+  request.flags.mounts = options.mounts;
+  request.flags.environment = options.environment;
+  if (!options.tier.empty()) {
+    BH_TRY(request.flags.tier, tier_from(options.tier));
+  }
+  request.policy_file = options.policy;
+  request.user_file = paths.config + "/policy.toml";
+  request.profile = options.no_profile ? "none" : options.profile;
+  request.command = command;
+  BH_TRY(request.data_dir, data_directory());
+  return request;
+}
+
+bool wants_colour(int fd) {
+  return ::isatty(fd) == 1 && variable("NO_COLOR").empty() && variable("TERM") != "dumb";
+}
+
+Colours colours_for(int fd) {
+  if (!wants_colour(fd)) return {};
+  return {"\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[2m", "\x1b[0m"};
+}
+
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      out += row[i];
+      if (i + 1 < row.size()) out.append(widths[i] - width(row[i]) + 2, ' ');
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+std::string command_line(const std::vector<std::string>& arguments, std::size_t limit) {
+  std::string line;
+  for (const std::string& argument : arguments) {
+    if (!line.empty()) line += ' ';
+    const bool plain = !argument.empty() && argument.find_first_of(" \t\n'\"\\$`*?<>|&;()[]{}#~!") == std::string::npos;
+    if (plain) {
+      line += argument;
+    } else {
+      line += '\'';
+      for (const char c : argument) line += c == '\'' ? std::string("'\\''") : std::string(1, c);
+      line += '\'';
+    }
+  }
+  return escape_for_terminal(line, limit);
+}
+
+}  // namespace bulkhead::cli

@@ -1,0 +1,43 @@
+// What the commands share: where the user's things are, and how we talk.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "policy/effective.h"
+#include "session/state/state.h"
+
+namespace bulkhead::cli {
+
+inline constexpr int exit_failed = 1;
+inline constexpr int exit_usage = 2;
+
+// `bulkhead: TEXT` on stderr; returns `status`. `text` is ours: hostile parts are escaped where they enter it.
+int complain(const std::string& text, int status);
+
+Result<session::Paths> user_paths();
+
+// The options with which `run` and `policy show` find their policy.
+struct PolicyOptions {
+  std::string policy, profile, tier;
+  std::vector<std::string> mounts, environment;
+  bool no_profile = false;
+};
+Result<PolicyRequest> policy_request(const PolicyOptions& options, const std::string& command);
+
+// May this stream have colour: a terminal, NO_COLOR unset (no-color.org), TERM not "dumb".
+bool wants_colour(int fd);
+struct Colours {
+  std::string_view good, warn, bad, dim, off;
+};
+Colours colours_for(int fd);
+
+// Columns padded to their widest cell (cells are escaped already), two spaces between, the last one not padded.
+std::string table(const std::vector<std::vector<std::string>>& rows);
+
+// Arguments as a shell would take them, escaped for a terminal, cut to `limit` bytes.
+std::string command_line(const std::vector<std::string>& arguments, std::size_t limit);
+
+}  // namespace bulkhead::cli
