@@ -116,7 +116,7 @@ struct Stopped {
   int signal = 0;
   bool operator==(const Stopped&) const = default;
 };
-struct Continued {
+struct Continued {  // may be missing when the next state follows at once (wait(2) tells only the last)
   bool operator==(const Continued&) const = default;
 };
 struct Exited {
