@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 from . import ca, dns, keeper_addresses, sniff
 from .web import Web
@@ -54,6 +55,7 @@ class Lab:
         self.resolv_conf = self.write("resolv.conf", f"nameserver {self.dns_address}\n")
         dns.start(self.zone, self.internet_socket(socket.AF_INET, socket.SOCK_DGRAM, ("0.0.0.0", 53)),
                   self.internet_socket(socket.AF_INET, socket.SOCK_STREAM, ("0.0.0.0", 53), backlog=16))
+        self._wait_for_link()
         self.sniffer = sniff.Sniffer(self._ask(self._internet, {
             "family": socket.AF_PACKET, "type": socket.SOCK_RAW, "proto": socket.htons(3)}))
         self.web = Web(self)
@@ -78,6 +80,18 @@ class Lab:
             raise OSError(answer["error"])
         return socket.socket(fileno=fds[0]) if fds else None
 
+    def _wait_for_link(self):
+        """A fresh veth carries nothing until the kernel has noticed that both ends are up."""
+        for _ in range(200):
+            try:
+                with self.host_socket(socket.AF_INET, socket.SOCK_STREAM, (self.host_address, 0)) as probe:
+                    probe.settimeout(1)
+                    probe.connect((self.dns_address, 53))
+                    return
+            except OSError:
+                time.sleep(0.02)
+        raise RuntimeError("the lab's link does not come up")
+
     def internet_socket(self, family, kind, bind, backlog=0, options=()):
         return self._ask(self._internet, {"family": family, "type": kind, "bind": bind, "backlog": backlog,
                                           "options": [[socket.SOL_SOCKET, socket.SO_REUSEADDR, 1], *options]})
@@ -93,8 +107,9 @@ class Lab:
 
     # Running commands -----------------------------------------------------------------------------------
 
-    def command(self, argv, resolver=False, mounts=()):
-        """The command line that runs `argv` on the host side; with `resolver`, using the lab's DNS."""
+    def command(self, argv, resolver=False, mounts=(), guard=False):
+        """The command line that runs `argv` on the host side; with `resolver`, using the lab's DNS; with `guard`,
+        unable to harm this machine's files even as root."""
         words = [*PYTHON, os.path.join(HERE, "enter.py"), str(self.pid)]
         if not self.real_root:
             words.append("--user")
@@ -102,6 +117,8 @@ class Lab:
             words += ["--mount", self.resolv_conf, os.path.realpath("/etc/resolv.conf")]
         for source, target in mounts:
             words += ["--mount", source, target]
+        if guard and self.real_root:
+            words.append("--guard")
         return [*words, "--", *argv]
 
     def run(self, argv, resolver=False, mounts=(), **keywords):
