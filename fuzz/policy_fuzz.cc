@@ -1,5 +1,5 @@
-// Loading a policy comes back, whatever the text is: with a document or with one line that is safe to print. What was
-// loaded and merged can be shown, and what is shown loads again to the same.
+// Loading a policy comes back, whatever the text is: with a document or with one line that is safe
+// to print. What was loaded and merged can be shown, and what is shown loads again to the same.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -18,7 +18,8 @@ void expect(bool holds) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace bulkhead;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  for (const DocumentKind kind : {DocumentKind::preset, DocumentKind::profile, DocumentKind::policy}) {
+  for (const DocumentKind kind :
+       {DocumentKind::preset, DocumentKind::profile, DocumentKind::policy}) {
     auto document = load_document(text, "f", "user", kind);
     if (!document) {
       const std::string& message = document.error().message;
@@ -36,7 +37,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     auto again = load_document(policy_text(*policy), "shown", "user");
     expect(again.has_value());
     auto merged = merge_layers({*again}, place);
-    expect(merged && merged->grants.size() == policy->grants.size() && merged->mounts.size() == policy->mounts.size());
+    expect(merged && merged->grants.size() == policy->grants.size() &&
+           merged->mounts.size() == policy->mounts.size());
   }
   return 0;
 }

@@ -1,5 +1,6 @@
-// From what the command line asks for to the Policy that holds: finds the files, loads them, expands presets, merges.
-// This is also all there is to `bulkhead policy check`: it succeeds, or says in one line what is wrong.
+// From what the command line asks for to the Policy that holds: finds the files, loads them,
+// expands presets, merges. This is also all there is to `bulkhead policy check`: it succeeds, or
+// says in one line what is wrong.
 #pragma once
 
 #include <string>
@@ -10,11 +11,14 @@ namespace bulkhead {
 
 struct PolicyRequest {
   CommandLine flags;
-  std::string policy_file;  // --policy F: stands in the place of the user's file, and must exist
-  std::string user_file;    // ~/.config/bulkhead/policy.toml: may be absent; read only without policy_file
-  std::string profile;      // --profile P; empty: what the file says, else the one named like the command
-  std::string command;      // argv[0] of the workload, for that; may be empty
-  std::string data_dir;     // where profiles/ and presets/ are
+  // --policy F: stands in the place of the user's file, and must exist.
+  std::string policy_file;
+  // ~/.config/bulkhead/policy.toml: may be absent; read only without policy_file.
+  std::string user_file;
+  // --profile P; empty: what the file says, else the one named like the command.
+  std::string profile;
+  std::string command;   // argv[0] of the workload, for that; may be empty
+  std::string data_dir;  // where profiles/ and presets/ are
   Place place;
 };
 

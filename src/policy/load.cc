@@ -50,16 +50,21 @@ Result<void> load_mount(const TomlValue& table, Document& document) {
   mount.mode = mount.copy ? MountMode::rw : MountMode::ro;
   BH_TRY(const auto mode, reader.string("mode"));
   if (mode) {
-    BH_TRY(mount.mode, one_of(reader, "mode", *mode,
-                              {MountMode::ro, MountMode::rw, MountMode::rw_no_delete, MountMode::review}));
+    BH_TRY(mount.mode,
+           one_of(reader, "mode", *mode,
+                  {MountMode::ro, MountMode::rw, MountMode::rw_no_delete, MountMode::review}));
     if (mount.copy && mount.mode != MountMode::ro && mount.mode != MountMode::rw) {
-      return reader.fail_key("mode", "a private copy is thrown away, so only ro and rw make sense with `copy`");
+      return reader.fail_key(
+          "mode", "a private copy is thrown away, so only ro and rw make sense with `copy`");
     }
   }
   BH_TRY(auto except, reader.strings("except"));
   if (except) {
-    if (!mount.copy) return reader.fail_key("except", "leaves names out of a private copy: it needs `copy = true`");
-    for (const std::string& name : *except) BH_CHECK(reader.checked("except", check_inner_path(name)));
+    if (!mount.copy)
+      return reader.fail_key("except",
+                             "leaves names out of a private copy: it needs `copy = true`");
+    for (const std::string& name : *except)
+      BH_CHECK(reader.checked("except", check_inner_path(name)));
     mount.except = std::move(*except);
   }
   document.mounts.push_back(std::move(mount));
@@ -86,7 +91,8 @@ Result<void> load_env(const TomlValue& table, Document& document) {
       if (document.env.set.contains(name)) {
         return reader.fail_key("pass", in_quotes(name) + " is also in `set`: one or the other");
       }
-      document.origins["env.pass." + name] = {document.layer, document.file, reader.find("pass")->line};
+      document.origins["env.pass." + name] = {document.layer, document.file,
+                                              reader.find("pass")->line};
     }
     document.env.pass = *pass;
   }
@@ -98,7 +104,7 @@ Result<void> load_limits(const TomlValue& table, Document& document) {
   BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration"}));
   Limits& limits = document.limits;
   BH_TRY(limits.memory, reader.size("memory", 1000'000));
-  BH_TRY(limits.processes, reader.count("processes", 1, 4194304));    // PID_MAX_LIMIT on 64 bits
+  BH_TRY(limits.processes, reader.count("processes", 1, 4194304));     // PID_MAX_LIMIT on 64 bits
   BH_TRY(limits.open_files, reader.count("open_files", 16, 1048576));  // fs.nr_open's default
   BH_TRY(limits.tmp, reader.size("tmp", 4096));
   BH_TRY(limits.duration, reader.duration("duration"));
@@ -137,14 +143,15 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   const TableReader reader(root, "", document.file);
   std::vector<std::string> known{"version", "grant"};
   if (kind != DocumentKind::preset) {
-    known.insert(known.end(),
-                 {"tier", "mount", "credential", "env", "limits", "upstream_ca", "dns", "toolchains"});
+    known.insert(known.end(), {"tier", "mount", "credential", "env", "limits", "upstream_ca", "dns",
+                               "toolchains"});
   }
   if (kind == DocumentKind::policy) known.emplace_back("profile");
   BH_CHECK(reader.only(known));
 
   BH_TRY(const auto version, reader.count("version", 0, 1000000));
-  if (!version) return fail(document.file + ":1: `version` is missing: the file starts with `version = 1`");
+  if (!version)
+    return fail(document.file + ":1: `version` is missing: the file starts with `version = 1`");
   if (*version != 1) return reader.fail_key("version", "this Bulkhead reads version 1");
 
   BH_CHECK(load_scalars(reader, document));
@@ -154,7 +161,8 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   if (credentials != nullptr) {
     for (const TomlEntry& entry : credentials->entries) {
       if (entry.value.type != TomlValue::Type::table) {
-        return fail(document.file + ":" + std::to_string(entry.line) + ": a credential is a table: write [credential." +
+        return fail(document.file + ":" + std::to_string(entry.line) +
+                    ": a credential is a table: write [credential." +
                     escape_for_terminal(entry.key, 60) + "]");
       }
       BH_CHECK(load_credential(entry.value, entry.key, document));
@@ -171,8 +179,8 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
 
 }  // namespace
 
-Result<Document> load_document(std::string_view text, const std::string& file, const std::string& layer,
-                               DocumentKind kind) {
+Result<Document> load_document(std::string_view text, const std::string& file,
+                               const std::string& layer, DocumentKind kind) {
   Document document;
   document.file = file;
   document.layer = layer;
@@ -182,7 +190,8 @@ Result<Document> load_document(std::string_view text, const std::string& file, c
   return document;
 }
 
-Result<Document> load_document_file(const std::string& path, const std::string& layer, DocumentKind kind) {
+Result<Document> load_document_file(const std::string& path, const std::string& layer,
+                                    DocumentKind kind) {
   BH_TRY(const std::string text, sys::read_file(path, max_toml_bytes));
   return load_document(text, path, layer, kind);
 }

@@ -1,5 +1,6 @@
-// One policy file -> a Document. Every key is optional but `version`; every key is checked; the first thing wrong
-// is the error "FILE:LINE: what, and how to write it", and then nothing of the file is used.
+// One policy file -> a Document. Every key is optional but `version`; every key is checked; the
+// first thing wrong is the error "FILE:LINE: what, and how to write it", and then nothing of the
+// file is used.
 //
 // Three kinds of files share the schema (bulkhead-policy(5), docs/policy-example.toml):
 //   policy    what a user writes: everything
@@ -18,8 +19,9 @@
 
 namespace bulkhead {
 
-// A [[grant]] as written. With `grant.preset` set it names functions by their preset: host and allow are empty until
-// profile.h expands it, and `grant.budget` holds only what stands beside the preset's own.
+// A [[grant]] as written. With `grant.preset` set it names functions by their preset: host and
+// allow are empty until profile.h expands it, and `grant.budget` holds only what stands beside the
+// preset's own.
 struct Document {
   std::string layer;  // becomes Origin::layer of everything in it
   std::string file;
@@ -31,15 +33,15 @@ struct Document {
   Limits limits;
   std::optional<std::vector<std::string>> upstream_ca, dns_servers;
   std::optional<bool> toolchains;
-  std::optional<std::string> profile;  // a name, or "none"
+  std::optional<std::string> profile;     // a name, or "none"
   std::map<std::string, Origin> origins;  // keys as in Policy::origins
 };
 
 enum class DocumentKind { policy, profile, preset };
 
 // `file` is only a name here. Never throws and never aborts, whatever the text is.
-Result<Document> load_document(std::string_view text, const std::string& file, const std::string& layer,
-                               DocumentKind kind = DocumentKind::policy);
+Result<Document> load_document(std::string_view text, const std::string& file,
+                               const std::string& layer, DocumentKind kind = DocumentKind::policy);
 
 // Reads the file (at most max_toml_bytes), then as above.
 Result<Document> load_document_file(const std::string& path, const std::string& layer,

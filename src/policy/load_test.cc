@@ -56,8 +56,9 @@ TEST(Load, ReadsTheReferencePolicy) {
   EXPECT_EQ(document->dns_servers->size(), 2U);
 }
 
-// Every key of the reference policy, misspelt, is refused with its line and the right key suggested. So each key there
-// is one that is really read, and none is accepted in a spelling of its own.
+// Every key of the reference policy, misspelt, is refused with its line and the right key
+// suggested. So each key there is one that is really read, and none is accepted in a spelling of
+// its own.
 TEST(Load, EveryKeyMisspeltIsRefusedWithASuggestion) {
   const std::string text = text_of("docs/policy-example.toml");
   const std::vector<std::string> lines = split(text, '\n');
@@ -81,11 +82,23 @@ TEST(Load, EveryKeyMisspeltIsRefusedWithASuggestion) {
     keys.insert(key);
   }
   // A guard against a reference policy that loses keys.
-  for (const char* key : {"version", "tier", "profile", "toolchains", "upstream_ca", "dns", "path", "target", "mode",
-                          "optional", "copy", "except", "source", "expose", "carry", "preset", "host", "port",
-                          "protocol", "credential", "method", "query", "content_type", "max_body", "requests",
-                          "requests_per_minute", "bytes_up", "bytes_down", "pass", "memory", "processes", "open_files",
-                          "tmp", "duration"}) {
+  for (const char* key : {"version",      "tier",
+                          "profile",      "toolchains",
+                          "upstream_ca",  "dns",
+                          "path",         "target",
+                          "mode",         "optional",
+                          "copy",         "except",
+                          "source",       "expose",
+                          "carry",        "preset",
+                          "host",         "port",
+                          "protocol",     "credential",
+                          "method",       "query",
+                          "content_type", "max_body",
+                          "requests",     "requests_per_minute",
+                          "bytes_up",     "bytes_down",
+                          "pass",         "memory",
+                          "processes",    "open_files",
+                          "tmp",          "duration"}) {
     EXPECT_TRUE(keys.contains(key)) << key;
   }
 }
@@ -107,8 +120,8 @@ TEST(Load, VersionIsRequired) {
     ASSERT_FALSE(document) << text;
     EXPECT_NE(document.error().message.find("version"), std::string::npos);
   }
-  for (const char* text : {"version = 2", "version = \"1\"", "version = 1.0", "version = true", "version = -1",
-                           "version = [1]"}) {
+  for (const char* text : {"version = 2", "version = \"1\"", "version = 1.0", "version = true",
+                           "version = -1", "version = [1]"}) {
     EXPECT_FALSE(load_document(text, "f", "user")) << text;
   }
   EXPECT_TRUE(load_document("version = 1", "f", "user"));
@@ -122,9 +135,9 @@ TEST(Load, EmptyMeansNothing) {
   EXPECT_TRUE(nothing.credentials.empty());
   EXPECT_TRUE(must_load("grant = []").grants.empty());
   for (const std::string& body : {
-           grant,                                                        // no rule at all
-           grant + "allow = []\n",                                       // an empty list of rules
-           grant + "[[grant.allow]]\n",                                  // an empty rule
+           grant,                        // no rule at all
+           grant + "allow = []\n",       // an empty list of rules
+           grant + "[[grant.allow]]\n",  // an empty rule
            grant + "[[grant.allow]]\nmethod = []\npath = \"/\"\n",
            grant + "[[grant.allow]]\nmethod = \"\"\npath = \"/\"\n",
            grant + "[[grant.allow]]\nmethod = [\"\"]\npath = \"/\"\n",
@@ -154,32 +167,73 @@ TEST(Load, EmptyMeansNothing) {
 
 TEST(Load, WrongTypesAndRanges) {
   for (const char* body : {
-           "tier = 1", "tier = \"docker\"", "tier = [\"native\"]", "toolchains = 1", "toolchains = \"yes\"",
-           "profile = true", "upstream_ca = \"x\"", "upstream_ca = [1]", "dns = \"9.9.9.9\"", "dns = [9]",
-           "mount = \"x\"", "mount = {path = \"x\"}", "mount = [1]", "[mount]\npath = \".\"", "credential = 1",
-           "[[credential]]\n", "credential.a = 1", "grant = 1", "grant = {host = \"x\"}", "env = 1", "[[env]]\n",
-           "env.set = [\"A=1\"]", "env.set.A = 1", "env.set.1A = \"x\"", "env.pass = \"A\"", "env.pass = [\"A\", \"A\"]",
-           "limits = 1", "[limits]\nmemory = true", "[limits]\nmemory = \"4 GB\"", "[limits]\nmemory = -1",
-           "[limits]\nmemory = 4", "[limits]\nmemory = 1.5", "[limits]\nmemory = 99999999999999999999",
-           "[limits]\nprocesses = 0", "[limits]\nprocesses = -5", "[limits]\nprocesses = 4194305",
-           "[limits]\nprocesses = \"many\"", "[limits]\nopen_files = 1", "[limits]\ntmp = 1", "[limits]\nduration = 60",
-           "[limits]\nduration = \"0s\"", "[limits]\nduration = \"forever\"", "[limits]\nduration = 1979-05-27",
-           "[[mount]]\npath = \"a\"\nmode = \"wr\"", "[[mount]]\npath = \"a\"\nmode = 1",
-           "[[mount]]\npath = \"a\"\noptional = 1", "[[mount]]\npath = \"~root/x\"",
-           "[[mount]]\npath = \"a\"\ntarget = \"b\"", "[[mount]]\npath = \"a\"\ntarget = \"/a/../b\"",
-           "[[mount]]\npath = \"a\"\nexcept = [\"x\"]", "[[mount]]\npath = \"a\"\ncopy = true\nexcept = [\"../x\"]",
+           "tier = 1",
+           "tier = \"docker\"",
+           "tier = [\"native\"]",
+           "toolchains = 1",
+           "toolchains = \"yes\"",
+           "profile = true",
+           "upstream_ca = \"x\"",
+           "upstream_ca = [1]",
+           "dns = \"9.9.9.9\"",
+           "dns = [9]",
+           "mount = \"x\"",
+           "mount = {path = \"x\"}",
+           "mount = [1]",
+           "[mount]\npath = \".\"",
+           "credential = 1",
+           "[[credential]]\n",
+           "credential.a = 1",
+           "grant = 1",
+           "grant = {host = \"x\"}",
+           "env = 1",
+           "[[env]]\n",
+           "env.set = [\"A=1\"]",
+           "env.set.A = 1",
+           "env.set.1A = \"x\"",
+           "env.pass = \"A\"",
+           "env.pass = [\"A\", \"A\"]",
+           "limits = 1",
+           "[limits]\nmemory = true",
+           "[limits]\nmemory = \"4 GB\"",
+           "[limits]\nmemory = -1",
+           "[limits]\nmemory = 4",
+           "[limits]\nmemory = 1.5",
+           "[limits]\nmemory = 99999999999999999999",
+           "[limits]\nprocesses = 0",
+           "[limits]\nprocesses = -5",
+           "[limits]\nprocesses = 4194305",
+           "[limits]\nprocesses = \"many\"",
+           "[limits]\nopen_files = 1",
+           "[limits]\ntmp = 1",
+           "[limits]\nduration = 60",
+           "[limits]\nduration = \"0s\"",
+           "[limits]\nduration = \"forever\"",
+           "[limits]\nduration = 1979-05-27",
+           "[[mount]]\npath = \"a\"\nmode = \"wr\"",
+           "[[mount]]\npath = \"a\"\nmode = 1",
+           "[[mount]]\npath = \"a\"\noptional = 1",
+           "[[mount]]\npath = \"~root/x\"",
+           "[[mount]]\npath = \"a\"\ntarget = \"b\"",
+           "[[mount]]\npath = \"a\"\ntarget = \"/a/../b\"",
+           "[[mount]]\npath = \"a\"\nexcept = [\"x\"]",
+           "[[mount]]\npath = \"a\"\ncopy = true\nexcept = [\"../x\"]",
            "[[mount]]\npath = \"a\"\ncopy = true\nmode = \"review\"",
            "[[mount]]\npath = \"a\\u0000b\"",
        }) {
     EXPECT_NE(error_of(body), "") << body;
   }
-  EXPECT_NE(error_of("[[mount]]\npath = \"a\"\nmode = \"rw-nodelete\"").find("did you mean \"rw-no-delete\""),
+  EXPECT_NE(error_of("[[mount]]\npath = \"a\"\nmode = \"rw-nodelete\"")
+                .find("did you mean \"rw-no-delete\""),
             std::string::npos);
 }
 
 TEST(Load, AllModesAndTiersParse) {
   for (const char* mode : {"ro", "rw", "rw-no-delete", "review"}) {
-    EXPECT_STREQ(name_of(must_load("[[mount]]\npath = \"a\"\nmode = \"" + std::string(mode) + "\"").mounts[0].mode), mode);
+    EXPECT_STREQ(name_of(must_load("[[mount]]\npath = \"a\"\nmode = \"" + std::string(mode) + "\"")
+                             .mounts[0]
+                             .mode),
+                 mode);
   }
   for (const char* tier : {"native", "gvisor", "vm"}) {
     EXPECT_STREQ(name_of(*must_load("tier = \"" + std::string(tier) + "\"").tier), tier);
@@ -194,9 +248,12 @@ TEST(Load, Credentials) {
   EXPECT_EQ(error_of(source("env:A")), "");
   EXPECT_EQ(error_of(source("file:~/.x")), "");
   EXPECT_EQ(error_of(source("command:a b | c")), "");
-  EXPECT_NE(error_of(source("secret-service:x")).find("not supported by this version"), std::string::npos);
-  EXPECT_NE(error_of(source("systemd-creds:x")).find("not supported by this version"), std::string::npos);
-  for (const char* bad : {"", "env", "env:", "env:1A", "env:A=B", "file:", "file:~x/y", "command:", "vault:x", "ENV:A"}) {
+  EXPECT_NE(error_of(source("secret-service:x")).find("not supported by this version"),
+            std::string::npos);
+  EXPECT_NE(error_of(source("systemd-creds:x")).find("not supported by this version"),
+            std::string::npos);
+  for (const char* bad : {"", "env", "env:", "env:1A", "env:A=B", "file:", "file:~x/y",
+                          "command:", "vault:x", "ENV:A"}) {
     EXPECT_NE(error_of(source(bad)), "") << bad;
   }
   const auto carry = [](const std::string& text) {
@@ -204,52 +261,65 @@ TEST(Load, Credentials) {
   };
   EXPECT_EQ(must_load(carry("carry = { header = \"X-Key\" }")).credentials.at("a").header, "x-key");
   for (const char* bad :
-       {"", "carry = \"x\"", "carry = {}", "carry = { header = \"a\", bearer = true }", "carry = { bearer = false }",
-        "carry = { bearer = \"x\" }", "carry = { header = \"host\" }", "carry = { header = \"\" }",
-        "carry = { basic = \"\" }", "carry = { basic = \"a:b\" }", "carry = { basic = true }", "carry = { query = \"key\" }",
-        "carry = { cookie = \"x\" }"}) {
+       {"", "carry = \"x\"", "carry = {}", "carry = { header = \"a\", bearer = true }",
+        "carry = { bearer = false }", "carry = { bearer = \"x\" }", "carry = { header = \"host\" }",
+        "carry = { header = \"\" }", "carry = { basic = \"\" }", "carry = { basic = \"a:b\" }",
+        "carry = { basic = true }", "carry = { query = \"key\" }", "carry = { cookie = \"x\" }"}) {
     EXPECT_NE(error_of(carry(bad)), "") << bad;
   }
-  for (const char* bad : {"expose = {}", "expose = \"A\"", "expose = { env = \"\" }", "expose = { env = \"A-B\" }",
-                          "expose = { prefix = \"x\" }", "expose = { env = \"A\", prefix = \"a b\" }",
-                          "expose = { env = \"A\", prefix = \"\\n\" }", "expose = { env = \"A\", file = \"x\" }"}) {
+  for (const char* bad :
+       {"expose = {}", "expose = \"A\"", "expose = { env = \"\" }", "expose = { env = \"A-B\" }",
+        "expose = { prefix = \"x\" }", "expose = { env = \"A\", prefix = \"a b\" }",
+        "expose = { env = \"A\", prefix = \"\\n\" }", "expose = { env = \"A\", file = \"x\" }"}) {
     EXPECT_NE(error_of(credential + bad), "") << bad;
   }
   EXPECT_NE(error_of("[credential.\"a b\"]\nsource = \"env:A\"\ncarry = { bearer = true }\n"), "");
 }
 
 TEST(Load, Grants) {
-  const Document plain = must_load("[[grant]]\nhost = \"example.com\"\nprotocol = \"http\"\n" + allow);
+  const Document plain =
+      must_load("[[grant]]\nhost = \"example.com\"\nprotocol = \"http\"\n" + allow);
   EXPECT_EQ(plain.grants[0].port, 80);
   EXPECT_EQ(must_load(grant + allow).grants[0].port, 443);
   EXPECT_EQ(must_load(grant + allow).grants[0].origin.line, 2);
   EXPECT_EQ(must_load(grant + allow).grants[0].origin.layer, "user");
   for (const std::string& bad : std::initializer_list<std::string>{
-           "host = \"*\"\n" + allow, "host = \"*.com\"\n" + allow, "host = \"api.*.com\"\n" + allow,
-           "host = \"example.com\"\nport = 0\n" + allow, "host = \"example.com\"\nport = 65536\n" + allow,
-           "host = \"example.com\"\nport = 53\n" + allow, "host = \"example.com\"\nport = \"443\"\n" + allow,
+           "host = \"*\"\n" + allow,
+           "host = \"*.com\"\n" + allow,
+           "host = \"api.*.com\"\n" + allow,
+           "host = \"example.com\"\nport = 0\n" + allow,
+           "host = \"example.com\"\nport = 65536\n" + allow,
+           "host = \"example.com\"\nport = 53\n" + allow,
+           "host = \"example.com\"\nport = \"443\"\n" + allow,
            "host = \"example.com\"\nprotocol = \"ftp\"\n" + allow,
            "host = \"example.com\"\nprotocol = \"http\"\ncredential = \"a\"\n" + allow,
-           "preset = \"x\"\nhost = \"example.com\"\n", "preset = \"x\"\n" + allow, "preset = \"../x\"\n",
+           "preset = \"x\"\nhost = \"example.com\"\n",
+           "preset = \"x\"\n" + allow,
+           "preset = \"../x\"\n",
            "preset = \"x\"\nport = 443\n",
        }) {
     EXPECT_NE(error_of("[[grant]]\n" + bad), "") << bad;
   }
   for (const char* bad : {"path = \"/\"\nmethod = \"get\"", "path = \"/\"\nmethod = \"CONNECT\"",
                           "path = \"/\"\nmethod = \"TRACE\"", "path = \"v1\"\nmethod = \"GET\"",
-                          "path = \"/\"\nmethod = 1", "path = \"/\"\nmethod = [1]", "path = \"/\"\nmethod = [\"GET\", \"GET\"]",
-                          "path = \"/\"\nmethod = \"GET\"\nquery = \"a\"", "path = \"/\"\nmethod = \"GET\"\nquery = [\"*\", \"a\"]",
-                          "path = \"/\"\nmethod = \"GET\"\nmax_body = \"1mb\"", "path = \"/\"\nmethod = \"GET\"\nmax_body = -1"}) {
+                          "path = \"/\"\nmethod = 1", "path = \"/\"\nmethod = [1]",
+                          "path = \"/\"\nmethod = [\"GET\", \"GET\"]",
+                          "path = \"/\"\nmethod = \"GET\"\nquery = \"a\"",
+                          "path = \"/\"\nmethod = \"GET\"\nquery = [\"*\", \"a\"]",
+                          "path = \"/\"\nmethod = \"GET\"\nmax_body = \"1mb\"",
+                          "path = \"/\"\nmethod = \"GET\"\nmax_body = -1"}) {
     EXPECT_NE(error_of(grant + "[[grant.allow]]\n" + bad), "") << bad;
   }
   for (const char* protocol : {"wss", "grpc", "tcp", "ws", "ssh"}) {
-    EXPECT_NE(error_of("[[grant]]\nhost = \"example.com\"\nprotocol = \"" + std::string(protocol) + "\"\n" + allow)
+    EXPECT_NE(error_of("[[grant]]\nhost = \"example.com\"\nprotocol = \"" + std::string(protocol) +
+                       "\"\n" + allow)
                   .find("not supported yet"),
               std::string::npos);
   }
-  for (const std::string& later : {grant + "expires = \"1h\"\n" + allow, grant + "headers = []\n" + allow,
-                                   grant + "body = 1\n" + allow, grant + allow + "headers = []\n",
-                                   grant + allow + "body = {}\n", grant + allow + "[grant.budget]\nexpires = \"1h\"\n"}) {
+  for (const std::string& later :
+       {grant + "expires = \"1h\"\n" + allow, grant + "headers = []\n" + allow,
+        grant + "body = 1\n" + allow, grant + allow + "headers = []\n",
+        grant + allow + "body = {}\n", grant + allow + "[grant.budget]\nexpires = \"1h\"\n"}) {
     EXPECT_NE(error_of(later).find("not supported yet"), std::string::npos) << later;
   }
 }
@@ -257,9 +327,10 @@ TEST(Load, Grants) {
 TEST(Load, ProfilesAndPresetsMaySayLess) {
   EXPECT_NE(error_of("profile = \"x\"", DocumentKind::profile), "");
   EXPECT_EQ(error_of("tier = \"vm\"", DocumentKind::profile), "");
-  for (const std::string& bad : {std::string("tier = \"vm\""), std::string("[[mount]]\npath = \".\""), credential,
-                                 std::string("env.set.A = \"x\""), std::string("upstream_ca = [\"/x\"]"),
-                                 grant + "credential = \"a\"\n" + allow, std::string("[[grant]]\npreset = \"x\"\n")}) {
+  for (const std::string& bad :
+       {std::string("tier = \"vm\""), std::string("[[mount]]\npath = \".\""), credential,
+        std::string("env.set.A = \"x\""), std::string("upstream_ca = [\"/x\"]"),
+        grant + "credential = \"a\"\n" + allow, std::string("[[grant]]\npreset = \"x\"\n")}) {
     EXPECT_NE(error_of(bad, DocumentKind::preset), "") << bad;
   }
   EXPECT_EQ(error_of(grant + allow, DocumentKind::preset), "");
@@ -273,7 +344,8 @@ TEST(Load, AFileThatCantBeReadIsAnError) {
   EXPECT_FALSE(load_document_file("/dev/zero", "user"));
 }
 
-// Whatever one byte of a good file becomes, loading it comes back: with a document or with one printable line.
+// Whatever one byte of a good file becomes, loading it comes back: with a document or with one
+// printable line.
 TEST(Load, EveryFlippedByteIsSurvived) {
   const std::string text = text_of("docs/policy-example.toml").substr(0, 2500);
   for (std::size_t i = 0; i < text.size(); ++i) {

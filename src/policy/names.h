@@ -1,5 +1,6 @@
-// What single words in a policy may look like: hosts, paths, methods, variable names. Each check returns the
-// canonical word or an error that says what is wrong with it and how to write it; nothing is repaired in silence.
+// What single words in a policy may look like: hosts, paths, methods, variable names. Each check
+// returns the canonical word or an error that says what is wrong with it and how to write it;
+// nothing is repaired in silence.
 #pragma once
 
 #include <cstdint>
@@ -11,18 +12,23 @@
 
 namespace bulkhead {
 
-// `text` in quotes for an error message, escaped and cut short: it may come from a file nobody trusts.
+// `text` in quotes for an error message, escaped and cut short: it may come from a file nobody
+// trusts.
 std::string in_quotes(std::string_view text);
 
-// The word probably meant, or empty: one with two neighbouring letters swapped ("teir"), else the nearest (base/text.h).
+// The word probably meant, or empty: one with two neighbouring letters swapped ("teir"), else the
+// nearest (base/text.h).
 std::string suggestion(std::string_view word, const std::vector<std::string>& candidates);
 
-// A lower-case host name (`api.example.com`), a wildcard for exactly one more label (`*.example.com`, at least two
-// labels after the star), or an address: dotted IPv4, or IPv6 as inet_ntop writes it, without brackets.
+// A lower-case host name (`api.example.com`), a wildcard for exactly one more label
+// (`*.example.com`, at least two labels after the star), or an address: dotted IPv4, or IPv6 as
+// inet_ntop writes it, without brackets.
 Result<void> check_host(std::string_view host);
 
-// A path template: starts with `/`; a segment is literal text (RFC 3986 pchar, percent-encoding in canonical form),
-// `*` or `{name}` (any one segment), or, last only, `**`. No empty segment but the last, no `.` or `..`.
+// A path template: starts with `/`; a segment is literal text (RFC 3986 pchar, percent-encoding in
+// canonical form),
+// `*` or `{name}` (any one segment), or, last only, `**`. No empty segment but the last, no `.` or
+// `..`.
 Result<void> check_path_template(std::string_view path);
 
 // A registered method in upper case; CONNECT and TRACE are never grantable.
@@ -34,16 +40,19 @@ Result<void> check_media_type(std::string_view type);
 // One key of a closed list of query keys, or `*`.
 Result<void> check_query_key(std::string_view key);
 
-// A header that can carry a credential; returns it in lower case. Framing, routing and hop-by-hop ones can't.
+// A header that can carry a credential; returns it in lower case. Framing, routing and hop-by-hop
+// ones can't.
 Result<std::string> check_carrier_header(std::string_view name);
 
 // [A-Za-z_][A-Za-z0-9_]*
 Result<void> check_variable(std::string_view name);
 
-// Names of credentials, presets, profiles: [a-z0-9-], starting with a letter or digit, at most 64 characters.
+// Names of credentials, presets, profiles: [a-z0-9-], starting with a letter or digit, at most 64
+// characters.
 Result<void> check_name(std::string_view name);
 
-// A host path as a mount says it: absolute, `~`, `~/…` or relative. No `~user`, no control character.
+// A host path as a mount says it: absolute, `~`, `~/…` or relative. No `~user`, no control
+// character.
 Result<void> check_path(std::string_view path);
 
 // A path below a mount: relative, canonical, no `..`.

@@ -13,23 +13,27 @@ namespace {
 std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
   std::error_code error;
-  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error)) {
     const std::filesystem::path& path = it->path();
-    if (path.extension() == ".toml" && check_name(path.stem().string())) names.push_back(path.stem().string());
+    if (path.extension() == ".toml" && check_name(path.stem().string()))
+      names.push_back(path.stem().string());
   }
   std::sort(names.begin(), names.end());
   return names;
 }
 
 // The file of a profile or preset, once its name is known to stay inside the folder.
-Result<std::string> find_file(const std::string& folder, const std::string& kind, const std::string& name) {
+Result<std::string> find_file(const std::string& folder, const std::string& kind,
+                              const std::string& name) {
   BH_CHECK(check_name(name));
   const std::string path = folder + "/" + name + ".toml";
   if (sys::exists(path)) return path;
   const std::vector<std::string> known = names_in(folder);
   const std::string near = suggestion(name, known);
-  return fail("no " + kind + " " + in_quotes(name) + " in " + escape_for_terminal(folder) +
-              (near.empty() ? "; there are: " + join(known, ", ") : "; did you mean \"" + near + "\"?"));
+  return fail(
+      "no " + kind + " " + in_quotes(name) + " in " + escape_for_terminal(folder) +
+      (near.empty() ? "; there are: " + join(known, ", ") : "; did you mean \"" + near + "\"?"));
 }
 
 void lay_over(Budget& base, const Budget& over) {
@@ -50,8 +54,8 @@ Result<std::vector<Grant>> expand(const std::string& data_dir, const Grant& name
   std::vector<Grant> out = preset.grants;
   for (Grant& grant : out) {
     if (!named.credential.empty() && grant.protocol == Protocol::http) {
-      return fail(where() + ": a credential never travels over plain http, which preset " + in_quotes(named.preset) +
-                  " uses");
+      return fail(where() + ": a credential never travels over plain http, which preset " +
+                  in_quotes(named.preset) + " uses");
     }
     grant.credential = named.credential;
     grant.preset = named.preset;
@@ -88,7 +92,11 @@ std::string profile_for_command(const std::string& data_dir, const std::string& 
   return sys::exists(data_dir + "/profiles/" + name + ".toml") ? name : std::string();
 }
 
-std::vector<std::string> profile_names(const std::string& data_dir) { return names_in(data_dir + "/profiles"); }
-std::vector<std::string> preset_names(const std::string& data_dir) { return names_in(data_dir + "/presets"); }
+std::vector<std::string> profile_names(const std::string& data_dir) {
+  return names_in(data_dir + "/profiles");
+}
+std::vector<std::string> preset_names(const std::string& data_dir) {
+  return names_in(data_dir + "/presets");
+}
 
 }  // namespace bulkhead

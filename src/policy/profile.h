@@ -1,8 +1,10 @@
-// The shipped data files: `DATA/profiles/NAME.toml` and `DATA/presets/NAME.toml`, where DATA is the folder the caller
-// found (the source tree, or $PREFIX/share/bulkhead). Names are [a-z0-9-], so that no name leads out of it.
+// The shipped data files: `DATA/profiles/NAME.toml` and `DATA/presets/NAME.toml`, where DATA is the
+// folder the caller found (the source tree, or $PREFIX/share/bulkhead). Names are [a-z0-9-], so
+// that no name leads out of it.
 //
-// A preset is a named set of functions: [[grant]] entries with host, rules and default budget, of whatever number of
-// hosts. The grant that names it may add a credential and replace single keys of the budget, nothing else.
+// A preset is a named set of functions: [[grant]] entries with host, rules and default budget, of
+// whatever number of hosts. The grant that names it may add a credential and replace single keys of
+// the budget, nothing else.
 #pragma once
 
 #include <string>
@@ -15,8 +17,8 @@ namespace bulkhead {
 // Layer "profile NAME". A name that isn't there is an error that suggests the nearest that is.
 Result<Document> load_profile(const std::string& data_dir, const std::string& name);
 
-// Replaces every grant that names a preset by the preset's own, in place. Origins stay those of the naming grant;
-// Grant::preset says which preset it was.
+// Replaces every grant that names a preset by the preset's own, in place. Origins stay those of the
+// naming grant; Grant::preset says which preset it was.
 Result<void> expand_presets(const std::string& data_dir, Document& document);
 
 // The profile that goes with a command ("/usr/local/bin/claude" -> "claude"), or empty.

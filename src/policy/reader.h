@@ -1,4 +1,5 @@
-// Reading one TOML table against a closed list of keys. Every error is "FILE:LINE: `key` in [table]: what".
+// Reading one TOML table against a closed list of keys. Every error is "FILE:LINE: `key` in
+// [table]: what".
 #pragma once
 
 #include <chrono>
@@ -15,8 +16,8 @@ namespace bulkhead {
 
 class TableReader {
  public:
-  // `where` is how errors name the table: "[limits]", "[[grant.allow]]", or empty for the top of the file.
-  // `table` must outlive the reader.
+  // `where` is how errors name the table: "[limits]", "[[grant.allow]]", or empty for the top of
+  // the file. `table` must outlive the reader.
   TableReader(const TomlValue& table, std::string where, const std::string& file)
       : table_(&table), where_(std::move(where)), file_(file) {}
 
@@ -24,7 +25,8 @@ class TableReader {
     std::string key, why;  // a key that is known, but not supported by this version
   };
   // Any key that is not in `known` is an error, with the nearest one suggested.
-  Result<void> only(const std::vector<std::string>& known, const std::vector<Later>& later = {}) const;
+  Result<void> only(const std::vector<std::string>& known,
+                    const std::vector<Later>& later = {}) const;
 
   const TomlEntry* find(std::string_view key) const;
   int line() const { return table_->line; }
@@ -34,7 +36,8 @@ class TableReader {
   // Each returns nullopt when the key is absent, an error when its value is of another type.
   Result<std::optional<std::string>> string(std::string_view key) const;
   Result<std::optional<bool>> boolean(std::string_view key) const;
-  Result<std::optional<std::uint64_t>> count(std::string_view key, std::uint64_t least, std::uint64_t most) const;
+  Result<std::optional<std::uint64_t>> count(std::string_view key, std::uint64_t least,
+                                             std::uint64_t most) const;
   // An integer (bytes) or a string that parse_size takes.
   Result<std::optional<std::uint64_t>> size(std::string_view key, std::uint64_t least = 0) const;
   Result<std::optional<std::chrono::seconds>> duration(std::string_view key) const;

@@ -24,10 +24,12 @@ class Writer {
     if (!policy_.profile.empty()) {
       // Its rules are written out below; naming it would load them a second time.
       const auto it = policy_.origins.find("profile");
-      line("profile = \"none\"  # the rules of profile " + escape_for_terminal(policy_.profile) + " are below; " +
+      line("profile = \"none\"  # the rules of profile " + escape_for_terminal(policy_.profile) +
+           " are below; " +
            (it == policy_.origins.end() ? std::string("default") : origin_text(it->second)));
     }
-    if (!policy_.upstream_ca.empty()) scalar("upstream_ca", list_text(policy_.upstream_ca), "upstream_ca");
+    if (!policy_.upstream_ca.empty())
+      scalar("upstream_ca", list_text(policy_.upstream_ca), "upstream_ca");
     if (!policy_.dns_servers.empty()) scalar("dns", list_text(policy_.dns_servers), "dns");
     for (const Mount& mount : policy_.mounts) write_mount(mount);
     for (const auto& [name, credential] : policy_.credentials) write_credential(credential);
@@ -43,7 +45,8 @@ class Writer {
 
   std::string comment(const std::string& key) const {
     const auto it = policy_.origins.find(key);
-    return "  # " + (it == policy_.origins.end() ? std::string("default") : origin_text(it->second));
+    return "  # " +
+           (it == policy_.origins.end() ? std::string("default") : origin_text(it->second));
   }
 
   void scalar(const std::string& key, const std::string& value, const std::string& origin) {
@@ -76,7 +79,10 @@ class Writer {
     line("source = " + toml_string(source + credential.source_value));
     if (!credential.expose_env.empty()) {
       line("expose = { env = " + toml_string(credential.expose_env) +
-           (credential.expose_prefix.empty() ? "" : ", prefix = " + toml_string(credential.expose_prefix)) + " }");
+           (credential.expose_prefix.empty()
+                ? ""
+                : ", prefix = " + toml_string(credential.expose_prefix)) +
+           " }");
     }
     switch (credential.carrier) {
       case Credential::Carrier::header:
@@ -121,24 +127,31 @@ class Writer {
     if (!policy_.env.pass.empty()) {
       line("\n[env]");
       line("pass = [");
-      for (const std::string& name : policy_.env.pass) line("  " + toml_string(name) + "," + comment("env.pass." + name));
+      for (const std::string& name : policy_.env.pass)
+        line("  " + toml_string(name) + "," + comment("env.pass." + name));
       line("]");
     }
     if (!policy_.env.set.empty()) {
       line("\n[env.set]");
-      for (const auto& [name, value] : policy_.env.set) scalar(name, toml_string(value), "env.set." + name);
+      for (const auto& [name, value] : policy_.env.set)
+        scalar(name, toml_string(value), "env.set." + name);
     }
   }
 
   void write_limits() {
     const Limits& limits = policy_.limits;
-    if (!limits.memory && !limits.processes && !limits.open_files && !limits.tmp && !limits.duration) return;
+    if (!limits.memory && !limits.processes && !limits.open_files && !limits.tmp &&
+        !limits.duration)
+      return;
     line("\n[limits]");
     if (limits.memory) scalar("memory", toml_string(size_text(*limits.memory)), "limits.memory");
-    if (limits.processes) scalar("processes", std::to_string(*limits.processes), "limits.processes");
-    if (limits.open_files) scalar("open_files", std::to_string(*limits.open_files), "limits.open_files");
+    if (limits.processes)
+      scalar("processes", std::to_string(*limits.processes), "limits.processes");
+    if (limits.open_files)
+      scalar("open_files", std::to_string(*limits.open_files), "limits.open_files");
     if (limits.tmp) scalar("tmp", toml_string(size_text(*limits.tmp)), "limits.tmp");
-    if (limits.duration) scalar("duration", toml_string(duration_text(*limits.duration)), "limits.duration");
+    if (limits.duration)
+      scalar("duration", toml_string(duration_text(*limits.duration)), "limits.duration");
   }
 
   const Policy& policy_;
@@ -149,10 +162,13 @@ class Writer {
 
 std::string origin_text(const Origin& origin) {
   std::string out = escape_for_terminal(origin.layer);
-  if (!origin.file.empty()) out += ", " + escape_for_terminal(origin.file) + ":" + std::to_string(origin.line);
+  if (!origin.file.empty())
+    out += ", " + escape_for_terminal(origin.file) + ":" + std::to_string(origin.line);
   return out;
 }
 
-std::string policy_text(const Policy& policy) { return Writer(policy).write(); }
+std::string policy_text(const Policy& policy) {
+  return Writer(policy).write();
+}
 
 }  // namespace bulkhead

@@ -1,6 +1,7 @@
-// The effective policy as text, for `bulkhead policy show`: TOML that load.h reads back as the same policy, with
-// where each rule comes from as a comment. Presets appear as the grants they expand to. Safe to print: whatever a
-// terminal might obey is escaped. No secret is in it (a credential's source is, its value never was in the policy).
+// The effective policy as text, for `bulkhead policy show`: TOML that load.h reads back as the same
+// policy, with where each rule comes from as a comment. Presets appear as the grants they expand
+// to. Safe to print: whatever a terminal might obey is escaped. No secret is in it (a credential's
+// source is, its value never was in the policy).
 #pragma once
 
 #include <string>

@@ -48,7 +48,8 @@ Result<Parts> take_apart(std::string_view text, const char* how) {
 }
 
 template <std::size_t N>
-Result<std::uint64_t> apply(const std::array<Unit, N>& units, std::string_view text, const char* how) {
+Result<std::uint64_t> apply(const std::array<Unit, N>& units, std::string_view text,
+                            const char* how) {
   BH_TRY(const Parts parts, take_apart(text, how));
   for (const Unit& unit : units) {
     if (parts.unit != unit.name) continue;
@@ -76,7 +77,8 @@ std::string in_largest_unit(const std::array<Unit, N>& units, std::uint64_t valu
 }  // namespace
 
 Result<std::uint64_t> parse_size(std::string_view text) {
-  return apply(size_units, text, "size: write a whole number with KB, MB, GB, KiB, MiB or GiB, like \"20MB\"");
+  return apply(size_units, text,
+               "size: write a whole number with KB, MB, GB, KiB, MiB or GiB, like \"20MB\"");
 }
 
 Result<std::chrono::seconds> parse_duration(std::string_view text) {
@@ -88,7 +90,9 @@ Result<std::chrono::seconds> parse_duration(std::string_view text) {
   return std::chrono::seconds(static_cast<std::int64_t>(seconds));
 }
 
-std::string size_text(std::uint64_t bytes) { return in_largest_unit(size_units, bytes); }
+std::string size_text(std::uint64_t bytes) {
+  return in_largest_unit(size_units, bytes);
+}
 
 std::string duration_text(std::chrono::seconds duration) {
   return in_largest_unit(time_units, static_cast<std::uint64_t>(duration.count()));
