@@ -2,7 +2,7 @@
 //   1. the gate (gate.h): our own, strict, refuses only; looks at the raw head before anything parses it
 //   2. Boost.Beast's parser: gives the fields and decodes the body framing
 //   3. the comparison: what Beast understood must be byte for byte what the gate saw
-// Out of 49 malformed or mismatched requests the usual proxies accepted 11–16; here it is none (http_test.cc).
+// Out of 49 malformed or mismatched requests the usual proxies accepted 11–16; here it is none (refused_test.cc).
 // Serialising (serialise.cc) starts from our own struct, never from received bytes.
 //
 // Beast is heavy to compile, so it stays inside reader.cc. All limits are in Limits below.

@@ -59,6 +59,13 @@ TEST(Lane, ResponseAndFailureSurvive) {
   EXPECT_EQ(failure->text, "no answer");
 }
 
+TEST(Lane, AnAnswerToHeadDeclaresItsLength) {
+  const auto decoded = decode_response(payload_of(encode(Response{200, {}, BodyKind::none, 500})));
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->body, BodyKind::none);
+  EXPECT_EQ(decoded->body_length, 500u);
+}
+
 TEST(Lane, LayoutIsLittleEndianAndWrittenDown) {
   EXPECT_EQ(encode(Failure{0x1f6, "ab", ""}),
             std::string("\x05\x0c\0\0\0"
