@@ -460,6 +460,9 @@ class Supervisor {
     }
     auto object = ipc::parse(message->text);
     const std::string type = object ? object->value("type", "") : "";
+    if (index == 0 && type == "ready") {
+      return;  // its answer to session.start is what is waited for
+    }
     if (index == 0 && type == "full") {
       stop("evidence can no longer be written (" + escape_for_terminal(object->value("reason", "the disk is full")) +
            "), so the session was stopped; free some space");
@@ -527,7 +530,8 @@ class Supervisor {
                                                        {"reason", reason},
                                                        {"seconds", seconds_since(started_)}});
     }
-    helpers_.evidence.control.reset();
+    // An orderly stop, where it would otherwise record that its supervisor vanished.
+    (void)ipc::send(helpers_.evidence.control.get(), nlohmann::json{{"type", "stop"}});
     end_child(helpers_.evidence.child, Clock::now() + helper_grace);
     if (!denials_.empty()) say(denials_.summary());
   }

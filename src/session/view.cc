@@ -123,6 +123,7 @@ Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources, co
                                           bool toolchains) {
   BH_CHECK(add_root(plan, sources));
   plan.tmpfs = {"/tmp", "/run", "/var", identity.home};
+  plan.folders = {"/run/user/" + std::to_string(identity.uid)};  // XDG_RUNTIME_DIR
   plan.links.push_back({"/var/run", "/run"});
   plan.links.push_back({"/var/tmp", "/tmp"});
   BH_CHECK(add_etc(plan, sources, identity));

@@ -40,6 +40,7 @@ struct PlannedLink {
 struct Plan {
   std::vector<PlannedLink> links;    // /bin -> usr/bin, …
   std::vector<std::string> tmpfs;    // fresh, writable, each sized by limits.tmp
+  std::vector<std::string> folders;  // empty, mode 0700, below one of them
   std::vector<PlannedMount> system;  // /usr, folders of /etc, toolchains: read-only, before the files
   std::vector<PlannedFile> files;
   std::vector<PlannedMount> mounts;  // the policy's, outermost first

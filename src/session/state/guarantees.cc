@@ -17,7 +17,7 @@ constexpr std::array table = {
               "HOME or of any other data on the host.",
               "mount namespace built by bubblewrap from an allow-list, each path opened and judged first and mounted "
               "by descriptor (bubblewrap 0.8)",
-              "native", "X01 X02 X03 X29", "userns bwrap"},
+              "native", "X01 X29", "userns bwrap"},
     Guarantee{"fs-ro", "What is mounted `ro` can't be changed; what is written outside the mounts is gone afterwards.",
               "read-only mounts in a namespace whose capabilities are dropped; fresh tmpfs for the rest", "native",
               "X01 X29", "userns bwrap"},
@@ -127,7 +127,8 @@ std::vector<const Guarantee*> guarantees_needing(std::string_view probe) {
 std::string guarantees_markdown() {
   std::string out =
       "# Guarantees\n\n"
-      "What a session promises, what enforces it, and the attack in `tests/attacks.tsv` that fails because of it.\n"
+      "What a session promises, what enforces it, and the attacks that prove it: their tests (`grep -rw ID tests src`)\n"
+      "fail when the primitive is taken away.\n"
       "`bulkhead doctor` says which of them this machine can't give. Made from `src/session/state/guarantees.cc` by\n"
       "`bulkhead doctor --guarantees-markdown`; a test compares the two.\n\n"
       "| id | promise | enforced by | tiers | attacks |\n|---|---|---|---|---|\n";

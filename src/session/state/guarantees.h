@@ -1,6 +1,6 @@
 // The one table of what Bulkhead promises: `doctor`, a session's first line and docs/guarantees.md are made from
-// it. Adding a guarantee is one row in guarantees.cc; a row needs an attack in tests/attacks.tsv that fails when
-// the primitive is taken away.
+// it. Adding a guarantee is one row in guarantees.cc; a row needs an attack whose test fails when the primitive is
+// taken away, and that names the attack's id.
 #pragma once
 
 #include <span>
@@ -15,7 +15,7 @@ struct Guarantee {
   std::string_view sentence;   // the promise
   std::string_view primitive;  // what enforces it, with the version it came in
   std::string_view tiers;      // names, space-separated
-  std::string_view attacks;    // ids of tests/attacks.tsv, space-separated
+  std::string_view attacks;    // ids that tests carry (tests/attacks.tsv, *_test.cc), space-separated
   std::string_view probes;     // ids of probe.h it can't hold without, space-separated
 };
 

@@ -62,6 +62,7 @@ Result<Arguments> make_arguments(const Plan& plan, int first_fd) {
   // Writable sysctls would be the host's for anything the kernel does not namespace.
   build.add("--ro-bind", "/proc/sys", "/proc/sys");
   for (const std::string& path : plan.tmpfs) build.add("--perms", "0755", "--size", tmp_size, "--tmpfs", path);
+  for (const std::string& path : plan.folders) build.add("--perms", "0700", "--dir", path);
   build.add("--chmod", "1777", "/tmp", "--chmod", "1777", "/dev/shm");
 
   // /etc is one small tmpfs with copies: a bind per file would cost ten times as much.
