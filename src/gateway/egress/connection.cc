@@ -1,0 +1,177 @@
+#include "gateway/egress/connection.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "gateway/egress/limits.h"
+
+namespace bulkhead::egress {
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+Connection::Connection(tcp::socket socket, Registry& registry) : socket_(std::move(socket)), registry_(registry) {
+  boost::system::error_code ignored;
+  socket_.set_option(tcp::no_delay(true), ignored);  // or a small request waits 40 ms for an ACK
+  socket_.native_non_blocking(true, ignored);
+  registry_.insert(this);
+}
+
+Connection::~Connection() {
+  registry_.erase(this);
+  // A polite close_notify where it fits the socket buffer; nobody waits for the answer.
+  if (ssl_ && !aborted_ && !broken_ && ::SSL_is_init_finished(ssl_.get()) == 1) ::SSL_shutdown(ssl_.get());
+  ::ERR_clear_error();
+}
+
+void Connection::abort() {
+  aborted_ = true;
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);
+  // The descriptor stays open until the destructor: OpenSSL still has its number.
+  socket_.shutdown(tcp::socket::shutdown_both, ignored);
+}
+
+void Connection::stop_writing() {
+  no_writing_ = true;
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);
+}
+
+const char* Connection::tls_version() const { return ssl_ ? ::SSL_get_version(ssl_.get()) : ""; }
+
+asio::awaitable<Result<void>> Connection::wait(int ssl_error, bool for_write) {
+  const auto what = ssl_error == SSL_ERROR_WANT_WRITE ? tcp::socket::wait_write : tcp::socket::wait_read;
+  boost::system::error_code ec;
+  co_await socket_.async_wait(what, asio::redirect_error(asio::use_awaitable, ec));
+  if (timed_out_) co_return fail("nothing moved for too long", ETIMEDOUT);
+  if (aborted_) co_return fail("given up", ECANCELED);
+  if (for_write && no_writing_) co_return fail("no longer wanted", ECANCELED);
+  // stop_writing() cancels a reader's wait too, if it is called at the wrong time: then the wait just begins anew.
+  if (ec && ec != asio::error::operation_aborted) co_return fail(ec.message(), ec.value());
+  co_return Result<void>();
+}
+
+asio::awaitable<Result<void>> Connection::handshake(Trust& trust, std::string host, bool literal) {
+  auto ssl = trust.client(host, literal, socket_.native_handle());
+  if (!ssl) co_return tl::unexpected(std::move(ssl).error());
+  ssl_ = std::move(*ssl);
+  for (;;) {
+    ::ERR_clear_error();
+    errno = 0;
+    const int done = ::SSL_connect(ssl_.get());
+    if (done == 1) break;
+    const int saved = errno;
+    const int error = ::SSL_get_error(ssl_.get(), done);
+    if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+      broken_ = true;
+      if (error == SSL_ERROR_SYSCALL && ::SSL_get_verify_result(ssl_.get()) == X509_V_OK) {
+        co_return fail(saved == 0 ? "the server closed the connection" : errno_error("handshake", "", saved).message);
+      }
+      co_return fail(handshake_error(ssl_.get()));
+    }
+    if (auto waited = co_await wait(error, false); !waited) co_return waited;
+  }
+  if (std::string why = refusal_after_handshake(ssl_.get()); !why.empty()) {
+    broken_ = true;
+    co_return fail(std::move(why));
+  }
+  co_return Result<void>();
+}
+
+asio::awaitable<Result<std::size_t>> Connection::read_some(std::span<char> into) {
+  for (;;) {
+    int error = SSL_ERROR_WANT_READ;
+    if (ssl_) {
+      std::size_t got = 0;
+      do {  // what OpenSSL has already taken from the socket, in one go
+        ::ERR_clear_error();
+        errno = 0;
+        std::size_t n = 0;
+        const int done = ::SSL_read_ex(ssl_.get(), into.data() + got, into.size() - got, &n);
+        const int saved = errno;
+        if (done == 1) {
+          got += n;
+          continue;
+        }
+        if (got != 0) break;  // the error, if it is one, comes again
+        error = ::SSL_get_error(ssl_.get(), done);
+        if (error == SSL_ERROR_ZERO_RETURN) co_return std::size_t{0};
+        if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+          broken_ = true;
+          if (error == SSL_ERROR_SYSCALL && saved != 0) co_return tl::unexpected(errno_error("read", "", saved));
+          // Includes an end without close_notify: somebody may have cut it short.
+          co_return fail(handshake_error(ssl_.get()), EPROTO);
+        }
+        break;
+      } while (got < into.size() && ::SSL_has_pending(ssl_.get()) == 1);
+      if (got != 0) {
+        extend(quiet_timeout);
+        co_return got;
+      }
+    } else {
+      const ssize_t n = ::recv(socket_.native_handle(), into.data(), into.size(), 0);
+      if (n > 0) extend(quiet_timeout);
+      if (n >= 0) co_return static_cast<std::size_t>(n);
+      if (errno != EAGAIN && errno != EINTR) co_return tl::unexpected(errno_error("read", "", errno));
+    }
+    if (auto waited = co_await wait(error, false); !waited) co_return tl::unexpected(std::move(waited).error());
+  }
+}
+
+asio::awaitable<Result<void>> Connection::write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    if (no_writing_) co_return fail("no longer wanted", ECANCELED);
+    int error = SSL_ERROR_WANT_WRITE;
+    if (ssl_) {
+      ::ERR_clear_error();
+      errno = 0;
+      std::size_t n = 0;
+      const int done = ::SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &n);
+      const int saved = errno;
+      if (done == 1) {
+        bytes.remove_prefix(n);
+        extend(quiet_timeout);
+        continue;
+      }
+      error = ::SSL_get_error(ssl_.get(), done);
+      if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+        broken_ = true;
+        if (error == SSL_ERROR_SYSCALL && saved != 0) co_return tl::unexpected(errno_error("write", "", saved));
+        co_return fail(handshake_error(ssl_.get()), EPROTO);
+      }
+    } else {
+      const ssize_t n = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (n > 0) {
+        bytes.remove_prefix(static_cast<std::size_t>(n));
+        extend(quiet_timeout);
+        continue;
+      }
+      if (errno != EAGAIN && errno != EINTR) co_return tl::unexpected(errno_error("write", "", errno));
+    }
+    if (auto waited = co_await wait(error, true); !waited) co_return waited;
+  }
+  co_return Result<void>();
+}
+
+bool Connection::quiet() {
+  if (aborted_ || broken_) return false;
+  char byte = 0;
+  if (!ssl_) {
+    const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n < 0 && errno == EAGAIN;
+  }
+  ::ERR_clear_error();
+  std::size_t n = 0;
+  const int done = ::SSL_peek_ex(ssl_.get(), &byte, 1, &n);  // also takes in session tickets
+  const bool quiet = done != 1 && ::SSL_get_error(ssl_.get(), done) == SSL_ERROR_WANT_READ;
+  if (!quiet) broken_ = true;
+  ::ERR_clear_error();
+  return quiet;
+}
+
+}  // namespace bulkhead::egress

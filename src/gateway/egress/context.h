@@ -1,0 +1,50 @@
+// What the lanes of one egress share. One thread; outlives every lane.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "credential/exchange.h"
+#include "evidence/evidence.h"
+#include "gateway/egress/dial.h"
+#include "gateway/egress/permit.h"
+#include "gateway/egress/pool.h"
+#include "gateway/egress/scrub.h"
+
+namespace bulkhead::egress {
+
+struct Context {
+  boost::asio::io_context& io;
+  std::string credential;                  // name, or empty
+  std::optional<CredentialHeader> header;  // what goes into the slot
+  Patterns patterns;                       // what comes out of answers
+  Permits& permits;
+  Dialer& dialer;
+  Pool& pool;
+  evidence::Recorder& recorder;
+  std::function<void(const std::string&)> stop;
+  std::vector<char> scratch = {};  // transfer bytes, once the first lane has come
+  bool stopped = false;
+  std::size_t lanes = 0;
+
+  // False: evidence is gone, and so is this egress; the caller does nothing more.
+  bool record(std::string_view type, const nlohmann::json& fields) {
+    if (stopped) return false;
+    if (auto done = recorder.record(type, fields); !done) {
+      halt("evidence: " + done.error().message);
+      return false;
+    }
+    return true;
+  }
+  void halt(const std::string& why) {
+    if (stopped) return;
+    stopped = true;
+    stop(why);
+  }
+};
+
+}  // namespace bulkhead::egress

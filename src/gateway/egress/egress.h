@@ -1,0 +1,61 @@
+// gateway/egress/: the side of the gateway that dials out and holds one credential (or none).
+//
+//   egress.h      this file: what is put together, and the whole in one class
+//   lane_session.h  one lane: frames in order, the grant judged again, one exchange after another
+//   exchange.h    one exchange: request up, response down, both at once
+//   response.h    what of a response's head reaches the workload
+//   scrub.h       the credential taken out of what comes back
+//   dial.h        resolve once, check every address, connect, TLS
+//   resolver.h    names -> addresses (c-ares)
+//   connection.h  one connection: TCP, or TLS over it
+//   pool.h        idle connections, and deadlines for all of them
+//   trust.h       whom TLS trusts
+//   limits.h      every limit
+//
+// One thread, one event loop. A hostile upstream is parsed here, by gateway/http; a flaw in that costs this one
+// process's credential, and the process has no files, no exec and no other secret (base/confine.h).
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "evidence/evidence.h"
+#include "gateway/egress/dial.h"
+#include "gateway/gateway.h"
+
+namespace bulkhead::egress {
+
+struct Parts {
+  UniqueFd control;                // SEQPACKET from front: {"type":"lane"} + one descriptor each
+  UniqueFd supervisor;             // SEQPACKET; watched only: it says nothing after the configuration
+  UniqueFd evidence;               // SEQPACKET to the writer
+  UniqueFd ca_bundle;              // the system's, PEM; may be -1
+  std::vector<UniqueFd> upstream_ca;
+  AddressCheck address_check;      // which resolved addresses may be dialled
+  // Called once, when the gateway must stop: control, supervisor or evidence is gone, or a message was malformed.
+  std::function<void(const std::string& why)> stop;
+};
+
+class Egress {
+ public:
+  // Takes the secret out of `config` and wipes it there. Opens no file afterwards.
+  static Result<std::unique_ptr<Egress>> create(boost::asio::io_context& io, EgressConfig& config, Parts parts);
+  ~Egress();
+  Egress(const Egress&) = delete;
+  Egress& operator=(const Egress&) = delete;
+
+  // Begins to accept lanes and to watch the three sockets; returns at once, io.run() does the work.
+  void start();
+
+ private:
+  struct Impl;
+  explicit Egress(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bulkhead::egress

@@ -1,0 +1,53 @@
+// One lane from front: exchanges one after another, until front closes it or breaks the protocol.
+//
+// In an exchange up to two things go on at once: the upload (lane -> upstream) in a coroutine of its own when there
+// is a body, and the download (upstream -> lane). Whoever notices first that front has gone ends both.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+
+#include "gateway/egress/context.h"
+#include "gateway/egress/frames.h"
+#include "gateway/http/http.h"
+
+namespace bulkhead::egress {
+
+class LaneSession : public std::enable_shared_from_this<LaneSession> {
+ public:
+  LaneSession(Context& context, Frames::Socket socket);
+  ~LaneSession();
+
+  boost::asio::awaitable<void> run();
+
+ private:
+  struct Exchange;
+  enum class Outcome {
+    done,    // the answer is with front, whole
+    retry,   // a kept connection was dead; nothing of the request was seen by anybody
+    failed,  // Exchange::failure says why; front has seen nothing of an answer
+    broken,  // front has half an answer, or is gone: only closing the lane is honest
+  };
+
+  boost::asio::awaitable<bool> exchange(lane::Request request);  // false: the lane ends here
+  boost::asio::awaitable<Outcome> attempt(Exchange& x, bool fresh);
+  boost::asio::awaitable<Outcome> download(Exchange& x, bool may_retry);
+  boost::asio::awaitable<void> upload(std::string head);
+  boost::asio::awaitable<bool> drain(const lane::Request& request);
+  boost::asio::awaitable<bool> fail_with(const lane::Request& request, const lane::Failure& failure);
+  boost::asio::awaitable<bool> send(std::string_view bytes);
+  void watch_for_hangup();
+  void hung_up();
+  Outcome fail(Exchange& x, lane::Failure failure);
+  std::string request_head(const Exchange& x) const;
+  bool begin_response(Exchange& x, const http::ResponseHead& head, std::string& out);
+
+  Context& context_;
+  Frames::Socket socket_;
+  Frames frames_;
+  std::unique_ptr<Exchange> current_;
+  std::uint64_t number_ = 0;  // which exchange a late hang-up notice belongs to
+};
+
+}  // namespace bulkhead::egress
