@@ -6,6 +6,7 @@
 #include <linux/mount.h>
 #include <pwd.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -28,14 +29,18 @@ namespace {
 constexpr uid_t first_session_uid = 70000;  // above 65535, below the usual subuid ranges (100000)
 constexpr uid_t session_uids = 1000;
 
+// Where the clones hang, in the private mount namespace only: a folder every Linux has, that any
+// uid can reach and that nothing of a policy can lie in.
+constexpr const char* stage = "/dev/shm";
+
 struct Account {
   uid_t uid = 0;
   gid_t gid = 0;
   std::string name, home;
 };
 
-// Reads /etc/passwd itself: getpwuid(3) needs NSS, which a static program does not have. A user known only to
-// LDAP or SSSD is then nameless here and goes by $USER and $HOME.
+// Reads /etc/passwd itself: getpwuid(3) needs NSS, which a static program does not have. A user
+// known only to LDAP or SSSD is then nameless here and goes by $USER and $HOME.
 bool find_account(uid_t uid, Account& out) {
   const std::unique_ptr<FILE, int (*)(FILE*)> file(::fopen("/etc/passwd", "re"), ::fclose);
   if (!file) return false;
@@ -61,7 +66,8 @@ bool parse_id(const std::string& text, uid_t& out) {
 uid_t free_session_uid() {
   for (;;) {
     const std::string random = random_bytes(2);
-    const unsigned value = static_cast<unsigned char>(random[0]) * 256U + static_cast<unsigned char>(random[1]);
+    const unsigned value =
+        static_cast<unsigned char>(random[0]) * 256U + static_cast<unsigned char>(random[1]);
     const uid_t uid = first_session_uid + value % session_uids;
     Account taken;
     if (!find_account(uid, taken)) return uid;
@@ -84,8 +90,8 @@ Result<Identity> decide_identity() {
     identity.from_root = true;
     uid_t sudo_uid = 0;
     uid_t sudo_gid = 0;
-    if (parse_id(environment("SUDO_UID"), sudo_uid) && parse_id(environment("SUDO_GID"), sudo_gid) && sudo_uid != 0 &&
-        sudo_gid != 0) {
+    if (parse_id(environment("SUDO_UID"), sudo_uid) &&
+        parse_id(environment("SUDO_GID"), sudo_gid) && sudo_uid != 0 && sudo_gid != 0) {
       identity.uid = sudo_uid;
       identity.gid = sudo_gid;
       if (find_account(sudo_uid, account)) identity.name = account.name;
@@ -104,18 +110,40 @@ Result<Identity> decide_identity() {
   return identity;
 }
 
-Result<Sources> Sources::make(const Identity& identity, const std::string& stage) {
+Result<Sources> Sources::make(const Identity& identity) {
   Sources sources;
   sources.identity_ = identity;
-  sources.stage_ = stage;
   if (!identity.from_root) return sources;
 
   if (::unshare(CLONE_NEWNS) != 0) return fail_errno("unshare(CLONE_NEWNS)", "", errno);
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return fail_errno("mount(MS_SLAVE)", "/", errno);
-  if (::mount("none", stage.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=711") != 0) {
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
+    return fail_errno("mount(MS_SLAVE)", "/", errno);
+  if (::mount("none", stage, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=711") != 0) {
     return fail_errno("mount(tmpfs)", stage, errno);
   }
-  // A user namespace that nobody runs in: only its map matters (mount_setattr(2)).
+  return sources;
+}
+
+Result<UniqueFd> Sources::open(const std::string& path) const {
+  return sys::open(path, O_PATH);
+}
+
+Result<UniqueFd> Sources::mountable(UniqueFd fd, const std::string& name) {
+  if (!identity_.from_root) return fd;
+  BH_TRY(const struct stat st, sys::stat_fd(fd.get(), name));
+  return clone(fd.get(), st).map_error([&](Error error) {
+    return Error{"\"" + name + "\" belongs to uid " + std::to_string(st.st_uid) +
+                     " and cannot be mounted for uid " + std::to_string(identity_.uid) + " here (" +
+                     error.message +
+                     "); run Bulkhead as an ordinary user, from a folder of that user",
+                 error.code};
+  });
+}
+
+// A user namespace that nobody runs in: only its map matters (mount_setattr(2)).
+Result<int> Sources::user_namespace(uid_t owner, gid_t group) {
+  UniqueFd& known = user_namespaces_[{owner, group}];
+  if (known) return known.get();
   BH_TRY(sys::Pair ready, sys::pipe());
   BH_TRY(Child keeper, fork_child({-1, ready.second.get(), 2}, [] {
            if (::unshare(CLONE_NEWUSER) != 0) return 1;
@@ -125,42 +153,37 @@ Result<Sources> Sources::make(const Identity& identity, const std::string& stage
          }));
   ready.second.reset();
   char byte = 0;
-  if (::read(ready.first.get(), &byte, 1) != 1) return fail("cannot make a user namespace for id-mapped mounts");
-  BH_CHECK(sys::write_id_maps(keeper.pid(), 0, identity.uid, 0, identity.gid));
-  BH_TRY(sources.user_ns_, sys::open("/proc/" + std::to_string(keeper.pid()) + "/ns/user", O_RDONLY));
-  return sources;
+  if (::read(ready.first.get(), &byte, 1) != 1)
+    return fail("cannot make a user namespace for id-mapped mounts");
+  BH_CHECK(sys::write_id_maps(keeper.pid(), owner, identity_.uid, group, identity_.gid));
+  BH_TRY(known, sys::open("/proc/" + std::to_string(keeper.pid()) + "/ns/user", O_RDONLY));
+  return known.get();
 }
 
-Result<UniqueFd> Sources::open(const std::string& path, bool map_ids) {
-  BH_TRY(UniqueFd fd, sys::open(path, O_PATH));
-  if (!identity_.from_root || !map_ids) return fd;
-  BH_TRY(const struct stat st, sys::stat_fd(fd.get(), path));
-  if (st.st_uid != 0) return fd;
-  return mapped("/proc/self/fd/" + std::to_string(fd.get())).map_error([&](Error error) {
-    return Error{"\"" + path + "\" belongs to root and cannot be id-mapped here (" + error.message +
-                     "); run Bulkhead as an ordinary user, or from a folder that belongs to one",
-                 error.code};
-  });
-}
-
-Result<UniqueFd> Sources::mapped(const std::string& path) {
-  const long tree = ::syscall(SYS_open_tree, AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-  if (tree < 0) return fail_errno("open_tree", path, errno);
-  const UniqueFd clone(static_cast<int>(tree));
-  mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_IDMAP;
-  attributes.userns_fd = static_cast<std::uint64_t>(user_ns_.get());
-  if (::syscall(SYS_mount_setattr, clone.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
-    return fail_errno("mount_setattr(MOUNT_ATTR_IDMAP)", "", errno);
+Result<UniqueFd> Sources::clone(int fd, const struct stat& st) {
+  // With what is mounted below: a folder would look empty where the host has files.
+  const long tree = ::syscall(SYS_open_tree, fd, "",
+                              OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+  if (tree < 0) return fail_errno("open_tree", "", errno);
+  const UniqueFd cloned(static_cast<int>(tree));
+  if (st.st_uid != identity_.uid) {
+    mount_attr attributes{};
+    attributes.attr_set = MOUNT_ATTR_IDMAP;
+    BH_TRY(const int user_ns, user_namespace(st.st_uid, st.st_gid));
+    attributes.userns_fd = static_cast<std::uint64_t>(user_ns);
+    if (::syscall(SYS_mount_setattr, cloned.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
+                  sizeof attributes) != 0) {
+      return fail_errno("mount_setattr(MOUNT_ATTR_IDMAP)", "", errno);
+    }
   }
-  BH_TRY(const struct stat st, sys::stat_fd(clone.get(), path));
-  const std::string place = stage_ + "/" + std::to_string(count_++);
+  const std::string place = std::string(stage) + "/" + std::to_string(count_++);
   if (S_ISDIR(st.st_mode)) {
     if (::mkdir(place.c_str(), 0755) != 0) return fail_errno("mkdir", place, errno);
   } else {
     BH_TRY(const UniqueFd file, sys::open(place, O_CREAT | O_EXCL | O_WRONLY, 0644));
   }
-  if (::syscall(SYS_move_mount, clone.get(), "", AT_FDCWD, place.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+  if (::syscall(SYS_move_mount, cloned.get(), "", AT_FDCWD, place.c_str(),
+                MOVE_MOUNT_F_EMPTY_PATH) != 0) {
     return fail_errno("move_mount", place, errno);
   }
   return sys::open(place, O_PATH);
@@ -168,11 +191,18 @@ Result<UniqueFd> Sources::mapped(const std::string& path) {
 
 Result<void> Sources::drop_privileges() {
   if (!identity_.from_root) return {};
-  user_ns_.reset();
+  user_namespaces_.clear();
+  const pid_t parent = ::getppid();
   if (::setgroups(0, nullptr) != 0) return fail_errno("setgroups", "", errno);
-  if (::setresgid(identity_.gid, identity_.gid, identity_.gid) != 0) return fail_errno("setresgid", "", errno);
-  if (::setresuid(identity_.uid, identity_.uid, identity_.uid) != 0) return fail_errno("setresuid", "", errno);
-  // Changing uids made /proc/self root's (prctl(2)); the id maps of the room are written through it.
+  if (::setresgid(identity_.gid, identity_.gid, identity_.gid) != 0)
+    return fail_errno("setresgid", "", errno);
+  if (::setresuid(identity_.uid, identity_.uid, identity_.uid) != 0)
+    return fail_errno("setresuid", "", errno);
+  // Changing uids took away the signal at the parent's death (prctl(2)) …
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+    return fail_errno("prctl(PR_SET_PDEATHSIG)", "", errno);
+  if (::getppid() != parent) return fail("Bulkhead was killed while the session started");
+  // … and made /proc/self root's; the id maps of the room are written through it.
   if (::prctl(PR_SET_DUMPABLE, 1) != 0) return fail_errno("prctl(PR_SET_DUMPABLE)", "", errno);
   if (::setuid(0) == 0) return fail("giving up root did not hold");
   return {};

@@ -41,7 +41,7 @@ class Scratch : public testing::Test {
   Result<Planned> plan(const std::vector<Mount>& mounts) {
     Policy policy;
     policy.mounts = mounts;
-    auto sources = Sources::make(identity_, root_ + "/session");
+    auto sources = Sources::make(identity_);
     if (!sources) return tl::unexpected(std::move(sources).error());
     return make_plan(policy, identity_, *sources, session_.get(), root_ + "/home/project");
   }

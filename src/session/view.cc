@@ -12,29 +12,54 @@
 namespace bulkhead::session {
 namespace {
 
-// Copied into the session's own /etc. What is not in these lists is not there: no shadow, no ssh host keys, no
-// service's password file.
-constexpr const char* etc_files[] = {
-    "bash.bashrc",  "bindresvport.blacklist", "debian_version", "environment", "gai.conf",   "gitconfig",
-    "host.conf",    "inputrc",                "issue",          "ld.so.cache", "ld.so.conf", "lsb-release",
-    "locale.alias", "locale.conf",            "login.defs",     "machine-id",  "magic",      "magic.mime",
-    "mime.types",   "nanorc",                 "networks",       "npmrc",       "pip.conf",   "profile",
-    "protocols",    "rpc",                    "screenrc",       "services",    "shells",     "timezone",
-    "wgetrc",       "zshrc",                  "ssl/openssl.cnf"};
+// Copied into the session's own /etc. What is not in these lists is not there: no shadow, no ssh
+// host keys, no service's password file.
+constexpr const char* etc_files[] = {"bash.bashrc",    "bindresvport.blacklist",
+                                     "debian_version", "environment",
+                                     "gai.conf",       "gitconfig",
+                                     "host.conf",      "inputrc",
+                                     "issue",          "ld.so.cache",
+                                     "ld.so.conf",     "lsb-release",
+                                     "locale.alias",   "locale.conf",
+                                     "login.defs",     "machine-id",
+                                     "magic",          "magic.mime",
+                                     "mime.types",     "nanorc",
+                                     "networks",       "npmrc",
+                                     "pip.conf",       "profile",
+                                     "protocols",      "rpc",
+                                     "screenrc",       "services",
+                                     "shells",         "timezone",
+                                     "wgetrc",         "zshrc",
+                                     "ssl/openssl.cnf"};
 // Shown as they are.
-constexpr const char* etc_folders[] = {"alternatives", "bash_completion.d", "fonts",   "gnutls",   "ld.so.conf.d",
-                                       "maven",        "perl",              "profile.d", "terminfo", "vim",
-                                       "xdg",          "zsh"};
+constexpr const char* etc_folders[] = {
+    "alternatives", "bash_completion.d", "fonts",    "gnutls", "ld.so.conf.d", "maven",
+    "perl",         "profile.d",         "terminfo", "vim",    "xdg",          "zsh"};
 constexpr const char* etc_folder_prefixes[] = {"java-", "python3", "php"};
 // Small links that stay links.
 constexpr const char* etc_links[] = {"localtime", "os-release", "mtab"};
 
-// DESIGN: of about fifty everyday tools, only these needed anything of HOME. Nothing here holds a credential
+// DESIGN: of about fifty everyday tools, only these needed anything of HOME. Nothing here holds a
+// credential
 // (~/.cargo without credentials.toml, ~/.npmrc and ~/.config not at all).
-constexpr const char* toolchain_folders[] = {".nvm",        ".pyenv",   ".rustup", ".cargo/bin", ".cargo/registry",
-                                             ".cargo/env",  "go",       ".local/bin", ".local/lib", ".gitconfig",
-                                             ".volta",      ".sdkman",  ".rbenv",  ".bun/bin",   ".deno/bin",
-                                             ".fnm",        ".asdf",    ".local/share/mise/installs",
+constexpr const char* toolchain_folders[] = {".nvm",
+                                             ".pyenv",
+                                             ".rustup",
+                                             ".cargo/bin",
+                                             ".cargo/registry",
+                                             ".cargo/env",
+                                             "go",
+                                             ".local/bin",
+                                             ".local/lib",
+                                             ".gitconfig",
+                                             ".volta",
+                                             ".sdkman",
+                                             ".rbenv",
+                                             ".bun/bin",
+                                             ".deno/bin",
+                                             ".fnm",
+                                             ".asdf",
+                                             ".local/share/mise/installs",
                                              ".local/share/uv/python"};
 
 constexpr std::size_t max_etc_file = 1U << 20;
@@ -44,8 +69,11 @@ bool is_regular(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode);
 }
 
-Result<void> add_system(tier::Plan& plan, Sources& sources, const std::string& path, bool map_ids) {
-  BH_TRY(UniqueFd fd, sources.open(path, map_ids));
+Result<void> add_system(tier::Plan& plan, Sources& sources, const std::string& path, bool in_home) {
+  BH_TRY(UniqueFd fd, sources.open(path));
+  if (in_home) {
+    BH_TRY(fd, sources.mountable(std::move(fd), path));
+  }
   plan.system.push_back({std::move(fd), path, MountMode::ro, path});
   return {};
 }
@@ -65,7 +93,8 @@ Result<void> add_root(tier::Plan& plan, Sources& sources) {
 
 std::string accounts(const Identity& identity) {
   const std::string id = std::to_string(identity.uid) + ":" + std::to_string(identity.gid);
-  return "root:x:0:0:root:/root:/usr/sbin/nologin\n" + identity.name + ":x:" + id + "::" + identity.home +
+  return "root:x:0:0:root:/root:/usr/sbin/nologin\n" + identity.name + ":x:" + id +
+         "::" + identity.home +
          ":/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
 }
 
@@ -74,13 +103,16 @@ void add_made_files(tier::Plan& plan, const Identity& identity) {
     plan.files.push_back({target, std::move(content), UniqueFd()});
   };
   file("/etc/passwd", accounts(identity));
-  file("/etc/group", "root:x:0:\n" + identity.name + ":x:" + std::to_string(identity.gid) + ":\nnogroup:x:65534:\n");
+  file("/etc/group", "root:x:0:\n" + identity.name + ":x:" + std::to_string(identity.gid) +
+                         ":\nnogroup:x:65534:\n");
   file("/etc/hosts", "127.0.0.1 localhost bulkhead\n::1 localhost ip6-localhost ip6-loopback\n");
   file("/etc/hostname", "bulkhead\n");
-  // Any address would do: all of them are the gateway. This one is in the range that front answers with.
+  // Any address would do: all of them are the gateway. This one is in the range that front answers
+  // with.
   file("/etc/resolv.conf", "nameserver 198.18.0.1\noptions timeout:2 attempts:2\n");
   file("/etc/nsswitch.conf",
-       "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\n"
+       "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: "
+       "files\n"
        "services: files\nethers: files\nrpc: files\n");
 }
 
@@ -108,7 +140,8 @@ Result<void> add_etc(tier::Plan& plan, Sources& sources, const Identity& identit
                     [&](const char* prefix) { return name.starts_with(prefix); });
     // A symlink here could point anywhere, so only real folders count.
     struct stat st{};
-    if (wanted && ::fstatat(::dirfd(etc.get()), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
+    if (wanted && ::fstatat(::dirfd(etc.get()), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISDIR(st.st_mode)) {
       folders.push_back("/etc/" + name);
     }
   }
@@ -119,8 +152,8 @@ Result<void> add_etc(tier::Plan& plan, Sources& sources, const Identity& identit
 
 }  // namespace
 
-Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources, const Identity& identity,
-                                          bool toolchains) {
+Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources,
+                                          const Identity& identity, bool toolchains) {
   BH_CHECK(add_root(plan, sources));
   plan.tmpfs = {"/tmp", "/run", "/var", identity.home};
   plan.folders = {"/run/user/" + std::to_string(identity.uid)};  // XDG_RUNTIME_DIR
@@ -132,7 +165,8 @@ Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources, co
   for (const char* name : toolchain_folders) {
     const std::string path = identity.home + "/" + name;
     auto real = sys::real_path(path);
-    // A toolchain that is a link out of HOME is somebody's own arrangement: show it only by a mount of the policy.
+    // A toolchain that is a link out of HOME is somebody's own arrangement: show it only by a mount
+    // of the policy.
     if (!real || *real != path) continue;
     BH_CHECK(add_system(plan, sources, path, true));
     visible.push_back(path);
