@@ -49,6 +49,7 @@ int status_of(const Result<void>& done) { return done ? 0 : complain(done.error(
 void add_policy(CLI::App& root, Invocation& invocation) {
   CLI::App* policy = root.add_subcommand("policy", "Show or check what sessions may do");
   policy->require_subcommand(1);
+  policy->footer("`bulkhead policy COMMAND --help` says more; policies are described in bulkhead-policy(5).");
 
   CLI::App* show_command = policy->add_subcommand("show", "Print the policy a session would have");
   const auto options = std::make_shared<PolicyOptions>();

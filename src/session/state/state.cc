@@ -255,14 +255,6 @@ void Store::release_reserve(const std::string& id) const {
   if (st && S_ISREG(st->st_mode)) (void)::ftruncate(log->get(), st->st_size);
 }
 
-Result<void> SessionDir::hand_over(uid_t uid, gid_t gid) {
-  for (const char* name : {"lock", "session.json"}) {
-    if (::fchownat(directory_.get(), name, uid, gid, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno("chown", name, errno);
-  }
-  if (::fchown(directory_.get(), uid, gid) != 0) return fail_errno("chown", info_.id, errno);
-  return {};
-}
-
 Result<void> SessionDir::remove() {
   if (!directory_) return {};
   BH_TRY(const std::vector<std::string> names, entries(directory_.get()));

@@ -49,10 +49,6 @@ class SessionDir {
   int directory() const { return directory_.get(); }
   // The evidence log: O_WRONLY|O_APPEND, 0600, empty. For bulkhead-evidence only.
   UniqueFd take_log() { return std::move(log_); }
-  // Started as root: gives the directory and what is in it to the session's uid, so that remove() can empty it
-  // after the privileges are gone. Its entry in sessions/ then stays, empty, until root's next sweep: removing
-  // a name needs write permission on the directory that holds it, whatever descriptors one has.
-  Result<void> hand_over(uid_t uid, gid_t gid);
   // By descriptor, so it works in any mount namespace and after the user's HOME moved. Idempotent.
   Result<void> remove();
 

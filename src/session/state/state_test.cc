@@ -216,24 +216,6 @@ TEST_F(StateTest, LookingMakesNothing) {
   EXPECT_FALSE(sys::exists(home_ + "/.local"));
 }
 
-TEST_F(StateTest, HandedOverADroppedProcessCanEmptyIt) {
-  if (::geteuid() != 0) GTEST_SKIP() << "only root hands over";
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    Store s = store();
-    auto session = s.create(info());
-    if (!session || !session->hand_over(12345, 12345)) ::_exit(1);
-    if (::setresgid(12345, 12345, 12345) != 0 || ::setresuid(12345, 12345, 12345) != 0) ::_exit(2);
-    ::_exit(session->remove() ? 0 : 3);
-  }
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  EXPECT_EQ(WEXITSTATUS(status), 0);
-  Store s = store();
-  EXPECT_TRUE(s.list()->empty());
-  EXPECT_EQ(s.sweep()->size(), 1u) << "the empty entry";
-}
-
 // Creating, listing and sweeping at once: no live session is ever taken, nothing dead stays.
 TEST_F(StateTest, SweepsAndCreationsAtOnce) {
   (void)store();
