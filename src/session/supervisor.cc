@@ -90,6 +90,8 @@ class Supervisor {
     }
     BH_TRY(files_, open_helper_files(policy_));
     log_ = directory_.take_log();
+    BH_TRY(Terminal terminal, Terminal::open({0, 1, 2}));
+    terminal_.emplace(std::move(terminal));
     return sources.drop_privileges();
   }
 
@@ -123,8 +125,6 @@ class Supervisor {
     BH_TRY(room_, room::finish(std::move(pending)));
     BH_CHECK(configure_front(helpers_, directory_.id(), policy_, room_, credentials_));
     BH_CHECK(add_ca_files());
-    BH_TRY(Terminal terminal, Terminal::open({0, 1, 2}));
-    terminal_.emplace(std::move(terminal));
     const bool(&pty)[3] = terminal_->layout().pty;
     const int stdio[3] = {pty[0] ? -1 : 0, pty[1] ? -1 : 1, pty[2] ? -1 : 2};
     BH_TRY(tier_, isolation_->start(planned_.plan, room_, stdio));
