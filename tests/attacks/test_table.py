@@ -34,8 +34,8 @@ class Attacks(Case):
         return (scene.worked(result) if scene.worked else result.status == WORKED), result
 
     def on_a_terminal(self, arm, argv):
-        command = (self.lab.command(argv, guard=True) if arm == "off"
-                   else self.lab.command(self.bulkhead_command(argv, "")))
+        command = (self.lab.command(argv) if arm == "off"
+                   else self.lab.command(self.bulkhead_command(argv, ""), guard=False))
         terminal = Terminal(command, self.environment(), self.work)
         self.addCleanup(terminal.close)
         status = terminal.wait()

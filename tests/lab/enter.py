@@ -52,13 +52,14 @@ def main():
     if mounts or guard:
         check(libc.unshare(CLONE_NEWNS), "unshare")
         check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "make / private")
-        for source, target in mounts:
-            check(libc.mount(source.encode(), target.encode(), None, MS_BIND, None), f"bind {target}")
         if guard:
             check(libc.mount(b"/tmp", b"/tmp", None, MS_BIND | MS_REC, None), "bind /tmp")
             set_read_only("/", True)
             for path in WRITABLE:
                 set_read_only(path, False)
+        # After the guard: these are copies of the test's own, which an attack may well change.
+        for source, target in mounts:
+            check(libc.mount(source.encode(), target.encode(), None, MS_BIND, None), f"bind {target}")
         os.chdir(os.getcwd())
     # Python ignores these two; what it starts should not inherit that.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)

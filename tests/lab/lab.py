@@ -107,7 +107,7 @@ class Lab:
 
     # Running commands -----------------------------------------------------------------------------------
 
-    def command(self, argv, resolver=False, mounts=(), guard=False):
+    def command(self, argv, resolver=False, mounts=(), guard=True):
         """The command line that runs `argv` on the host side; with `resolver`, using the lab's DNS; with `guard`,
         unable to harm this machine's files even as root."""
         words = [*PYTHON, os.path.join(HERE, "enter.py"), str(self.pid)]

@@ -170,18 +170,18 @@ class Case(unittest.TestCase):
         pem = self.lab.authority.pem
         env = self.environment({"SSL_CERT_FILE": pem, "CURL_CA_BUNDLE": pem, "NODE_EXTRA_CA_CERTS": pem,
                                 "REQUESTS_CA_BUNDLE": pem, "GIT_SSL_CAINFO": pem, **(env or {})})
-        command = self.lab.command(argv, resolver, mounts, guard=True) if lab else argv
+        command = self.lab.command(argv, resolver, mounts) if lab else argv
         return self._run(command, argv, env, cwd, input, timeout, pass_fds)
 
     def inside(self, argv, policy="", options=(), env=None, cwd=None, input=None, timeout=60, pass_fds=(),
                mounts=()):
         """Behind the boundary: `bulkhead run --policy POLICY -- ARGV`. POLICY is text, a path, or None."""
-        return self._run(self.lab.command(self.bulkhead_command(argv, policy, options), mounts=mounts), argv,
+        return self._run(self.lab.command(self.bulkhead_command(argv, policy, options), mounts=mounts, guard=False), argv,
                          self.environment(env), cwd, input, timeout, pass_fds)
 
     def bulkhead(self, *words, env=None, input=None, timeout=60, cwd=None):
         argv = [os.path.join(bin_folder(), "bulkhead"), *words]
-        return self._run(self.lab.command(argv), argv, self.environment(env), cwd, input, timeout)
+        return self._run(self.lab.command(argv, guard=False), argv, self.environment(env), cwd, input, timeout)
 
     def _run(self, command, argv, env, cwd, input, timeout, pass_fds=()):
         data = input.encode() if isinstance(input, str) else input
@@ -201,7 +201,7 @@ class Case(unittest.TestCase):
         keywords.setdefault("stdin", subprocess.DEVNULL)
         keywords.setdefault("stdout", subprocess.PIPE)
         keywords.setdefault("stderr", subprocess.PIPE)
-        child = subprocess.Popen(self.lab.command(self.bulkhead_command(argv, policy, options)),
+        child = subprocess.Popen(self.lab.command(self.bulkhead_command(argv, policy, options), guard=False),
                                  env=self.environment(env), cwd=cwd or self.work, start_new_session=True, **keywords)
         self._children.append(child)
         return child
@@ -210,7 +210,7 @@ class Case(unittest.TestCase):
         keywords.setdefault("stdin", subprocess.DEVNULL)
         keywords.setdefault("stdout", subprocess.PIPE)
         keywords.setdefault("stderr", subprocess.PIPE)
-        child = subprocess.Popen(self.lab.command(argv, resolver, guard=True), env=self.environment(env), cwd=cwd or self.work,
+        child = subprocess.Popen(self.lab.command(argv, resolver), env=self.environment(env), cwd=cwd or self.work,
                                  start_new_session=True, **keywords)
         self._children.append(child)
         return child
