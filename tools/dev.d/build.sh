@@ -3,11 +3,12 @@
 dev_help() {
   cat <<'EOF'
 ./dev run -- COMMAND…   set up, build, and run COMMAND behind the boundary (`bulkhead run`)
-./dev test              set up, build, and run every test
+./dev test [PATTERN…]   set up, build, and run every test, or the whole-program tests whose names contain a pattern
 ./dev build [PRESET]    build only (release, debug, asan, tsan, fuzz)
 ./dev check             format, warnings, fast tests: what to run before a commit
 ./dev asan | tsan       the unit tests under AddressSanitizer+UBSan, or ThreadSanitizer
 ./dev fuzz [SECONDS]    the fuzz targets over their corpus, then for SECONDS each
+./dev packages          only the set-up: install the Debian packages that all of these need
 ./dev bench             the figures, each as a ratio against a baseline of the same run
 EOF
 }
