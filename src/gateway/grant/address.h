@@ -1,6 +1,6 @@
-// Which addresses a name may lead to: public ones. A name that resolves to a private network, this machine or a
-// cloud's metadata service is somebody's way in (attacks D01, D02). An address that a grant names literally is not
-// judged here: it was said aloud.
+// Which addresses a name may lead to: public ones. A name that resolves to a private network, this
+// machine or a cloud's metadata service is somebody's way in (attacks D01, D02). An address that a
+// grant names literally is not judged here: it was said aloud.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +10,10 @@
 
 namespace bulkhead::grant {
 
-// 4 or 16 bytes in network order. What kind of address it is when it may not be dialled ("a private network"), else
-// nullopt. IPv4 inside IPv6 (mapped, NAT64, 6to4, Teredo) is judged as the IPv4 address it is. Ranges: IANA's
-// special-purpose registries (RFC 6890), and the metadata addresses that lie outside them.
+// 4 or 16 bytes in network order. What kind of address it is when it may not be dialled ("a private
+// network"), else nullopt. IPv4 inside IPv6 (mapped, NAT64, 6to4, Teredo) is judged as the IPv4
+// address it is. Ranges: IANA's special-purpose registries (RFC 6890), and the metadata addresses
+// that lie outside them.
 std::optional<std::string_view> why_not_dialled(std::span<const std::uint8_t> address);
 
 }  // namespace bulkhead::grant

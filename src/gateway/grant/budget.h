@@ -1,4 +1,5 @@
-// Counters against a grant's Budget. What was counted stays counted; a request that was refused is not.
+// Counters against a grant's Budget. What was counted stays counted; a request that was refused is
+// not.
 #pragma once
 
 #include <chrono>
@@ -15,8 +16,8 @@ class Meter {
   using Clock = std::chrono::steady_clock;
   explicit Meter(const Budget& budget) : budget_(budget) {}
 
-  // Counts one request, or names the limit it would pass ("requests", "requests_per_minute"). A minute is a sliding
-  // one, counted in two halves that are weighted by how much of them it covers.
+  // Counts one request, or names the limit it would pass ("requests", "requests_per_minute"). A
+  // minute is a sliding one, counted in two halves that are weighted by how much of them it covers.
   std::optional<std::string_view> request(Clock::time_point now);
   // Bytes of bodies. False: more than is left.
   bool up(std::uint64_t bytes) { return add(up_, bytes, budget_.bytes_up); }
@@ -28,7 +29,8 @@ class Meter {
   }
 
  private:
-  static bool add(std::uint64_t& counter, std::uint64_t bytes, const std::optional<std::uint64_t>& limit) {
+  static bool add(std::uint64_t& counter, std::uint64_t bytes,
+                  const std::optional<std::uint64_t>& limit) {
     counter = counter + bytes < counter ? UINT64_MAX : counter + bytes;
     return !limit || counter <= *limit;
   }

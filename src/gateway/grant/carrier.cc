@@ -14,30 +14,94 @@ namespace {
 using namespace std::string_view_literals;
 
 // Headers that services read keys from and whose names give nothing away to the patterns below.
-constexpr std::array header_names{
-    "authorization"sv,  "proxy-authorization"sv, "cookie"sv,       "cookie2"sv,           "x-authorization"sv,
-    "apikey"sv,         "x-apikey"sv,            "x-mbx-apikey"sv, "x-honeycomb-team"sv,
-    "x-jfrog-art-api"sv, "npm-otp"sv,            "x-github-otp"sv, "x-auth-user"sv,       "x-auth-email"sv,
-    "x-auth-pass"sv,    "x-password"sv,          "x-secret"sv,     "x-token"sv,           "token"sv,
-    "password"sv,       "x-credentials"sv,       "x-session"sv,    "x-session-token"sv,   "x-signature"sv,
-    "signature"sv,      "signature-input"sv,     "dpop"sv,         "x-client-cert"sv,     "x-aws-ec2-metadata-token"sv,
-    "x-parse-session"sv, "x-ms-blob-sas"sv, "x-amz-credential"sv};
-constexpr std::array header_endings{"-token"sv,  "-api-key"sv,  "-apikey"sv,     "-key"sv,        "-secret"sv,
-                                    "-auth"sv,   "-password"sv, "-passwd"sv,     "-signature"sv,  "-credential"sv,
-                                    "-credentials"sv, "_token"sv, "_key"sv,      "_secret"sv,     "-jwt"sv,
-                                    "-accesskey"sv, "-authorization"sv, "-cookie"sv, "-sessionid"sv, "-pat"sv};
+constexpr std::array header_names{"authorization"sv,
+                                  "proxy-authorization"sv,
+                                  "cookie"sv,
+                                  "cookie2"sv,
+                                  "x-authorization"sv,
+                                  "apikey"sv,
+                                  "x-apikey"sv,
+                                  "x-mbx-apikey"sv,
+                                  "x-honeycomb-team"sv,
+                                  "x-jfrog-art-api"sv,
+                                  "npm-otp"sv,
+                                  "x-github-otp"sv,
+                                  "x-auth-user"sv,
+                                  "x-auth-email"sv,
+                                  "x-auth-pass"sv,
+                                  "x-password"sv,
+                                  "x-secret"sv,
+                                  "x-token"sv,
+                                  "token"sv,
+                                  "password"sv,
+                                  "x-credentials"sv,
+                                  "x-session"sv,
+                                  "x-session-token"sv,
+                                  "x-signature"sv,
+                                  "signature"sv,
+                                  "signature-input"sv,
+                                  "dpop"sv,
+                                  "x-client-cert"sv,
+                                  "x-aws-ec2-metadata-token"sv,
+                                  "x-parse-session"sv,
+                                  "x-ms-blob-sas"sv,
+                                  "x-amz-credential"sv};
+constexpr std::array header_endings{
+    "-token"sv,       "-api-key"sv,       "-apikey"sv, "-key"sv,       "-secret"sv,
+    "-auth"sv,        "-password"sv,      "-passwd"sv, "-signature"sv, "-credential"sv,
+    "-credentials"sv, "_token"sv,         "_key"sv,    "_secret"sv,    "-jwt"sv,
+    "-accesskey"sv,   "-authorization"sv, "-cookie"sv, "-sessionid"sv, "-pat"sv};
 // End like the above and carry nothing of the kind.
-constexpr std::array harmless{"idempotency-key"sv, "x-idempotency-key"sv, "surrogate-key"sv, "sec-websocket-key"sv};
+constexpr std::array harmless{"idempotency-key"sv, "x-idempotency-key"sv, "surrogate-key"sv,
+                              "sec-websocket-key"sv};
 
-constexpr std::array query_names{
-    "key"sv,         "apikey"sv,      "api_key"sv,       "api-key"sv,       "token"sv,       "access_token"sv,
-    "auth_token"sv,  "authtoken"sv,   "accesstoken"sv,   "id_token"sv,      "refresh_token"sv, "private_token"sv,
-    "job_token"sv,   "oauth_token"sv, "bearer_token"sv,  "session_token"sv, "security_token"sv, "client_secret"sv,
-    "secret"sv,      "password"sv,    "passwd"sv,        "pwd"sv,           "sig"sv,         "signature"sv,
-    "auth"sv,        "authorization"sv, "bearer"sv,      "jwt"sv,           "credential"sv,  "credentials"sv,
-    "sessionid"sv,   "session_id"sv,  "sid"sv,           "awsaccesskeyid"sv, "accesskey"sv,  "access_key"sv,
-    "access_key_id"sv, "secret_key"sv, "subscription-key"sv, "googleaccessid"sv, "app_key"sv, "appkey"sv,
-    "x-api-key"sv,   "hmac"sv,        "otp"sv,           "assertion"sv,     "client_assertion"sv};
+constexpr std::array query_names{"key"sv,
+                                 "apikey"sv,
+                                 "api_key"sv,
+                                 "api-key"sv,
+                                 "token"sv,
+                                 "access_token"sv,
+                                 "auth_token"sv,
+                                 "authtoken"sv,
+                                 "accesstoken"sv,
+                                 "id_token"sv,
+                                 "refresh_token"sv,
+                                 "private_token"sv,
+                                 "job_token"sv,
+                                 "oauth_token"sv,
+                                 "bearer_token"sv,
+                                 "session_token"sv,
+                                 "security_token"sv,
+                                 "client_secret"sv,
+                                 "secret"sv,
+                                 "password"sv,
+                                 "passwd"sv,
+                                 "pwd"sv,
+                                 "sig"sv,
+                                 "signature"sv,
+                                 "auth"sv,
+                                 "authorization"sv,
+                                 "bearer"sv,
+                                 "jwt"sv,
+                                 "credential"sv,
+                                 "credentials"sv,
+                                 "sessionid"sv,
+                                 "session_id"sv,
+                                 "sid"sv,
+                                 "awsaccesskeyid"sv,
+                                 "accesskey"sv,
+                                 "access_key"sv,
+                                 "access_key_id"sv,
+                                 "secret_key"sv,
+                                 "subscription-key"sv,
+                                 "googleaccessid"sv,
+                                 "app_key"sv,
+                                 "appkey"sv,
+                                 "x-api-key"sv,
+                                 "hmac"sv,
+                                 "otp"sv,
+                                 "assertion"sv,
+                                 "client_assertion"sv};
 constexpr std::array query_starts{"x-amz-"sv, "x-goog-"sv, "oauth_"sv, "x-oss-"sv, "x-cos-"sv};
 
 template <class List>
@@ -56,7 +120,8 @@ bool same_letters(std::string_view a, std::string_view lower) {
 // "scheme rest", with exactly one blank between.
 std::optional<std::string_view> after_scheme(std::string_view value, std::string_view scheme) {
   const std::size_t blank = value.find(' ');
-  if (blank == std::string_view::npos || !same_letters(value.substr(0, blank), scheme)) return std::nullopt;
+  if (blank == std::string_view::npos || !same_letters(value.substr(0, blank), scheme))
+    return std::nullopt;
   return value.substr(blank + 1);
 }
 
@@ -65,12 +130,14 @@ std::optional<std::string> from_base64(std::string_view text) {
   if (text.empty() || text.size() % 4 != 0 || text.size() > 4096) return std::nullopt;
   std::string out(text.size() / 4 * 3, '\0');
   const int n = ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                  reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+                                  reinterpret_cast<const unsigned char*>(text.data()),
+                                  static_cast<int>(text.size()));
   if (n < 0) return std::nullopt;
   const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
   out.resize(static_cast<std::size_t>(n) - padding);
   std::string again((out.size() + 2) / 3 * 4 + 1, '\0');
-  ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(again.data()), reinterpret_cast<const unsigned char*>(out.data()),
+  ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(again.data()),
+                    reinterpret_cast<const unsigned char*>(out.data()),
                     static_cast<int>(out.size()));
   again.pop_back();
   if (again != text) return std::nullopt;
@@ -95,13 +162,18 @@ bool holds_token(std::string_view value, const TokenSlot& slot) {
 }
 
 CarrierVerdict refuse(std::uint16_t status, std::string reason, std::string text) {
-  return {.ok = false, .slot_filled = false, .status = status, .reason = std::move(reason), .text = std::move(text)};
+  return {.ok = false,
+          .slot_filled = false,
+          .status = status,
+          .reason = std::move(reason),
+          .text = std::move(text)};
 }
 
 }  // namespace
 
 std::string_view slot_header(const TokenSlot& slot) {
-  return slot.carrier == Credential::Carrier::header ? std::string_view(slot.header) : "authorization"sv;
+  return slot.carrier == Credential::Carrier::header ? std::string_view(slot.header)
+                                                     : "authorization"sv;
 }
 
 bool carries_credential(std::string_view name) {
@@ -113,50 +185,65 @@ bool carries_credential(std::string_view name) {
 
 bool query_carries_credential(std::string_view key) {
   const std::string lower = lower_ascii(key);
-  return is_in(query_names, lower) || std::any_of(query_starts.begin(), query_starts.end(), [&](std::string_view start) {
-           return lower.starts_with(start);
-         });
+  return is_in(query_names, lower) ||
+         std::any_of(query_starts.begin(), query_starts.end(),
+                     [&](std::string_view start) { return lower.starts_with(start); });
 }
 
-CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw_target, const Target& target,
-                              const TokenSlot* slot, const std::vector<TokenSlot>& tokens) {
+CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw_target,
+                              const Target& target, const TokenSlot* slot,
+                              const std::vector<TokenSlot>& tokens) {
   const std::string_view slot_name = slot != nullptr ? slot_header(*slot) : std::string_view();
   CarrierVerdict verdict{.ok = true, .slot_filled = false, .status = 403, .reason = {}, .text = {}};
   for (const auto& [name, value] : headers) {
     const bool is_slot = slot != nullptr && name == slot_name;
     if (is_slot || carries_credential(name)) {
-      // Twice the same header: one server takes the first, another the last, a third joins them (attack C01).
-      const auto same = std::count_if(headers.begin(), headers.end(), [&](const auto& h) { return h.first == name; });
-      if (same > 1) return refuse(400, "carrier", "the request has more than one " + escape_for_terminal(name, 60) + " header");
+      // Twice the same header: one server takes the first, another the last, a third joins them
+      // (attack C01).
+      const auto same = std::count_if(headers.begin(), headers.end(),
+                                      [&](const auto& h) { return h.first == name; });
+      if (same > 1)
+        return refuse(400, "carrier",
+                      "the request has more than one " + escape_for_terminal(name, 60) + " header");
     }
     if (is_slot) {
       if (!holds_token(value, *slot)) {
-        const bool joined = value.find(',') != std::string::npos && slot->carrier != Credential::Carrier::header;
-        return refuse(joined ? 400 : 403, "foreign-credential",
-                      "the " + escape_for_terminal(name, 60) + " header holds something other than this session's token for credential \"" +
-                          slot->credential + "\"");
+        const bool joined =
+            value.find(',') != std::string::npos && slot->carrier != Credential::Carrier::header;
+        return refuse(
+            joined ? 400 : 403, "foreign-credential",
+            "the " + escape_for_terminal(name, 60) +
+                " header holds something other than this session's token for credential \"" +
+                slot->credential + "\"");
       }
       verdict.slot_filled = true;
     } else if (carries_credential(name)) {
       return refuse(403, "foreign-credential",
-                    "the " + escape_for_terminal(name, 60) + " header can carry a credential, and " +
+                    "the " + escape_for_terminal(name, 60) +
+                        " header can carry a credential, and " +
                         (slot != nullptr ? "this grant's is carried in " + std::string(slot_name)
                                          : std::string("this grant has none")));
     } else {
-      const bool leaked = std::any_of(tokens.begin(), tokens.end(),
-                                      [&](const TokenSlot& t) { return value.find(t.token) != std::string::npos; });
-      if (leaked) return refuse(403, "carrier", "this session's token is in the " + escape_for_terminal(name, 60) + " header, where it is not exchanged");
+      const bool leaked = std::any_of(tokens.begin(), tokens.end(), [&](const TokenSlot& t) {
+        return value.find(t.token) != std::string::npos;
+      });
+      if (leaked)
+        return refuse(403, "carrier",
+                      "this session's token is in the " + escape_for_terminal(name, 60) +
+                          " header, where it is not exchanged");
     }
   }
   for (const std::string& key : target.query_keys) {
     if (query_carries_credential(key)) {
       return refuse(403, "foreign-credential",
-                    "the query key \"" + escape_for_terminal(key, 60) + "\" can carry a credential, which no grant allows there");
+                    "the query key \"" + escape_for_terminal(key, 60) +
+                        "\" can carry a credential, which no grant allows there");
     }
   }
   for (const TokenSlot& token : tokens) {
     if (raw_target.find(token.token) != std::string_view::npos) {
-      return refuse(403, "carrier", "this session's token is in the request target, where it is not exchanged");
+      return refuse(403, "carrier",
+                    "this session's token is in the request target, where it is not exchanged");
     }
   }
   return verdict;

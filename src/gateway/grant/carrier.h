@@ -1,6 +1,6 @@
-// Every place in a head where a credential can hide. The workload's only one is the grant's slot, with exactly the
-// session's token in it; anything else could be somebody else's key, and data would leave through an allowed host
-// into a foreign account.
+// Every place in a head where a credential can hide. The workload's only one is the grant's slot,
+// with exactly the session's token in it; anything else could be somebody else's key, and data
+// would leave through an allowed host into a foreign account.
 #pragma once
 
 #include <optional>
@@ -25,9 +25,11 @@ struct CarrierVerdict {
   std::string reason, text;  // when not ok; Decision::reason and ::text
 };
 
-// `slot`: of the grant's credential, or null. `tokens`: all of this session, which have no business anywhere else.
-CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw_target, const Target& target,
-                              const TokenSlot* slot, const std::vector<TokenSlot>& tokens);
+// `slot`: of the grant's credential, or null. `tokens`: all of this session, which have no business
+// anywhere else.
+CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw_target,
+                              const Target& target, const TokenSlot* slot,
+                              const std::vector<TokenSlot>& tokens);
 
 // The header the slot is, lower case.
 std::string_view slot_header(const TokenSlot& slot);

@@ -15,17 +15,33 @@ namespace {
 using namespace std::string_view_literals;
 
 // About one connection only, or about the way a request came: never for the next hop.
-constexpr std::array hop_by_hop{"connection"sv, "keep-alive"sv,     "proxy-connection"sv, "te"sv,
-                                "trailer"sv,    "transfer-encoding"sv, "upgrade"sv,       "http2-settings"sv,
-                                "host"sv,       "content-length"sv, "expect"sv,           "max-forwards"sv,
-                                "forwarded"sv,  "via"sv,            "x-real-ip"sv,        "x-client-ip"sv,
-                                "true-client-ip"sv, "cf-connecting-ip"sv, "x-cluster-client-ip"sv};
+constexpr std::array hop_by_hop{"connection"sv,
+                                "keep-alive"sv,
+                                "proxy-connection"sv,
+                                "te"sv,
+                                "trailer"sv,
+                                "transfer-encoding"sv,
+                                "upgrade"sv,
+                                "http2-settings"sv,
+                                "host"sv,
+                                "content-length"sv,
+                                "expect"sv,
+                                "max-forwards"sv,
+                                "forwarded"sv,
+                                "via"sv,
+                                "x-real-ip"sv,
+                                "x-client-ip"sv,
+                                "true-client-ip"sv,
+                                "cf-connecting-ip"sv,
+                                "x-cluster-client-ip"sv};
 // They make a server act on another method, path or host than the one that was judged.
-constexpr std::array overrides{"x-http-method-override"sv, "x-http-method"sv,  "x-method-override"sv,
-                               "x-original-url"sv,         "x-rewrite-url"sv,  "x-original-uri"sv,
-                               "x-override-url"sv,         "x-host"sv,         "x-original-host"sv};
-// What a Connection header may list. Anything else would be taken out between the judgement and the server.
-constexpr std::array listed{"close"sv, "keep-alive"sv, "te"sv, "upgrade"sv, "http2-settings"sv, "trailer"sv};
+constexpr std::array overrides{"x-http-method-override"sv, "x-http-method"sv, "x-method-override"sv,
+                               "x-original-url"sv,         "x-rewrite-url"sv, "x-original-uri"sv,
+                               "x-override-url"sv,         "x-host"sv,        "x-original-host"sv};
+// What a Connection header may list. Anything else would be taken out between the judgement and the
+// server.
+constexpr std::array listed{"close"sv,   "keep-alive"sv,     "te"sv,
+                            "upgrade"sv, "http2-settings"sv, "trailer"sv};
 
 template <class List>
 bool is_in(const List& list, std::string_view word) {
@@ -54,8 +70,9 @@ Decision deny(std::uint16_t status, std::string reason, std::string text) {
 std::string shown(const RequestHead& head) {
   const bool usual = head.port == (head.scheme == "https" ? 443 : 80);
   const std::string_view path = std::string_view(head.target).substr(0, head.target.find('?'));
-  return escape_for_terminal(head.method, 20) + " " + head.scheme + "://" + escape_for_terminal(head.host, 260) +
-         (usual ? "" : ":" + std::to_string(head.port)) + escape_for_terminal(path, 200);
+  return escape_for_terminal(head.method, 20) + " " + head.scheme + "://" +
+         escape_for_terminal(head.host, 260) + (usual ? "" : ":" + std::to_string(head.port)) +
+         escape_for_terminal(path, 200);
 }
 
 // What no grant can allow, whatever it says.
@@ -64,20 +81,23 @@ std::optional<Decision> never(const RequestHead& head) {
     return deny(405, "method", head.method + " is never available");
   }
   if (canonical_host(head.host) != head.host) {
-    return deny(400, "non-canonical", "\"" + escape_for_terminal(head.host, 260) + "\" is no canonical host name");
+    return deny(400, "non-canonical",
+                "\"" + escape_for_terminal(head.host, 260) + "\" is no canonical host name");
   }
   std::size_t content_types = 0;
   for (const auto& [name, value] : head.headers) {
     if (is_in(overrides, name)) {
-      return deny(403, "override", "the " + name + " header asks for something other than what was judged");
+      return deny(403, "override",
+                  "the " + name + " header asks for something other than what was judged");
     }
     content_types += name == "content-type" ? 1U : 0U;
     if (name != "connection" && name != "proxy-connection") continue;
     for (const std::string& part : split(value, ',')) {
       const std::string word = lower_ascii(trim(part));
       if (!word.empty() && !is_in(listed, word)) {
-        return deny(400, "connection", "the Connection header lists \"" + escape_for_terminal(word, 60) +
-                                           "\", which would then be missing upstream");
+        return deny(400, "connection",
+                    "the Connection header lists \"" + escape_for_terminal(word, 60) +
+                        "\", which would then be missing upstream");
       }
     }
   }
@@ -89,15 +109,18 @@ std::optional<Decision> never(const RequestHead& head) {
 std::string addition(const RequestHead& head, const Target& target, const std::string& credential) {
   const std::string host(without_brackets(head.host));
   if (!check_host(host) || !check_method(head.method)) return {};
-  if (!credential.empty() && head.scheme == "http") return {};
+  const std::string path = template_for(target);
+  if (!path_matches(path, target) || (!credential.empty() && head.scheme == "http")) return {};
   std::string out = "[[grant]]\nhost = \"" + host + "\"\n";
   if (head.scheme == "http") out += "protocol = \"http\"\n";
-  if (head.port != (head.scheme == "https" ? 443 : 80)) out += "port = " + std::to_string(head.port) + "\n";
+  if (head.port != (head.scheme == "https" ? 443 : 80))
+    out += "port = " + std::to_string(head.port) + "\n";
   if (!credential.empty()) out += "credential = \"" + credential + "\"\n";
-  out += "[[grant.allow]]\nmethod = \"" + head.method + "\"\npath = \"" + template_for(target) + "\"\n";
+  out += "[[grant.allow]]\nmethod = \"" + head.method + "\"\npath = \"" + path + "\"\n";
   std::vector<std::string> keys;
   for (const std::string& key : target.query_keys) {
-    const bool plain = check_query_key(key) && key.find_first_of("\"\\") == std::string::npos && valid_utf8(key);
+    const bool plain =
+        check_query_key(key) && key.find_first_of("\"\\") == std::string::npos && valid_utf8(key);
     if (!plain) {
       keys = {"*"};
       break;
@@ -109,7 +132,8 @@ std::string addition(const RequestHead& head, const Target& target, const std::s
 }
 
 bool same_place(const Grant& grant, const RequestHead& head) {
-  return grant.port == head.port && head.scheme == name_of(grant.protocol) && host_matches(grant.host, head.host);
+  return grant.port == head.port && head.scheme == name_of(grant.protocol) &&
+         host_matches(grant.host, head.host);
 }
 
 // How near a denied request came to being allowed: the nearest rule is the one worth telling of.
@@ -152,7 +176,8 @@ Match nearest_rule(const Grant& grant, const RequestHead& head, const Target& ta
   return best;
 }
 
-Decision not_allowed(const Match& best, const RequestHead& head, const Target& target, const Grant& grant) {
+Decision not_allowed(const Match& best, const RequestHead& head, const Target& target,
+                     const Grant& grant) {
   Decision decision;
   const std::string what = shown(head);
   const std::string add = addition(head, target, grant.credential);
@@ -162,25 +187,30 @@ Decision not_allowed(const Match& best, const RequestHead& head, const Target& t
       decision.add = add;
       break;
     case Near::method:
-      decision = deny(403, "method", what + ": this path is granted for " + join(best.rule->methods, ", ") + " only");
+      decision =
+          deny(403, "method",
+               what + ": this path is granted for " + join(best.rule->methods, ", ") + " only");
       decision.add = add;
       break;
     case Near::query: {
       std::string keys;
       for (const std::string& key : target.query_keys) {
-        if (!is_in(best.rule->query, key)) keys += (keys.empty() ? "" : ", ") + escape_for_terminal(key, 60);
+        if (!is_in(best.rule->query, key))
+          keys += (keys.empty() ? "" : ", ") + escape_for_terminal(key, 60);
       }
       decision = deny(403, "query", what + ": the rule for this path allows no query key " + keys);
       decision.add = add;
       break;
     }
     case Near::content_type:
-      decision = deny(403, "content-type", what + ": the rule for this path wants content type " +
-                                               best.rule->content_type);
+      decision =
+          deny(403, "content-type",
+               what + ": the rule for this path wants content type " + best.rule->content_type);
       break;
     case Near::body:
-      decision = deny(413, "body", what + ": the body is larger than the " + std::to_string(*best.rule->max_body) +
-                                       " bytes the rule allows");
+      decision = deny(413, "body",
+                      what + ": the body is larger than the " +
+                          std::to_string(*best.rule->max_body) + " bytes the rule allows");
       break;
     case Near::all:
       break;
@@ -197,15 +227,16 @@ const TokenSlot* slot_of(const Grant& grant, const std::vector<TokenSlot>& token
   return nullptr;
 }
 
-Decision judge_grant(const Grant& grant, const std::vector<TokenSlot>& tokens, const RequestHead& head,
-                     const Target& target, Near& near) {
+Decision judge_grant(const Grant& grant, const std::vector<TokenSlot>& tokens,
+                     const RequestHead& head, const Target& target, Near& near) {
   const Match best = nearest_rule(grant, head, target);
   near = best.near;
   if (best.near != Near::all) return not_allowed(best, head, target, grant);
   const TokenSlot* slot = grant.credential.empty() ? nullptr : slot_of(grant, tokens);
   if (!grant.credential.empty() && slot == nullptr) {
-    Decision closed = deny(403, "credential", shown(head) + ": credential \"" + grant.credential +
-                                                  "\" is not set on the host, so its grants are closed");
+    Decision closed = deny(403, "credential",
+                           shown(head) + ": credential \"" + grant.credential +
+                               "\" is not set on the host, so its grants are closed");
     closed.grant = &grant;
     return closed;
   }
@@ -216,7 +247,8 @@ Decision judge_grant(const Grant& grant, const std::vector<TokenSlot>& tokens, c
     decision.status = 200;
     decision.slot_filled = carriers.slot_filled;
   } else {
-    decision = deny(carriers.status, std::move(carriers.reason), shown(head) + ": " + carriers.text);
+    decision =
+        deny(carriers.status, std::move(carriers.reason), shown(head) + ": " + carriers.text);
   }
   decision.grant = &grant;
   decision.rule = best.rule;
@@ -225,7 +257,8 @@ Decision judge_grant(const Grant& grant, const std::vector<TokenSlot>& tokens, c
 
 }  // namespace
 
-Decision judge(const std::vector<Grant>& grants, const std::vector<TokenSlot>& tokens, const RequestHead& head) {
+Decision judge(const std::vector<Grant>& grants, const std::vector<TokenSlot>& tokens,
+               const RequestHead& head) {
   if (auto refused = never(head)) return std::move(*refused);
   const auto target = split_target(head.target);
   if (!target) return deny(400, "non-canonical", shown(head) + ": " + target.error().text);
@@ -244,10 +277,13 @@ Decision judge(const std::vector<Grant>& grants, const std::vector<TokenSlot>& t
   }
   if (best) return std::move(*best);
 
-  // A foreign key on its way to a host nobody granted is worth its own word, and no grant is the answer to it.
-  const CarrierVerdict carriers = judge_carriers(head.headers, head.target, *target, nullptr, tokens);
-  Decision decision = deny(403, "no-grant", shown(head) + ": nothing is granted at this host" +
-                                                (carriers.ok ? "" : "; and " + carriers.text));
+  // A foreign key on its way to a host nobody granted is worth its own word, and no grant is the
+  // answer to it.
+  const CarrierVerdict carriers =
+      judge_carriers(head.headers, head.target, *target, nullptr, tokens);
+  Decision decision = deny(403, "no-grant",
+                           shown(head) + ": nothing is granted at this host" +
+                               (carriers.ok ? "" : "; and " + carriers.text));
   if (carriers.ok) decision.add = addition(head, *target, "");
   return decision;
 }

@@ -1,5 +1,5 @@
-// gateway/grant/: may this request go out? Pure functions over plain data, no I/O; front and egress both ask,
-// each with its own copy of the grants. Refuses when unsure; repairs nothing.
+// gateway/grant/: may this request go out? Pure functions over plain data, no I/O; front and egress
+// both ask, each with its own copy of the grants. Refuses when unsure; repairs nothing.
 //
 //   grant.h     judge() and the types (this file)
 //   host.h      canonical host names and address literals
@@ -37,21 +37,23 @@ enum class Verdict { allow, deny };
 struct Decision {
   Verdict verdict = Verdict::deny;
   std::uint16_t status = 403;  // to answer when denied: 400, 403, 405, 413, 421, 429
-  std::string reason;          // stable word for evidence: "no-grant", "method", "path", "query", "carrier",
-                               // "foreign-credential", "content-type", "body", "budget", "non-canonical", …
-  std::string text;            // one line for people: what was refused and why
-  std::string add;             // the TOML that would allow it, or empty where none should
+  std::string
+      reason;        // stable word for evidence: "no-grant", "method", "path", "query", "carrier",
+                     // "foreign-credential", "content-type", "body", "budget", "non-canonical", …
+  std::string text;  // one line for people: what was refused and why
+  std::string add;   // the TOML that would allow it, or empty where none should
   const Grant* grant = nullptr;
   const Rule* rule = nullptr;
   bool slot_filled = false;  // the grant's slot held exactly the session's token
 };
 
-// Which of `grants` allows this head? `tokens` are this session's. The body is not judged here beyond its
-// framing and declared length.
-Decision judge(const std::vector<Grant>& grants, const std::vector<TokenSlot>& tokens, const RequestHead& head);
+// Which of `grants` allows this head? `tokens` are this session's. The body is not judged here
+// beyond its framing and declared length.
+Decision judge(const std::vector<Grant>& grants, const std::vector<TokenSlot>& tokens,
+               const RequestHead& head);
 
-// The headers that may go upstream: what judge() allowed minus hop-by-hop, Connection-listed, forwarding and
-// override headers, the credential slot, Host and framing.
+// The headers that may go upstream: what judge() allowed minus hop-by-hop, Connection-listed,
+// forwarding and override headers, the credential slot, Host and framing.
 lane::Headers upstream_headers(const RequestHead& head, const TokenSlot* slot);
 
 }  // namespace bulkhead::grant

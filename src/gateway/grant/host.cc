@@ -12,7 +12,8 @@ std::optional<std::string> canonical_host(std::string_view host) {
   std::string lower = lower_ascii(host);
   const bool bracketed = lower.size() > 2 && lower.front() == '[' && lower.back() == ']';
   const std::string bare(bracketed ? without_brackets(lower) : std::string_view(lower));
-  // The policy's own check, so that what a grant can name and what a request may name are the same words.
+  // The policy's own check, so that what a grant can name and what a request may name are the same
+  // words.
   if (bare.find('*') != std::string::npos || !check_host(bare)) return std::nullopt;
   if ((bare.find(':') != std::string::npos) != bracketed) return std::nullopt;
   return lower;
@@ -28,7 +29,8 @@ std::optional<Authority> parse_authority(std::string_view value) {
     const std::string_view digits = value.substr(colon + 1);
     std::uint16_t port = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    const bool whole = error == std::errc() && end == digits.data() + digits.size() && !digits.empty();
+    const bool whole =
+        error == std::errc() && end == digits.data() + digits.size() && !digits.empty();
     if (!whole || port == 0 || digits.front() == '0') return std::nullopt;
     out.port = port;
   }
@@ -39,7 +41,8 @@ std::optional<Authority> parse_authority(std::string_view value) {
 }
 
 std::string_view without_brackets(std::string_view host) {
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') return host.substr(1, host.size() - 2);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    return host.substr(1, host.size() - 2);
   return host;
 }
 

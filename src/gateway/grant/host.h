@@ -1,5 +1,6 @@
-// Host names and addresses in their one canonical spelling. Whatever could name another host to another parser
-// (0x7f.1, 127.1, a trailing dot, a percent sign, userinfo) has no canonical form and is refused.
+// Host names and addresses in their one canonical spelling. Whatever could name another host to
+// another parser (0x7f.1, 127.1, a trailing dot, a percent sign, userinfo) has no canonical form
+// and is refused.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,8 @@
 
 namespace bulkhead::grant {
 
-// Lower case; a name, a dotted IPv4 address, or an IPv6 address in brackets as inet_ntop(3) writes it. nullopt: none.
+// Lower case; a name, a dotted IPv4 address, or an IPv6 address in brackets as inet_ntop(3) writes
+// it. nullopt: none.
 std::optional<std::string> canonical_host(std::string_view host);
 
 struct Authority {
@@ -19,8 +21,8 @@ struct Authority {
 // A Host header's value.
 std::optional<Authority> parse_authority(std::string_view value);
 
-// `pattern` as in Grant::host: exact, or `*.` for exactly one more label. `host` is canonical; brackets of an IPv6
-// address are not part of a pattern.
+// `pattern` as in Grant::host: exact, or `*.` for exactly one more label. `host` is canonical;
+// brackets of an IPv6 address are not part of a pattern.
 bool host_matches(std::string_view pattern, std::string_view host);
 
 // As in a policy: without the brackets.

@@ -8,8 +8,8 @@
 namespace bulkhead::grant {
 namespace {
 
-// RFC 3986 unreserved, sub-delims without `;`, `:` and `@`. A `;` begins parameters of a segment or a query pair in
-// some servers and is plain text in others.
+// RFC 3986 unreserved, sub-delims without `;`, `:` and `@`. A `;` begins parameters of a segment or
+// a query pair in some servers and is plain text in others.
 constexpr auto path_characters = [] {
   std::array<bool, 256> table{};
   for (unsigned char c = 'a'; c <= 'z'; ++c) table[c] = true;
@@ -20,8 +20,8 @@ constexpr auto path_characters = [] {
 }();
 
 constexpr bool is_unreserved(unsigned char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-         c == '_' || c == '~';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.' || c == '_' || c == '~';
 }
 
 int hex(char c) {
@@ -41,7 +41,9 @@ int escaped(std::string_view text, std::size_t at) {
   return byte;
 }
 
-tl::unexpected<NotCanonical> refuse(std::string text) { return tl::unexpected(NotCanonical{std::move(text)}); }
+tl::unexpected<NotCanonical> refuse(std::string text) {
+  return tl::unexpected(NotCanonical{std::move(text)});
+}
 
 tl::expected<void, NotCanonical> check_segment(std::string_view segment) {
   if (segment == "." || segment == "..") return refuse("`.` or `..` in the path");
@@ -51,7 +53,8 @@ tl::expected<void, NotCanonical> check_segment(std::string_view segment) {
       if (byte < 0) return refuse("a percent-encoding in the path that is malformed or needless");
       if (byte == '\\') return refuse("an encoded backslash in the path");
       // Decoded once more by a careless server, this would be another path.
-      if (byte == '%' && i + 4 < segment.size() && hex(segment[i + 3]) >= 0 && hex(segment[i + 4]) >= 0) {
+      if (byte == '%' && i + 4 < segment.size() && hex(segment[i + 3]) >= 0 &&
+          hex(segment[i + 4]) >= 0) {
         return refuse("a path that is percent-encoded twice");
       }
       i += 2;
@@ -66,7 +69,9 @@ bool has_encoded_slash(std::string_view segment) {
   const auto at = segment.find("%2");
   if (at == std::string_view::npos) return false;
   for (std::size_t i = at; i + 2 < segment.size(); ++i) {
-    if (segment[i] == '%' && segment[i + 1] == '2' && (segment[i + 2] == 'f' || segment[i + 2] == 'F')) return true;
+    if (segment[i] == '%' && segment[i + 1] == '2' &&
+        (segment[i + 2] == 'f' || segment[i + 2] == 'F'))
+      return true;
   }
   return false;
 }
@@ -74,7 +79,8 @@ bool has_encoded_slash(std::string_view segment) {
 // `@scope%2fname`, as npm asks for packages of a scope.
 bool is_scoped_package(std::string_view segment) {
   const auto at = segment.find('%');
-  if (segment.front() != '@' || at == std::string_view::npos || at < 2 || at + 3 >= segment.size()) return false;
+  if (segment.front() != '@' || at == std::string_view::npos || at < 2 || at + 3 >= segment.size())
+    return false;
   const std::string_view name = segment.substr(at + 3);
   return has_encoded_slash(segment.substr(at, 3)) && name != "." && name != ".." &&
          name.find('%') == std::string_view::npos;
@@ -86,7 +92,8 @@ tl::expected<std::string, NotCanonical> decoded_key(std::string_view key) {
   for (std::size_t i = 0; i < key.size(); ++i) {
     if (key[i] == '%') {
       const int byte = escaped(key, i);
-      if (byte < 0 || byte == '%') return refuse("a percent-encoding in a query key that is malformed or needless");
+      if (byte < 0 || byte == '%')
+        return refuse("a percent-encoding in a query key that is malformed or needless");
       out += static_cast<char>(byte);
       i += 2;
     } else {
@@ -123,7 +130,8 @@ tl::expected<void, NotCanonical> read_query(std::string_view query, Target& out)
 }  // namespace
 
 tl::expected<Target, NotCanonical> split_target(std::string_view target) {
-  if (target.empty() || target.front() != '/') return refuse("a request target that does not start with `/`");
+  if (target.empty() || target.front() != '/')
+    return refuse("a request target that does not start with `/`");
   Target out;
   const std::size_t mark = target.find('?');
   out.path = target.substr(0, mark);
@@ -138,7 +146,8 @@ tl::expected<Target, NotCanonical> split_target(std::string_view target) {
     begin = end + 1;
   }
   if (mark != std::string_view::npos) {
-    if (auto ok = read_query(target.substr(mark + 1), out); !ok) return tl::unexpected(std::move(ok).error());
+    if (auto ok = read_query(target.substr(mark + 1), out); !ok)
+      return tl::unexpected(std::move(ok).error());
   }
   return out;
 }
@@ -150,15 +159,17 @@ bool path_matches(std::string_view path_template, const Target& target) {
     const std::size_t end = std::min(path_template.find('/', begin), path_template.size());
     const std::string_view wanted = path_template.substr(begin, end - begin);
     if (wanted == "**") {
-      return std::none_of(target.segments.begin() + static_cast<std::ptrdiff_t>(i), target.segments.end(),
-                          has_encoded_slash);
+      return std::none_of(target.segments.begin() + static_cast<std::ptrdiff_t>(i),
+                          target.segments.end(), has_encoded_slash);
     }
     if (i == target.segments.size()) return false;
     const std::string_view segment = target.segments[i++];
-    const bool any = wanted == "*" || (wanted.size() > 2 && wanted.front() == '{' && wanted.back() == '}');
+    const bool any =
+        wanted == "*" || (wanted.size() > 2 && wanted.front() == '{' && wanted.back() == '}');
     if (!any) {
       if (wanted != segment) return false;
-    } else if (segment.empty() || (has_encoded_slash(segment) && !(wanted == "{package}" && is_scoped_package(segment)))) {
+    } else if (segment.empty() || (has_encoded_slash(segment) &&
+                                   !(wanted == "{package}" && is_scoped_package(segment)))) {
       return false;
     }
     if (end == path_template.size()) return i == target.segments.size();
@@ -168,9 +179,10 @@ bool path_matches(std::string_view path_template, const Target& target) {
 
 bool query_matches(const std::vector<std::string>& allowed, const Target& target) {
   if (allowed.size() == 1 && allowed.front() == "*") return true;
-  return std::all_of(target.query_keys.begin(), target.query_keys.end(), [&](const std::string& key) {
-    return std::find(allowed.begin(), allowed.end(), key) != allowed.end();
-  });
+  return std::all_of(target.query_keys.begin(), target.query_keys.end(),
+                     [&](const std::string& key) {
+                       return std::find(allowed.begin(), allowed.end(), key) != allowed.end();
+                     });
 }
 
 std::string template_for(const Target& target) {

@@ -1,6 +1,6 @@
-// The path and the query of a request, in canonical form or not at all. Two servers that normalise differently
-// would call different functions for `/a/../b`, `//`, `%2e%2e`, `;` or `\`: such a request has no single meaning that
-// a grant could allow.
+// The path and the query of a request, in canonical form or not at all. Two servers that normalise
+// differently would call different functions for `/a/../b`, `//`, `%2e%2e`, `;` or `\`: such a
+// request has no single meaning that a grant could allow.
 #pragma once
 
 #include <string>
@@ -11,9 +11,10 @@
 namespace bulkhead::grant {
 
 struct Target {
-  std::string_view path;                   // with its leading slash
-  std::vector<std::string_view> segments;  // of the path, as received; the last is empty after a final slash
-  std::vector<std::string> query_keys;     // decoded
+  std::string_view path;  // with its leading slash
+  std::vector<std::string_view>
+      segments;  // of the path, as received; the last is empty after a final slash
+  std::vector<std::string> query_keys;  // decoded
   bool has_query = false;
 };
 
@@ -25,14 +26,16 @@ struct NotCanonical {
 // `target`: origin-form. The views point into it.
 tl::expected<Target, NotCanonical> split_target(std::string_view target);
 
-// `path_template` as in Rule::path. `{…}` and `*` are one segment, never an empty one; `**` is any number. An encoded
-// slash is refused by all of them but `{package}`, which also takes npm's `@scope%2fname` in one segment.
+// `path_template` as in Rule::path. `{…}` and `*` are one segment, never an empty one; `**` is any
+// number. An encoded slash is refused by all of them but `{package}`, which also takes npm's
+// `@scope%2fname` in one segment.
 bool path_matches(std::string_view path_template, const Target& target);
 
 // Is every key of the query in the closed list? {"*"}: any.
 bool query_matches(const std::vector<std::string>& allowed, const Target& target);
 
-// A template that matches exactly this path where one can be written, with `*` for segments that can't.
+// A template that matches exactly this path where one can be written, with `*` for segments that
+// can't.
 std::string template_for(const Target& target);
 
 }  // namespace bulkhead::grant
