@@ -2,7 +2,7 @@
 //
 //   egress.h      this file: what is put together, and the whole in one class
 //   lane_session.h  one lane: frames in order, the grant judged again, one exchange after another
-//   exchange.h    one exchange: request up, response down, both at once
+//   permit.h      may it go up? the grants judged again, budgets counted
 //   response.h    what of a response's head reaches the workload
 //   scrub.h       the credential taken out of what comes back
 //   dial.h        resolve once, check every address, connect, TLS
@@ -10,6 +10,7 @@
 //   connection.h  one connection: TCP, or TLS over it
 //   pool.h        idle connections, and deadlines for all of them
 //   trust.h       whom TLS trusts
+//   own_addresses.h  which addresses are this machine's
 //   limits.h      every limit
 //
 // One thread, one event loop. A hostile upstream is parsed here, by gateway/http; a flaw in that costs this one

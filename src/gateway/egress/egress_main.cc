@@ -1,0 +1,75 @@
+// bulkhead-egress: dials out for one credential (or none). gateway.h says what it is told and on which descriptors.
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/confine.h"
+#include "base/ipc.h"
+#include "base/text.h"
+#include "credential/secret.h"
+#include "gateway/egress/egress.h"
+#include "gateway/egress/own_addresses.h"
+
+namespace {
+
+constexpr int supervisor_fd = 3;
+constexpr int evidence_fd = 4;
+constexpr int failure = 125;
+
+// The one message with the secret in it; its text and its JSON are wiped here.
+bulkhead::Result<bulkhead::EgressConfig> configuration(int supervisor, std::vector<bulkhead::UniqueFd>& fds) {
+  using namespace bulkhead;
+  BH_TRY(ipc::Message message, ipc::receive(supervisor));
+  if (message.closed) return fail("the supervisor closed its socket");
+  fds = std::move(message.fds);
+  auto object = ipc::parse(message.text);
+  wipe(message.text);
+  BH_TRY(auto json, std::move(object));
+  auto config = egress_config_from(json);
+  if (json.contains("secret") && json["secret"].is_string()) wipe(json["secret"].get_ref<std::string&>());
+  return config;
+}
+
+bulkhead::Result<void> serve() {
+  using namespace bulkhead;
+  UniqueFd supervisor(supervisor_fd);
+  UniqueFd evidence(evidence_fd);
+  std::vector<UniqueFd> fds;
+  BH_TRY(EgressConfig config, configuration(supervisor.get(), fds));
+  if (fds.size() != 2 + config.upstream_ca) return fail("the configuration came with the wrong number of descriptors");
+  BH_TRY(auto own, egress::own_addresses());
+
+  egress::Parts parts;
+  parts.control = std::move(fds[0]);
+  parts.evidence = std::move(evidence);
+  parts.ca_bundle = std::move(fds[1]);
+  for (std::size_t i = 2; i < fds.size(); ++i) parts.upstream_ca.push_back(std::move(fds[i]));
+  parts.address_check = egress::address_check(std::move(own));
+  parts.stop = [](const std::string& why) {
+    std::fprintf(stderr, "%s\n", escape_for_terminal(why).c_str());
+    ::_exit(0);  // whoever is gone, the session is over; nothing here is worth keeping
+  };
+  const int ready = supervisor.get();
+  parts.supervisor = std::move(supervisor);
+  boost::asio::io_context io(1);
+  BH_TRY(const auto server, egress::Egress::create(io, config, std::move(parts)));
+  BH_CHECK(confine(Role::egress));
+  server->start();
+  BH_CHECK(ipc::send(ready, nlohmann::json{{"type", "ready"}}));
+  io.run();
+  return fail("the event loop ended");
+}
+
+}  // namespace
+
+int main() {
+  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE}) ::signal(number, SIG_IGN);
+  try {
+    if (auto done = serve(); !done) std::fprintf(stderr, "%s\n", done.error().message.c_str());
+  } catch (const std::exception& error) {  // a library's: out of memory, a broken invariant
+    std::fprintf(stderr, "%s\n", bulkhead::escape_for_terminal(error.what()).c_str());
+  }
+  return failure;
+}
