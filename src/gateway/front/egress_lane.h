@@ -47,7 +47,6 @@ class EgressLane {
   std::unique_ptr<char[]> buffer_;
   std::size_t begin_ = 0, end_ = 0;
   std::string head_;  // a response or failure payload that came in parts
-  bool in_head_ = false;
   std::optional<lane::FrameHeader> frame_;
   std::uint32_t left_ = 0;  // of the present frame's payload
   bool broken_ = false;

@@ -1,0 +1,224 @@
+#include "gateway/front/exchange.h"
+
+#include <algorithm>
+
+#include "gateway/front/answer.h"
+
+namespace bulkhead::front {
+namespace {
+
+constexpr std::size_t write_at_once = 64 * 1024;
+
+}  // namespace
+
+Exchange::Exchange(Shared& shared, std::shared_ptr<void> owner, Stream& stream, Input& input,
+                   http::RequestReader& reader, lane::Request request, std::optional<std::uint64_t> max_body)
+    : shared_(shared),
+      owner_(std::move(owner)),
+      stream_(stream),
+      input_(input),
+      reader_(reader),
+      request_(std::move(request)),
+      max_body_(max_body),
+      upload_ended_(shared.io, Clock::time_point::max()),
+      head_request_(request_.method == "HEAD"),
+      keep_alive_(reader.head().keep_alive) {}
+
+Task<bool> Exchange::run(LanePool& pool) {
+  lane_ = pool.take();
+  if (!lane_) {
+    const bool keep = request_.body == lane::BodyKind::none && keep_alive_;
+    keep_alive_ = keep;
+    co_return co_await answer_failure(503, "lanes", "too many requests at once, or the gateway is ending") && keep;
+  }
+  if (!co_await send_head()) {
+    pool.drop(std::move(lane_));
+    co_return false;
+  }
+  bool keep = co_await download();
+  if (uploading_) {
+    // Answered, or failed, before the request was up: the rest of it has no reader.
+    stream_.stop_reading();
+    lane_->abandon();
+    keep = false;
+  }
+  while (uploading_) co_await upload_ended_.async_wait(no_throw);
+  stream_.unwatch();
+  if (complete_ && uploaded_ && !lane_->broken()) {
+    pool.give_back(std::move(lane_));
+  } else {
+    pool.drop(std::move(lane_));
+    if (!complete_) keep = false;
+  }
+  co_return keep;
+}
+
+Task<bool> Exchange::send_head() {
+  std::string head = lane::encode(request_);
+  if (request_.body == lane::BodyKind::none) {
+    head += lane::encode_end();
+    uploaded_ = true;
+    if (!co_await lane_->send(head)) co_return co_await answer_failure(502, "egress", "the gateway is ending");
+    // Nobody reads from the client until the answer is there; a client that hangs up is noticed all the same.
+    stream_.watch(owner_, [weak = weak_from_this()] {
+      if (const auto self = weak.lock(); self && self->lane_) self->lane_->abandon();
+    });
+    co_return true;
+  }
+  if (!co_await lane_->send(head)) co_return co_await answer_failure(502, "egress", "the gateway is ending");
+  if (reader_.head().expect_continue &&
+      !co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n", shared_.limits.write)) {
+    co_return false;
+  }
+  uploading_ = true;
+  asio::co_spawn(
+      shared_.io, [self = shared_from_this()]() -> Task<void> { co_await self->upload(); }, asio::detached);
+  co_return true;
+}
+
+void Exchange::end_upload(std::string why, std::uint16_t status, std::string text) {
+  upload_reason_ = std::move(why);
+  upload_status_ = status;
+  upload_text_ = std::move(text);
+  lane_->abandon();
+}
+
+Task<void> Exchange::upload() {
+  const auto self = shared_from_this();
+  std::string body, out;
+  while (reader_.state() != http::State::done) {
+    if (input_.empty()) {
+      stream_.set_deadline(shared_.limits.body);
+      const bool more = co_await input_.fill(stream_);
+      stream_.clear_deadline();
+      if (!more) {
+        const bool slow = stream_.take_expired();
+        end_upload("client-gone", slow ? 408 : 0, "the request's body did not come");
+        break;
+      }
+    }
+    const auto taken = reader_.feed(input_.view(), body);
+    if (!taken) {
+      end_upload(taken.error().reason, taken.error().status, taken.error().text);
+      break;
+    }
+    input_.consume(*taken);
+    up_ += body.size();
+    if (max_body_ && up_ > *max_body_) {
+      end_upload("body", 413, "the body is larger than the " + std::to_string(*max_body_) + " bytes the rule allows");
+      break;
+    }
+    for (std::string_view rest = body; !rest.empty();) {
+      const std::string_view part = rest.substr(0, lane::max_body);
+      out += lane::encode_body(part);
+      rest.remove_prefix(part.size());
+    }
+    body.clear();
+    const bool last = reader_.state() == http::State::done;
+    if (last) out += lane::encode_end();
+    if (!out.empty() && !co_await lane_->send(out)) break;  // download() finds out why
+    out.clear();
+    if (last) uploaded_ = true;
+  }
+  uploading_ = false;
+  upload_ended_.cancel();
+}
+
+Task<bool> Exchange::answer_failure(std::uint16_t status, std::string reason, std::string text) {
+  failure_ = std::move(reason);
+  if (begun_ || status == 0) {
+    stream_.abandon();  // half an answer: a cut is the honest end
+    co_return false;
+  }
+  status_ = status;
+  keep_alive_ = keep_alive_ && reader_.state() == http::State::done;
+  const Kind kind = status == 403 || status == 413 || status == 429 ? Kind::denied : Kind::failed;
+  const std::string answer = serialise({kind, status, std::move(text), ""}, request_.headers, keep_alive_, head_request_);
+  if (!co_await stream_.write(answer, shared_.limits.write)) co_return false;
+  co_return keep_alive_;
+}
+
+void Exchange::respond(const lane::Response& response, std::string& out) {
+  begun_ = true;
+  status_ = response.status;
+  down_kind_ = response.body;
+  down_length_ = response.body_length;
+  // An early answer: what is left of the request would be read as the next one.
+  if (!uploaded_) keep_alive_ = false;
+  out += http::serialise_response(response.status, response.headers, response.body, response.body_length, keep_alive_,
+                                  head_request_);
+}
+
+bool Exchange::append_body(std::string_view bytes, std::string& out) {
+  down_ += bytes.size();
+  if (down_kind_ == lane::BodyKind::none) return false;
+  if (down_kind_ == lane::BodyKind::length) {
+    if (down_ > down_length_) return false;
+    out += bytes;
+  } else {
+    out += http::chunk(bytes);
+  }
+  return true;
+}
+
+bool Exchange::finish_body(std::string& out) const {
+  if (down_kind_ == lane::BodyKind::length && down_ != down_length_) return false;
+  if (down_kind_ == lane::BodyKind::streamed) out += http::last_chunk();
+  return true;
+}
+
+Task<bool> Exchange::download() {
+  std::string out;
+  for (;;) {
+    while (const auto piece = lane_->next()) {
+      if (piece->kind == lane::Kind::failure && !begun_) {
+        auto failure = lane::decode_failure(piece->bytes);
+        if (!failure) co_return co_await answer_failure(502, "egress", "the gateway is broken");
+        complete_ = true;
+        co_return co_await answer_failure(failure->status, failure->reason, failure->text);
+      }
+      if (piece->kind == lane::Kind::response && !begun_) {
+        const auto response = lane::decode_response(piece->bytes);
+        if (!response) co_return co_await answer_failure(502, "egress", "the gateway is broken");
+        respond(*response, out);
+        continue;
+      }
+      bool good = begun_;
+      if (good && piece->kind == lane::Kind::body) good = append_body(piece->bytes, out);
+      if (good && piece->kind == lane::Kind::end) {
+        good = finish_body(out);
+        complete_ = good;
+      }
+      if (!good || (piece->kind != lane::Kind::body && piece->kind != lane::Kind::end)) {
+        co_return co_await answer_failure(502, "egress", "the gateway is broken");
+      }
+      if (complete_) {
+        if (!co_await stream_.write(out, shared_.limits.write)) {
+          failure_ = "client-gone";
+          co_return false;
+        }
+        co_return keep_alive_;
+      }
+      if (out.size() >= write_at_once) break;
+    }
+    if (lane_->broken()) co_return co_await answer_failure(502, "egress", "the gateway is broken");
+    if (!out.empty()) {
+      // Written before waiting for more: a model's words appear as they come.
+      if (!co_await stream_.write(out, shared_.limits.write)) {
+        failure_ = "client-gone";
+        lane_->abandon();
+        co_return false;
+      }
+      out.clear();
+      continue;
+    }
+    if (!co_await lane_->fill()) {
+      if (upload_status_ != 0) co_return co_await answer_failure(upload_status_, upload_reason_, upload_text_);
+      if (!upload_reason_.empty()) co_return co_await answer_failure(0, upload_reason_, "");
+      // Abandoned because the client left, or the egress is gone.
+      co_return co_await answer_failure(begun_ ? 0 : 502, "cut", "the upstream connection was lost");
+    }
+  }
+}
+
+}  // namespace bulkhead::front

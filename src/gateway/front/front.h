@@ -1,0 +1,59 @@
+// gateway/front/: the side of the gateway that faces the workload. Holds the room's listening sockets, the session's
+// CA key and the tokens; never a secret.
+//
+//   front.h        this file: what is put together, and the whole in one class
+//   shared.h       what the connections of one front share
+//   connection.h   one connection: what does it speak, TLS, one request after another, each judged
+//   exchange.h     one allowed request: up to egress and down again, both at once
+//   egress_lane.h  front's end of a lane
+//   answer.h       the answers front gives itself
+//   denied.h       what the person is told about denials
+//   dns_server.h   the DNS sockets; dns.h the answers, names.h an address for every name
+//   ssh.h          what port 22 says
+//   stream.h       bytes of one connection, plain or TLS, every wait bounded; input.h, io.h what it stands on
+//   limits.h       every limit
+//
+// One thread, one event loop. The workload is parsed here, by gateway/http and OpenSSL; a flaw in that costs the
+// session's own CA and tokens, and the process has no files, no network and no exec (base/confine.h).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gateway/front/io.h"
+#include "gateway/front/limits.h"
+#include "gateway/gateway.h"
+#include "gateway/tls/ca.h"
+
+namespace bulkhead::front {
+
+struct Parts {
+  std::vector<UniqueFd> listeners;  // in the order of FrontConfig::listeners
+  std::vector<UniqueFd> egress;     // in the order of FrontConfig::egress
+  UniqueFd supervisor;              // SEQPACKET; denials go there, nothing comes after the configuration
+  UniqueFd evidence;                // SEQPACKET to the writer
+  // Called once, when the gateway must stop: supervisor or evidence is gone.
+  std::function<void(const std::string& why)> stop;
+};
+
+class Front {
+ public:
+  // Makes the session's CA; tls::SessionCa::initialise() was called. Opens no file afterwards.
+  static Result<std::unique_ptr<Front>> create(asio::io_context& io, FrontConfig config, Parts parts, Limits limits = {});
+  ~Front();
+  Front(const Front&) = delete;
+  Front& operator=(const Front&) = delete;
+
+  const tls::SessionCa& ca() const;
+  // Begins to serve; returns at once, io.run() does the work.
+  void start();
+
+ private:
+  struct Impl;
+  explicit Front(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bulkhead::front

@@ -1,0 +1,59 @@
+// What the connections of one front share. One thread; outlives every connection.
+#pragma once
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "evidence/evidence.h"
+#include "gateway/front/denied.h"
+#include "gateway/front/egress_lane.h"
+#include "gateway/front/limits.h"
+#include "gateway/front/names.h"
+#include "gateway/gateway.h"
+#include "gateway/tls/server_context.h"
+
+namespace bulkhead::front {
+
+class Stream;
+
+struct Shared {
+  asio::io_context& io;
+  Limits limits;
+  std::vector<Grant> grants;
+  std::vector<TokenSlot> tokens;
+  evidence::Recorder recorder;
+  NameTable names;
+  const tls::ServerContext& tls;
+  DeniedReports denied;
+  std::function<void(const std::string&)> stop;
+  std::map<std::string, std::unique_ptr<LanePool>> egress = {};  // by credential name
+  std::set<Stream*> streams = {};                                // for their deadlines
+  std::size_t connections = 0;
+  bool stopped = false;
+
+  const TokenSlot* slot_of(const Grant& grant) const {
+    for (const TokenSlot& token : tokens) {
+      if (!grant.credential.empty() && token.credential == grant.credential) return &token;
+    }
+    return nullptr;
+  }
+  // False: evidence is gone, and so is this front; the caller does nothing more.
+  bool record(std::string_view type, const nlohmann::json& fields) {
+    if (stopped) return false;
+    if (auto done = recorder.record(type, fields); !done) {
+      halt("evidence: " + done.error().message);
+      return false;
+    }
+    return true;
+  }
+  void halt(const std::string& why) {
+    if (std::exchange(stopped, true)) return;
+    stop(why);
+  }
+};
+
+}  // namespace bulkhead::front
