@@ -18,7 +18,7 @@ def figures(bench):
     children = [bench.start(["/bin/sh", "-c", script, str(n)]) for n in range(COUNT)]
     try:
         for number in range(COUNT):
-            wait_for(os.path.join(folder, str(number)), 240)
+            wait_for(os.path.join(folder, str(number)), 120)
         up = time.monotonic() - began
         alive = sum(child.poll() is None for child in children)
         pss = sum(pss_kb(pid) for child in children for pid in [child.pid, *procs.descendants(child.pid)]) / 1000

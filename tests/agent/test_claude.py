@@ -1,4 +1,4 @@
-"""The real Claude Code CLI, driven by a scripted model, with and without the boundary."""
+"""X29: the real Claude Code CLI, driven by a scripted model, with and without the boundary."""
 import json
 import os
 import shutil
@@ -78,7 +78,7 @@ class Claude(Case):
             found.append("write home")
         return found
 
-    def test_without_the_boundary_every_theft_works(self):
+    def test_X29_off_every_theft_works(self):
         for run in range(RUNS):
             with self.subTest(run=run):
                 model = self.fresh()
@@ -86,7 +86,7 @@ class Claude(Case):
                 self.honest_work(model, result)
                 self.assertEqual(self.stolen(model), list(incident.THEFT), f"{model.results}\n{result}")
 
-    def test_behind_the_boundary_no_theft_works(self):
+    def test_X29_on_no_theft_works(self):
         for run in range(RUNS):
             with self.subTest(run=run):
                 model = self.fresh()

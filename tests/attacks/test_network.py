@@ -252,12 +252,20 @@ class Network(Case):
         self.assertNotIn("200", result.out, result)
         self.received_nothing()
 
+    serve = ["/bin/sh", "-c", "echo up > up; exec python3 -c \"import http.server as h; "
+             "h.HTTPServer(('0.0.0.0', 8099), h.SimpleHTTPRequestHandler).serve_forever()\""]
+    visit = ["/bin/sh", "-c", "for a in 127.0.0.1 11.22.33.1 10.200.0.1; do curl -sS -m 4 http://$a:8099/; done"]
+
+    def test_U03_other_session_off(self):
+        self.start_outside(self.serve)
+        self.wait_for_file("up")
+        self.wait_until(lambda: "Directory listing" in self.outside(self.visit).out, 10)
+
     def test_U03_other_session_on(self):
         """A listener of one session's workload is not to be reached from another's."""
-        serve = "import http.server as h; h.HTTPServer(('0.0.0.0', 8099), h.SimpleHTTPRequestHandler).serve_forever()"
-        self.start_inside(["/bin/sh", "-c", f'echo up > up; exec python3 -c "{serve}"'])
+        self.start_inside(self.serve)
         self.wait_for_file("up")
         time.sleep(0.5)
-        result = self.inside(["/bin/sh", "-c", "for a in 127.0.0.1 11.22.33.1 10.200.0.1; do curl -sS -m 4 http://$a:8099/; done"])
+        result = self.inside(self.visit)
         self.assertNotEqual(result.status, 0, result)
         self.assertNotIn("Directory listing", result.out)

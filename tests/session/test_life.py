@@ -124,6 +124,16 @@ class Life(Case):
         self.assertEqual([n for n in self.state_files() if "/evidence/" not in n], [])
         self.whole_record(["session.end"])
 
+    def test_X23_background_processes_off(self):
+        """Without the boundary they go on."""
+        script = ("setsid sh -c 'echo $$ > pid; while :; do echo x >> beat; sleep 0.02; done' >/dev/null 2>&1 </dev/null & "
+                  "sleep 0.3; exit 4")
+        self.assertEqual(self.outside(["/bin/bash", "-c", script]).status, 4)
+        pid = int(self.wait_for_file("pid"))
+        size = os.path.getsize(os.path.join(self.work, "beat"))
+        self.addCleanup(os.kill, pid, signal.SIGKILL)
+        self.wait_until(lambda: os.path.getsize(os.path.join(self.work, "beat")) > size, 5)
+
     def test_X23_background_processes_end_with_the_command(self):
         shared, mounted = leftovers(), mounts()
         script = ("setsid sh -c 'while :; do echo x >> beat; sleep 0.02; done' >/dev/null 2>&1 </dev/null & "
@@ -226,6 +236,14 @@ class Exhaustion(Case):
         child = self.hog(["zombies"], "[limits]\nprocesses = 100\n", r"holding (\d+)")
         self.assertLess(int(re.search(r"holding (\d+)", self.read("log")).group(1)), 100)
         self.still_in_hand(child)
+
+    def test_X24_memory_off(self):
+        """The program really takes what it can: here that is what a resource limit leaves it."""
+        log = open(os.path.join(self.tmp, "log"), "wb")
+        self.addCleanup(log.close)
+        self.start_outside(["prlimit", "--as=1200000000", "./hog", "memory"], stdout=log)
+        self.wait_until(lambda: "holding" in self.read("log"), 60)
+        self.assertGreater(int(re.search(r"holding (\d+)", self.read("log")).group(1)), 600)
 
     def test_X24_memory(self):
         log = open(os.path.join(self.tmp, "log"), "wb")

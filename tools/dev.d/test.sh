@@ -126,7 +126,9 @@ dev_tsan() { sanitized tsan; }
 # fuzz [SECONDS]: every target over its corpus, then SECONDS (30) of new inputs each.
 dev_fuzz() {
   local seconds=${1:-30} target name failed=() count=0
-  build fuzz
+  local targets=(fuzz/*_fuzz.cc)
+  targets=("${targets[@]##*/}")
+  build fuzz "${targets[@]%.cc}"
   for target in build/fuzz/fuzz/*_fuzz; do
     [[ -x $target ]] || continue
     name=$(basename "$target" _fuzz)
