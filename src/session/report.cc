@@ -67,7 +67,10 @@ std::string Denials::summary() const {
     const Entry& entry = entries_.at(what);
     out += "\n  " + escape_for_terminal(what, 200);
     if (entry.count > 1) out += " (" + std::to_string(entry.count) + " times)";
-    out += ": " + escape_for_terminal(entry.why, 300);
+    // Why a request was refused often begins with what it was.
+    std::string why = entry.why;
+    if (why.starts_with(what + ": ")) why.erase(0, what.size() + 2);
+    out += ": " + escape_for_terminal(why, 300);
     if (entry.add.empty() || !added.insert(entry.add).second) continue;
     for (const std::string& line : split(entry.add, '\n')) {
       if (!line.empty()) additions += "\n    " + escape_for_terminal(line, 300);

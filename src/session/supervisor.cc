@@ -381,6 +381,8 @@ class Supervisor {
           ::raise(SIGSTOP);
           break;
         case SIGCONT:
+          // Perhaps in the foreground now, where it was not before.
+          if (auto done = terminal_->resume(); !done) stop(done.error().message);
           tell_shim(shim::Continue{});
           break;
         default:

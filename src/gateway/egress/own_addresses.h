@@ -1,4 +1,5 @@
-// The addresses of this machine's own interfaces: a granted name must not lead back to the host (attack D01).
+// The addresses of this machine's own interfaces: a granted name must not lead back to the host
+// (attack D01).
 #pragma once
 
 #include <cstdint>

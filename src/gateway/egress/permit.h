@@ -1,4 +1,5 @@
-// May this request go up? Front has judged it; egress trusts that no further than its own copy of the grants.
+// May this request go up? Front has judged it; egress trusts that no further than its own copy of
+// the grants.
 #pragma once
 
 #include <map>
@@ -24,7 +25,8 @@ class Permits {
     std::string id;
   };
 
-  // Counts the request against the grant's budget. Failures are what to answer: 400, 403, 405, 413, 429.
+  // Counts the request against the grant's budget. Failures are what to answer: 400, 403, 405, 413,
+  // 429.
   tl::expected<Permit, lane::Failure> judge(const lane::Request& request);
 
   // Body bytes that moved. False: that is more than the budget has left; stop.

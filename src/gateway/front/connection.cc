@@ -11,10 +11,16 @@ namespace {
 
 constexpr std::size_t drained_body = 64 * 1024;  // of a denied request, to keep its connection
 
-bool is_tls(unsigned char first) { return first == 0x16; }  // a handshake record, RFC 8446 §5.1
-bool is_http(unsigned char first) { return first >= 'A' && first <= 'Z'; }
+bool is_tls(unsigned char first) {
+  return first == 0x16;
+}  // a handshake record, RFC 8446 §5.1
+bool is_http(unsigned char first) {
+  return first >= 'A' && first <= 'Z';
+}
 
-std::string_view path_of(std::string_view target) { return target.substr(0, target.find('?')); }
+std::string_view path_of(std::string_view target) {
+  return target.substr(0, target.find('?'));
+}
 
 }  // namespace
 
@@ -30,7 +36,8 @@ Connection::~Connection() {
 }
 
 void Connection::refused(const std::string& what, const std::string& why) {
-  const std::string where = escape_for_terminal(destination_.shown(), 260) + ":" + std::to_string(destination_.port);
+  const std::string where =
+      escape_for_terminal(destination_.shown(), 260) + ":" + std::to_string(destination_.port);
   if (!shared_.record("net.refused", {{"port", destination_.port},
                                       {"address", destination_.address},
                                       {"name", destination_.name},
@@ -68,7 +75,8 @@ Task<Connection::Spoken> Connection::sniff() {
   stream_.clear_deadline();
   char first = 0;
   if (!readable || stream_.peek_raw(&first, 1).empty()) {
-    if (stream_.take_expired()) refused("a client that said nothing", "HTTP and TLS clients speak first");
+    if (stream_.take_expired())
+      refused("a client that said nothing", "HTTP and TLS clients speak first");
     co_return Spoken::nothing;
   }
   const auto byte = static_cast<unsigned char>(first);
@@ -89,11 +97,15 @@ Task<bool> Connection::secure() {
   stream_.clear_deadline();
   if (done) co_return true;
   if (!handshake_.sni && handshake_.refused.empty()) {
-    refused("TLS", "the handshake did not complete: older than TLS 1.2, no HTTP/1.1 offered, or no trust in the session's CA");
+    refused("TLS",
+            "the handshake did not complete: older than TLS 1.2, no HTTP/1.1 offered, or no trust "
+            "in the session's CA");
   } else {
-    const std::string name = handshake_.sni ? escape_for_terminal(*handshake_.sni, 260) : destination_.shown();
+    const std::string name =
+        handshake_.sni ? escape_for_terminal(*handshake_.sni, 260) : destination_.shown();
     refused("TLS for " + name, handshake_.refused.empty()
-                                   ? "the handshake did not complete: does the program trust the session's CA (SSL_CERT_FILE)?"
+                                   ? "the handshake did not complete: does the program trust the "
+                                     "session's CA (SSL_CERT_FILE)?"
                                    : handshake_.refused);
   }
   co_return false;
@@ -123,7 +135,8 @@ Task<bool> Connection::read_head(http::RequestReader& reader) {
     if (input_.empty()) {
       const bool more = co_await input_.fill(stream_);
       if (!more) {
-        if (stream_.take_expired() && started) co_await reject({408, "slow", "the request did not come in time"});
+        if (stream_.take_expired() && started)
+          co_await reject({408, "slow", "the request did not come in time"});
         co_return false;
       }
       if (!std::exchange(started, true)) stream_.set_deadline(shared_.limits.head);
@@ -150,9 +163,11 @@ Task<bool> Connection::reject(const http::Refusal& refusal) {
                                        {"status", refusal.status}})) {
     co_return false;
   }
-  shared_.denied.add({"malformed " + where + " " + refusal.reason, "a malformed request to " + where, refusal.text, ""},
+  shared_.denied.add({"malformed " + where + " " + refusal.reason,
+                      "a malformed request to " + where, refusal.text, ""},
                      Clock::now());
-  const std::string answer = serialise({Kind::denied, refusal.status, refusal.text, ""}, {}, false, false);
+  const std::string answer =
+      serialise({Kind::denied, refusal.status, refusal.text, ""}, {}, false, false);
   if (co_await stream_.write(answer, shared_.limits.write)) {
     co_await stream_.linger(shared_.limits.linger, shared_.limits.linger_bytes);
   }
@@ -160,12 +175,14 @@ Task<bool> Connection::reject(const http::Refusal& refusal) {
 }
 
 std::string Connection::url(const http::RequestHead& head) const {
-  return scheme_ + "://" + escape_for_terminal(head.host, 260) + escape_for_terminal(path_of(head.target), 300);
+  return scheme_ + "://" + escape_for_terminal(head.host, 260) +
+         escape_for_terminal(path_of(head.target), 300);
 }
 
-bool Connection::record_request(const http::RequestHead& head, const grant::Decision& decision, std::uint16_t status,
-                                std::uint64_t up, std::uint64_t down) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_).count();
+bool Connection::record_request(const http::RequestHead& head, const grant::Decision& decision,
+                                std::uint16_t status, std::uint64_t up, std::uint64_t down) {
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_).count();
   const bool allowed = decision.verdict == grant::Verdict::allow;
   nlohmann::json fields{{"method", head.method},
                         {"scheme", scheme_},
@@ -201,10 +218,13 @@ Task<bool> Connection::judge(http::RequestReader& reader) {
     co_return co_await deny(reader, std::move(decision), url(head));
   }
   if (authority->port.value_or(usual) != destination_.port) {
-    co_return co_await deny(reader, mismatch("the Host header names another port than the one that was dialled"), url(head));
+    co_return co_await deny(
+        reader, mismatch("the Host header names another port than the one that was dialled"),
+        url(head));
   }
   if (handshake_.sni && *handshake_.sni != authority->host) {
-    co_return co_await deny(reader, mismatch("the Host header and the TLS server name differ"), url(head));
+    co_return co_await deny(reader, mismatch("the Host header and the TLS server name differ"),
+                            url(head));
   }
 
   grant::RequestHead request{.method = head.method,
@@ -216,7 +236,8 @@ Task<bool> Connection::judge(http::RequestReader& reader) {
                              .body = head.body,
                              .body_length = head.body_length};
   grant::Decision decision = grant::judge(shared_.grants, shared_.tokens, request);
-  if (decision.verdict != grant::Verdict::allow) co_return co_await deny(reader, std::move(decision), url(head));
+  if (decision.verdict != grant::Verdict::allow)
+    co_return co_await deny(reader, std::move(decision), url(head));
 
   lane::Request up{.grant = decision.grant->id,
                    .method = head.method,
@@ -230,28 +251,34 @@ Task<bool> Connection::judge(http::RequestReader& reader) {
                    .body_length = head.body_length};
   const auto pool = shared_.egress.find(decision.grant->credential);
   if (pool == shared_.egress.end()) co_return false;
-  const auto exchange = std::make_shared<Exchange>(shared_, shared_from_this(), stream_, input_, reader, std::move(up),
-                                                   decision.rule->max_body);
+  const auto exchange = std::make_shared<Exchange>(shared_, shared_from_this(), stream_, input_,
+                                                   reader, std::move(up), decision.rule->max_body);
   const bool keep = co_await exchange->run(*pool->second);
   if (!exchange->failure().empty()) decision.reason = exchange->failure();
-  if (!record_request(head, decision, exchange->status(), exchange->up(), exchange->down())) co_return false;
+  if (!record_request(head, decision, exchange->status(), exchange->up(), exchange->down()))
+    co_return false;
   if (keep) co_return true;
   co_await stream_.linger(shared_.limits.linger, shared_.limits.linger_bytes);
   co_return false;
 }
 
-Task<bool> Connection::deny(http::RequestReader& reader, grant::Decision decision, std::string what) {
+Task<bool> Connection::deny(http::RequestReader& reader, grant::Decision decision,
+                            std::string what) {
   const http::RequestHead& head = reader.head();
   if (!record_request(head, decision, decision.status, 0, 0)) co_return false;
   const std::string key = head.method + " " + what + " " + decision.reason;
-  shared_.denied.add({key, escape_for_terminal(head.method, 40) + " " + what, decision.text, decision.add}, Clock::now());
+  shared_.denied.add(
+      {key, escape_for_terminal(head.method, 40) + " " + what, decision.text, decision.add},
+      Clock::now());
 
   // A client that waits for 100 has sent no body and now never will.
-  const bool little = !head.expect_continue && (head.body == lane::BodyKind::none ||
-                                                (head.body == lane::BodyKind::length && head.body_length <= drained_body));
+  const bool little = !head.expect_continue &&
+                      (head.body == lane::BodyKind::none ||
+                       (head.body == lane::BodyKind::length && head.body_length <= drained_body));
   const bool keep = head.keep_alive && little;
-  const std::string answer = serialise({Kind::denied, decision.status, std::move(decision.text), std::move(decision.add)},
-                                       head.headers, keep, head.method == "HEAD");
+  const std::string answer =
+      serialise({Kind::denied, decision.status, std::move(decision.text), std::move(decision.add)},
+                head.headers, keep, head.method == "HEAD");
   if (!co_await stream_.write(answer, shared_.limits.write)) co_return false;
   if (keep) co_return co_await drain(reader);
   co_await stream_.linger(shared_.limits.linger, shared_.limits.linger_bytes);

@@ -1,4 +1,5 @@
-// The room's DNS sockets. UDP answers come from the address that was asked (IP_PKTINFO, ip(7)): resolvers drop others.
+// The room's DNS sockets. UDP answers come from the address that was asked (IP_PKTINFO, ip(7)):
+// resolvers drop others.
 #pragma once
 
 #include "gateway/front/dns.h"

@@ -12,7 +12,8 @@ constexpr std::size_t write_at_once = 64 * 1024;
 }  // namespace
 
 Exchange::Exchange(Shared& shared, std::shared_ptr<void> owner, Stream& stream, Input& input,
-                   http::RequestReader& reader, lane::Request request, std::optional<std::uint64_t> max_body)
+                   http::RequestReader& reader, lane::Request request,
+                   std::optional<std::uint64_t> max_body)
     : shared_(shared),
       owner_(std::move(owner)),
       stream_(stream),
@@ -29,7 +30,9 @@ Task<bool> Exchange::run(LanePool& pool) {
   if (!lane_) {
     const bool keep = request_.body == lane::BodyKind::none && keep_alive_;
     keep_alive_ = keep;
-    co_return co_await answer_failure(503, "lanes", "too many requests at once, or the gateway is ending") && keep;
+    co_return co_await answer_failure(503, "lanes",
+                                      "too many requests at once, or the gateway is ending") &&
+        keep;
   }
   if (!co_await send_head()) {
     pool.drop(std::move(lane_));
@@ -58,21 +61,25 @@ Task<bool> Exchange::send_head() {
   if (request_.body == lane::BodyKind::none) {
     head += lane::encode_end();
     uploaded_ = true;
-    if (!co_await lane_->send(head)) co_return co_await answer_failure(502, "egress", "the gateway is ending");
-    // Nobody reads from the client until the answer is there; a client that hangs up is noticed all the same.
+    if (!co_await lane_->send(head))
+      co_return co_await answer_failure(502, "egress", "the gateway is ending");
+    // Nobody reads from the client until the answer is there; a client that hangs up is noticed all
+    // the same.
     stream_.watch(owner_, [weak = weak_from_this()] {
       if (const auto self = weak.lock(); self && self->lane_) self->lane_->abandon();
     });
     co_return true;
   }
-  if (!co_await lane_->send(head)) co_return co_await answer_failure(502, "egress", "the gateway is ending");
+  if (!co_await lane_->send(head))
+    co_return co_await answer_failure(502, "egress", "the gateway is ending");
   if (reader_.head().expect_continue &&
       !co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n", shared_.limits.write)) {
     co_return false;
   }
   uploading_ = true;
   asio::co_spawn(
-      shared_.io, [self = shared_from_this()]() -> Task<void> { co_await self->upload(); }, asio::detached);
+      shared_.io, [self = shared_from_this()]() -> Task<void> { co_await self->upload(); },
+      asio::detached);
   co_return true;
 }
 
@@ -105,7 +112,9 @@ Task<void> Exchange::upload() {
     input_.consume(*taken);
     up_ += body.size();
     if (max_body_ && up_ > *max_body_) {
-      end_upload("body", 413, "the body is larger than the " + std::to_string(*max_body_) + " bytes the rule allows");
+      end_upload(
+          "body", 413,
+          "the body is larger than the " + std::to_string(*max_body_) + " bytes the rule allows");
       break;
     }
     for (std::string_view rest = body; !rest.empty();) {
@@ -133,7 +142,8 @@ Task<bool> Exchange::answer_failure(std::uint16_t status, std::string reason, st
   status_ = status;
   keep_alive_ = keep_alive_ && reader_.state() == http::State::done;
   const Kind kind = status == 403 || status == 413 || status == 429 ? Kind::denied : Kind::failed;
-  const std::string answer = serialise({kind, status, std::move(text), ""}, request_.headers, keep_alive_, head_request_);
+  const std::string answer =
+      serialise({kind, status, std::move(text), ""}, request_.headers, keep_alive_, head_request_);
   if (!co_await stream_.write(answer, shared_.limits.write)) co_return false;
   co_return keep_alive_;
 }
@@ -145,8 +155,8 @@ void Exchange::respond(const lane::Response& response, std::string& out) {
   down_length_ = response.body_length;
   // An early answer: what is left of the request would be read as the next one.
   if (!uploaded_) keep_alive_ = false;
-  out += http::serialise_response(response.status, response.headers, response.body, response.body_length, keep_alive_,
-                                  head_request_);
+  out += http::serialise_response(response.status, response.headers, response.body,
+                                  response.body_length, keep_alive_, head_request_);
 }
 
 bool Exchange::append_body(std::string_view bytes, std::string& out) {
@@ -213,10 +223,12 @@ Task<bool> Exchange::download() {
       continue;
     }
     if (!co_await lane_->fill()) {
-      if (upload_status_ != 0) co_return co_await answer_failure(upload_status_, upload_reason_, upload_text_);
+      if (upload_status_ != 0)
+        co_return co_await answer_failure(upload_status_, upload_reason_, upload_text_);
       if (!upload_reason_.empty()) co_return co_await answer_failure(0, upload_reason_, "");
       // Abandoned because the client left, or the egress is gone.
-      co_return co_await answer_failure(begun_ ? 0 : 502, "cut", "the upstream connection was lost");
+      co_return co_await answer_failure(begun_ ? 0 : 502, "cut",
+                                        "the upstream connection was lost");
     }
   }
 }

@@ -1,5 +1,6 @@
-// One allowed request: its body up to egress, the answer down to the client, both at once. Whoever notices first that
-// the other side has gone ends both. An answer that can't be finished is cut off where the client sees it.
+// One allowed request: its body up to egress, the answer down to the client, both at once. Whoever
+// notices first that the other side has gone ends both. An answer that can't be finished is cut off
+// where the client sees it.
 #pragma once
 
 #include <memory>
@@ -16,8 +17,9 @@ namespace bulkhead::front {
 class Exchange : public std::enable_shared_from_this<Exchange> {
  public:
   // All references outlive it; `owner` keeps them alive while the kernel still owes an answer.
-  Exchange(Shared& shared, std::shared_ptr<void> owner, Stream& stream, Input& input, http::RequestReader& reader,
-           lane::Request request, std::optional<std::uint64_t> max_body);
+  Exchange(Shared& shared, std::shared_ptr<void> owner, Stream& stream, Input& input,
+           http::RequestReader& reader, lane::Request request,
+           std::optional<std::uint64_t> max_body);
 
   // False: the connection ends here.
   Task<bool> run(LanePool& pool);
@@ -25,7 +27,9 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::uint16_t status() const { return status_; }  // 0: the client got no answer
   std::uint64_t up() const { return up_; }
   std::uint64_t down() const { return down_; }
-  const std::string& failure() const { return failure_; }  // evidence's word for what went wrong, or empty
+  const std::string& failure() const {
+    return failure_;
+  }  // evidence's word for what went wrong, or empty
 
  private:
   Task<bool> send_head();

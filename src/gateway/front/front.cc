@@ -45,14 +45,16 @@ std::optional<Destination> destination_of(int socket, const NameTable& names) {
   if (storage.ss_family == AF_INET) {
     const auto* in4 = reinterpret_cast<const sockaddr_in*>(&storage);
     Address4 address;
-    std::copy_n(reinterpret_cast<const std::uint8_t*>(&in4->sin_addr), address.size(), address.begin());
+    std::copy_n(reinterpret_cast<const std::uint8_t*>(&in4->sin_addr), address.size(),
+                address.begin());
     ::inet_ntop(AF_INET, &in4->sin_addr, text, sizeof text);
     out.port = ntohs(in4->sin_port);
     name = names.name_of(address);
   } else if (storage.ss_family == AF_INET6) {
     const auto* in6 = reinterpret_cast<const sockaddr_in6*>(&storage);
     Address6 address;
-    std::copy_n(reinterpret_cast<const std::uint8_t*>(&in6->sin6_addr), address.size(), address.begin());
+    std::copy_n(reinterpret_cast<const std::uint8_t*>(&in6->sin6_addr), address.size(),
+                address.begin());
     ::inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text);
     out.port = ntohs(in6->sin6_port);
     name = names.name_of(address);
@@ -67,7 +69,8 @@ std::optional<Destination> destination_of(int socket, const NameTable& names) {
 }  // namespace
 
 struct Front::Impl {
-  Impl(asio::io_context& io_, tls::SessionCa ca_, FrontConfig& config, Parts& parts, const Limits& limits)
+  Impl(asio::io_context& io_, tls::SessionCa ca_, FrontConfig& config, Parts& parts,
+       const Limits& limits)
       : io(io_),
         ca(std::move(ca_)),
         leaves(ca, granted_hosts(config.grants), limits.leaves),
@@ -108,8 +111,10 @@ struct Front::Impl {
     for (;;) {
       auto [error] = co_await descriptor.async_wait(Wait::wait_read, no_throw);
       if (error || shared->stopped) co_return;
-      for (int i = 0; i < accepted_at_once && shared->connections < shared->limits.connections; ++i) {
-        UniqueFd socket(::accept4(descriptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      for (int i = 0; i < accepted_at_once && shared->connections < shared->limits.connections;
+           ++i) {
+        UniqueFd socket(
+            ::accept4(descriptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (!socket) break;
         begin(std::move(socket), port);
       }
@@ -129,8 +134,10 @@ struct Front::Impl {
     } else {
       auto destination = destination_of(socket.get(), shared->names);
       if (!destination) return;
-      const auto connection = std::make_shared<Connection>(*shared, std::move(socket), std::move(*destination));
-      asio::co_spawn(io, [connection]() -> Task<void> { co_await connection->run(); }, asio::detached);
+      const auto connection =
+          std::make_shared<Connection>(*shared, std::move(socket), std::move(*destination));
+      asio::co_spawn(
+          io, [connection]() -> Task<void> { co_await connection->run(); }, asio::detached);
     }
     keep_ticking();
   }
@@ -160,11 +167,14 @@ struct Front::Impl {
 Front::Front(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Front::~Front() {
-  if (impl_ && impl_->evidence_watch.is_open()) (void)impl_->evidence_watch.release();  // the recorder's
+  if (impl_ && impl_->evidence_watch.is_open())
+    (void)impl_->evidence_watch.release();  // the recorder's
 }
 
-Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig config, Parts parts, Limits limits) {
-  if (parts.listeners.size() != config.listeners.size() || parts.egress.size() != config.egress.size()) {
+Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig config, Parts parts,
+                                             Limits limits) {
+  if (parts.listeners.size() != config.listeners.size() ||
+      parts.egress.size() != config.egress.size()) {
     return fail("front: the configuration and its descriptors do not match");
   }
   BH_TRY(tls::SessionCa ca, tls::SessionCa::make(config.session, ::time(nullptr)));
@@ -182,27 +192,33 @@ Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig c
       .recorder = evidence::Recorder(std::move(parts.evidence)),
       .names = NameTable(limits.names),
       .tls = *i.tls,
-      .denied = DeniedReports([&i](const nlohmann::json& message) { return i.tell(message); }, limits.denials,
-                              limits.denial_interval),
+      .denied = DeniedReports([&i](const nlohmann::json& message) { return i.tell(message); },
+                              limits.denials, limits.denial_interval),
       .stop = std::move(parts.stop),
   });
   for (std::size_t n = 0; n < config.egress.size(); ++n) {
-    i.shared->egress.emplace(config.egress[n],
-                             std::make_unique<LanePool>(io, std::move(parts.egress[n]),
-                                                        LanePool::Bounds{limits.lanes, limits.idle_lanes}));
+    i.shared->egress.emplace(
+        config.egress[n],
+        std::make_unique<LanePool>(io, std::move(parts.egress[n]),
+                                   LanePool::Bounds{limits.lanes, limits.idle_lanes}));
   }
-  const bool ipv6 = std::any_of(i.listeners.begin(), i.listeners.end(), [](const Listener& l) { return l.ipv6 && l.stream; });
+  const bool ipv6 = std::any_of(i.listeners.begin(), i.listeners.end(),
+                                [](const Listener& l) { return l.ipv6 && l.stream; });
   i.dns.emplace(i.shared->names,
                 Dns::Options{.canonical = canonical_name,
                              .granted =
                                  [&i](std::string_view name) {
-                                   return std::any_of(i.shared->grants.begin(), i.shared->grants.end(),
-                                                      [&](const Grant& g) { return grant::host_matches(g.host, name); });
+                                   return std::any_of(i.shared->grants.begin(),
+                                                      i.shared->grants.end(), [&](const Grant& g) {
+                                                        return grant::host_matches(g.host, name);
+                                                      });
                                  },
                              .ipv6 = ipv6,
                              .first_query =
                                  [&i](std::string_view name, std::string_view type) {
-                                   (void)i.shared->record("dns.query", {{"name", std::string(name)}, {"kind", std::string(type)}});
+                                   (void)i.shared->record(
+                                       "dns.query",
+                                       {{"name", std::string(name)}, {"kind", std::string(type)}});
                                  }});
   boost::system::error_code ec;
   i.evidence_watch.assign(i.shared->recorder.socket(), ec);
@@ -210,7 +226,9 @@ Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig c
   return std::unique_ptr<Front>(new Front(std::move(impl)));
 }
 
-const tls::SessionCa& Front::ca() const { return impl_->ca; }
+const tls::SessionCa& Front::ca() const {
+  return impl_->ca;
+}
 
 void Front::start() {
   Impl& i = *impl_;
@@ -221,7 +239,8 @@ void Front::start() {
     if (listener.stream) {
       asio::co_spawn(i.io, i.accept(std::move(i.sockets[n]), listener.port), asio::detached);
     } else {
-      asio::co_spawn(i.io, serve_dns_udp(i.io, std::move(i.sockets[n]), listener.ipv6, *i.dns), asio::detached);
+      asio::co_spawn(i.io, serve_dns_udp(i.io, std::move(i.sockets[n]), listener.ipv6, *i.dns),
+                     asio::detached);
     }
   }
   i.sockets.clear();

@@ -1,5 +1,5 @@
-// gateway/front/: the side of the gateway that faces the workload. Holds the room's listening sockets, the session's
-// CA key and the tokens; never a secret.
+// gateway/front/: the side of the gateway that faces the workload. Holds the room's listening
+// sockets, the session's CA key and the tokens; never a secret.
 //
 //   front.h        this file: what is put together, and the whole in one class
 //   shared.h       what the connections of one front share
@@ -10,11 +10,12 @@
 //   denied.h       what the person is told about denials
 //   dns_server.h   the DNS sockets; dns.h the answers, names.h an address for every name
 //   ssh.h          what port 22 says
-//   stream.h       bytes of one connection, plain or TLS, every wait bounded; input.h, io.h what it stands on
-//   limits.h       every limit
+//   stream.h       bytes of one connection, plain or TLS, every wait bounded; input.h, io.h what it
+//   stands on limits.h       every limit
 //
-// One thread, one event loop. The workload is parsed here, by gateway/http and OpenSSL; a flaw in that costs the
-// session's own CA and tokens, and the process has no files, no network and no exec (base/confine.h).
+// One thread, one event loop. The workload is parsed here, by gateway/http and OpenSSL; a flaw in
+// that costs the session's own CA and tokens, and the process has no files, no network and no exec
+// (base/confine.h).
 #pragma once
 
 #include <functional>
@@ -32,8 +33,8 @@ namespace bulkhead::front {
 struct Parts {
   std::vector<UniqueFd> listeners;  // in the order of FrontConfig::listeners
   std::vector<UniqueFd> egress;     // in the order of FrontConfig::egress
-  UniqueFd supervisor;              // SEQPACKET; denials go there, nothing comes after the configuration
-  UniqueFd evidence;                // SEQPACKET to the writer
+  UniqueFd supervisor;  // SEQPACKET; denials go there, nothing comes after the configuration
+  UniqueFd evidence;    // SEQPACKET to the writer
   // Called once, when the gateway must stop: supervisor or evidence is gone.
   std::function<void(const std::string& why)> stop;
 };
@@ -41,7 +42,8 @@ struct Parts {
 class Front {
  public:
   // Makes the session's CA; tls::SessionCa::initialise() was called. Opens no file afterwards.
-  static Result<std::unique_ptr<Front>> create(asio::io_context& io, FrontConfig config, Parts parts, Limits limits = {});
+  static Result<std::unique_ptr<Front>> create(asio::io_context& io, FrontConfig config,
+                                               Parts parts, Limits limits = {});
   ~Front();
   Front(const Front&) = delete;
   Front& operator=(const Front&) = delete;

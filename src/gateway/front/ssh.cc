@@ -24,7 +24,7 @@ void text(std::string& out, std::string_view value) {
 std::string ssh_refusal() {
   std::string payload(1, disconnect);
   number(payload, service_not_available);
-  text(payload, "Bulkhead: ssh is not granted; use https or add a grant");
+  text(payload, "Bulkhead: ssh is not available here; use https");
   text(payload, "en");
   std::size_t padding = block - (4 + 1 + payload.size()) % block;
   if (padding < 4) padding += block;

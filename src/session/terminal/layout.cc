@@ -10,7 +10,8 @@ Layout layout_of(const int (&stdio)[3]) {
   for (int i = 0; i < 3; ++i) layout.pty[i] = ::isatty(stdio[i]) == 1;
   if (layout.pty[1]) {
     layout.display = stdio[1];
-    // `generate | bulkhead run -- less`: keys come from the terminal itself, as less(1) itself would read them.
+    // `generate | bulkhead run -- less`: keys come from the terminal itself, as less(1) itself
+    // would read them.
     layout.keyboard = layout.pty[0] ? stdio[0] : stdio[1];
     layout.raw = true;
   } else {
@@ -23,7 +24,8 @@ Layout layout_of(const int (&stdio)[3]) {
 
 shim::WindowSize window_size(int tty) {
   winsize size{};
-  if (tty < 0 || ::ioctl(tty, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0) return {};
+  if (tty < 0 || ::ioctl(tty, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0)
+    return {};
   return {size.ws_row, size.ws_col, size.ws_xpixel, size.ws_ypixel};
 }
 

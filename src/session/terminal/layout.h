@@ -1,4 +1,5 @@
-// Which of the workload's 0, 1, 2 are its own pty, and which of the user's descriptors stand behind that.
+// Which of the workload's 0, 1, 2 are its own pty, and which of the user's descriptors stand behind
+// that.
 #pragma once
 
 #include "guest/protocol.h"
@@ -7,11 +8,12 @@ namespace bulkhead::session {
 
 struct Layout {
   bool pty[3] = {false, false, false};  // for shim::Setup: those that are a terminal of the user's
-  int keyboard = -1;  // read keys here
-  int display = -1;   // show what the pty says here
-  // Raw: the workload's pty does echo, editing and Ctrl-C. Only when the display is stdout; with stdout in a
-  // pipe (`bulkhead run -- make | less`) the terminal may be somebody else's too, so it keeps its settings: lines
-  // are passed on as typed, Ctrl-C is a signal to Bulkhead, and the pty's echo is off.
+  int keyboard = -1;                    // read keys here
+  int display = -1;                     // show what the pty says here
+  // Raw: the workload's pty does echo, editing and Ctrl-C. Only when the display is stdout; with
+  // stdout in a pipe (`bulkhead run -- make | less`) the terminal may be somebody else's too, so it
+  // keeps its settings: lines are passed on as typed, Ctrl-C is a signal to Bulkhead, and the pty's
+  // echo is off.
   bool raw = false;
   bool any() const { return pty[0] || pty[1] || pty[2]; }
 };

@@ -2,19 +2,20 @@
 //
 //   terminal.h   Terminal: what the supervisor holds (this file)
 //   layout.h     which of 0, 1, 2 are terminals, and what follows from it
+//   tty.h        the user's tty, opened again so that nothing of it blocks
 //   raw_mode.h   the tty's settings, changed and put back
-//   filter.h     OutputFilter: what the workload prints, without what would act on the user's machine
-//   modes.h      what the workload switched on in the terminal and has to be switched off
-//   pump.h       bytes between the keyboard, the session's pty and the display
-//   drain.h      the end: answers still on their way are thrown away, modes are reset
+//   filter.h     OutputFilter: what the workload prints, without what would act on the user's
+//   machine modes.h      what the workload switched on in the terminal and has to be switched off
+//   drain.h      the end: answers still on their way are thrown away
 //
-// The workload has a pty of its own (guest/pty.h); only bytes cross, and those going out are filtered. Ends that
-// are no terminal (pipes, files) are the workload's own descriptors and never come through here.
+// The workload has a pty of its own (guest/pty.h); only bytes cross, and those going out are
+// filtered. Ends that are no terminal (pipes, files) are the workload's own descriptors and never
+// come through here.
 //
-//   BH_TRY(Terminal terminal, Terminal::open({0, 1, 2}));      // before Setup: terminal.layout().pty, .window()
-//   … Ready arrives with the master:  BH_CHECK(terminal.attach(std::move(master)));
-//   … Started:                        BH_CHECK(terminal.start());
-//   loop: terminal.prepare(fds); poll(fds); terminal.handle(fds);
+//   BH_TRY(Terminal terminal, Terminal::open({0, 1, 2}));      // before Setup:
+//   terminal.layout().pty, .window() … Ready arrives with the master:
+//   BH_CHECK(terminal.attach(std::move(master))); … Started: BH_CHECK(terminal.start()); loop:
+//   terminal.prepare(fds); poll(fds); terminal.handle(fds);
 //         SIGWINCH -> resize();  Stopped -> suspend(), raise(SIGSTOP), resume(), send Continue
 //         Exited   -> end_input(); go on polling until flushed(); then send Finish
 //   terminal.close();                                          // also by the destructor
@@ -26,8 +27,8 @@
 #include <memory>
 #include <vector>
 
-#include "base/result.h"
 #include "base/fd.h"
+#include "base/result.h"
 #include "guest/protocol.h"
 #include "session/terminal/layout.h"
 
@@ -49,7 +50,8 @@ class Terminal {
   // Raw mode where the layout wants it; from now on keys go to the session.
   Result<void> start();
 
-  // Adds what poll() shall wait for; handle() finds its own entries again, by descriptor. Neither blocks.
+  // Adds what poll() shall wait for; handle() finds its own entries again, by descriptor. Neither
+  // blocks.
   void prepare(std::vector<pollfd>& fds);
   // An error: the display or the pty failed for good (not: they were closed, see flushed()).
   Result<void> handle(const std::vector<pollfd>& fds);
@@ -64,8 +66,9 @@ class Terminal {
   void end_input();
   // Nothing is left: everything was shown, or the display is gone. True at once without a pty.
   bool flushed() const;
-  // Throws away answers to what the workload asked the terminal, switches off what it left on, puts the
-  // settings back. Takes up to a terminal's round trip; at most 300 ms without a byte from it, 3 s in all.
+  // Throws away answers to what the workload asked the terminal, switches off what it left on, puts
+  // the settings back. Takes a terminal's round trip where the workload asked it something; bounded
+  // (drain.h).
   void close();
 
  private:

@@ -1,0 +1,241 @@
+#include "session/terminal/terminal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "base/sys.h"
+#include "session/terminal/drain.h"
+#include "session/terminal/filter.h"
+#include "session/terminal/raw_mode.h"
+#include "session/terminal/tty.h"
+
+namespace bulkhead::session {
+namespace {
+
+constexpr std::size_t read_at_once = 64 * 1024;
+constexpr std::size_t max_pending = 256 * 1024;  // shown late, then the workload waits
+constexpr std::size_t max_keys = 4096;
+constexpr int reads_per_turn = 8;                     // signals and helpers want their turn too
+constexpr char end_of_file = 4;                       // VEOF of a fresh pty
+constexpr auto last_words = std::chrono::seconds(3);  // without a byte of progress
+
+}  // namespace
+
+struct Terminal::State {
+  explicit State(const int (&stdio)[3])
+      : layout(layout_of(stdio)),
+        keyboard(Tty::open(layout.keyboard)),
+        display(Tty::open(layout.display)),
+        raw(layout.keyboard) {}
+
+  bool reads_keys() const {
+    if (!started || input_ended || !keyboard.usable() || !master || keys.size() >= max_keys)
+      return false;
+    if (!raw.in_foreground()) return false;
+    // Without raw mode the terminal may be shared, as in `bulkhead run -- make | less`: its keys
+    // are not ours.
+    return layout.raw || !raw.others_raw();
+  }
+  bool reads_pty() const { return master && !pty_ended && shown.size() < max_pending; }
+
+  void read_keys();
+  void write_keys();
+  Result<void> read_pty();
+  void show();
+
+  Layout layout;
+  Tty keyboard, display;
+  RawMode raw;
+  UniqueFd master;
+  OutputFilter filter;
+  std::string keys;   // on their way to the pty
+  std::string shown;  // on its way to the display
+  std::size_t shown_at = 0;
+  bool started = false, input_ended = false, pty_ended = false, pty_quiet = false;
+  bool display_gone = false, closed = false;
+};
+
+Terminal::Terminal(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Terminal::Terminal(Terminal&&) noexcept = default;
+Terminal& Terminal::operator=(Terminal&&) noexcept = default;
+
+Terminal::~Terminal() {
+  if (state_) close();
+}
+
+Result<Terminal> Terminal::open(const int (&stdio)[3]) {
+  return Terminal(std::make_unique<State>(stdio));
+}
+
+const Layout& Terminal::layout() const {
+  return state_->layout;
+}
+
+shim::WindowSize Terminal::window() const {
+  const Layout& layout = state_->layout;
+  return window_size(layout.display >= 0 ? layout.display : layout.keyboard);
+}
+
+Result<void> Terminal::attach(UniqueFd master) {
+  BH_CHECK(sys::set_nonblocking(master.get(), true));
+  if (!state_->layout.raw) {
+    termios settings{};
+    if (::tcgetattr(master.get(), &settings) != 0)
+      return fail_errno("tcgetattr", "the session's pty", errno);
+    settings.c_lflag &= ~static_cast<tcflag_t>(ECHO);  // the user's terminal echoes already
+    if (::tcsetattr(master.get(), TCSANOW, &settings) != 0)
+      return fail_errno("tcsetattr", "the session's pty", errno);
+  }
+  state_->master = std::move(master);
+  return {};
+}
+
+Result<void> Terminal::start() {
+  state_->started = true;
+  return resume();
+}
+
+void Terminal::prepare(std::vector<pollfd>& fds) {
+  State& s = *state_;
+  if (!s.master) return;
+  if (s.reads_keys()) fds.push_back({s.keyboard.fd(), POLLIN, 0});
+  const int pty = (s.reads_pty() ? POLLIN : 0) | (s.keys.empty() || s.pty_ended ? 0 : POLLOUT);
+  if (pty != 0) fds.push_back({s.master.get(), static_cast<short>(pty), 0});
+  if (!s.shown.empty() && !s.display_gone) fds.push_back({s.display.fd(), POLLOUT, 0});
+}
+
+Result<void> Terminal::handle(const std::vector<pollfd>& fds) {
+  State& s = *state_;
+  bool keys = false, pty = false;
+  for (const pollfd& p : fds) {
+    if (p.revents == 0) continue;
+    if (s.keyboard.usable() && p.fd == s.keyboard.fd() && (p.events & POLLIN) != 0) keys = true;
+    if (s.master && p.fd == s.master.get()) pty = true;
+  }
+  if (keys) s.read_keys();
+  s.write_keys();
+  if (pty) BH_CHECK(s.read_pty());
+  s.show();
+  return {};
+}
+
+void Terminal::State::read_keys() {
+  if (!reads_keys()) return;
+  char buffer[1024];
+  const auto n = keyboard.read(buffer, std::min(sizeof buffer, max_keys - keys.size()));
+  if (n) {
+    keys.append(buffer, *n);
+  } else if (n.error().code == 0 && !layout.raw) {
+    keys += end_of_file;  // Ctrl-D at the user's terminal; it may go on reading afterwards
+  } else {
+    input_ended = true;
+  }
+}
+
+void Terminal::State::write_keys() {
+  if (keys.empty() || !master) return;
+  const ssize_t n = ::write(master.get(), keys.data(), keys.size());
+  if (n > 0) keys.erase(0, static_cast<std::size_t>(n));
+  if (n < 0 && errno != EAGAIN && errno != EINTR) keys.clear();
+}
+
+Result<void> Terminal::State::read_pty() {
+  char buffer[read_at_once];
+  for (int i = 0; i < reads_per_turn && reads_pty(); ++i) {
+    const ssize_t n = ::read(master.get(), buffer, sizeof buffer);
+    pty_quiet = n < 0 && errno == EAGAIN;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return {};
+    if (n <= 0) {  // EIO: every slave is closed
+      pty_ended = true;
+      return {};
+    }
+    if (!display_gone && display.usable())
+      filter.feed({buffer, static_cast<std::size_t>(n)}, shown);
+    show();
+  }
+  return {};
+}
+
+void Terminal::State::show() {
+  while (!shown.empty() && !display_gone) {
+    const auto n = display.write(std::string_view(shown).substr(shown_at));
+    if (!n) {
+      display_gone = true;
+      break;
+    }
+    if (*n == 0) break;
+    shown_at += *n;
+    if (shown_at == shown.size()) {
+      shown.clear();
+      shown_at = 0;
+    }
+  }
+  if (display_gone) shown.clear();
+  if (shown_at > max_pending / 2) shown.erase(0, std::exchange(shown_at, 0));
+}
+
+void Terminal::resize() {
+  State& s = *state_;
+  if (s.master) set_window_size(s.master.get(), window());
+}
+
+void Terminal::suspend() {
+  state_->raw.off(false);
+}
+
+Result<void> Terminal::resume() {
+  State& s = *state_;
+  if (!s.started || s.input_ended || !s.layout.raw || !s.keyboard.usable()) return {};
+  BH_CHECK(s.raw.on());
+  resize();
+  return {};
+}
+
+void Terminal::end_input() {
+  State& s = *state_;
+  s.input_ended = true;
+  s.keys.clear();
+  s.pty_quiet = false;
+  (void)s.read_pty();
+  s.show();
+}
+
+bool Terminal::flushed() const {
+  const State& s = *state_;
+  if (!s.master || s.display_gone) return true;
+  return s.input_ended && s.shown.empty() && (s.pty_quiet || s.pty_ended);
+}
+
+void Terminal::close() {
+  State& s = *state_;
+  if (std::exchange(s.closed, true) || !s.started) return;
+  s.input_ended = true;
+  // The slave's last writer is gone, so the kernel hands over everything it still has and then says
+  // EIO.
+  auto until = std::chrono::steady_clock::now() + last_words;
+  while (s.master && !s.display_gone && !(s.pty_ended && s.shown.empty()) &&
+         std::chrono::steady_clock::now() < until) {
+    std::vector<pollfd> fds;
+    prepare(fds);
+    if (fds.empty()) break;
+    const std::size_t before = s.shown.size() - s.shown_at;
+    if (::poll(fds.data(), fds.size(), 100) <= 0) continue;
+    if (!handle(fds)) break;
+    if (s.shown.size() - s.shown_at != before)
+      until = std::chrono::steady_clock::now() + last_words;
+  }
+  const std::string reset = s.filter.modes().reset();
+  if (!s.display_gone && !reset.empty()) write_within(s.display, reset, last_words);
+  const bool asked = s.filter.asked() && s.raw.is_on() && !s.display_gone;
+  if (asked) drain_answers(s.keyboard, s.display);
+  s.raw.off(asked);
+  s.master.reset();
+}
+
+}  // namespace bulkhead::session
