@@ -16,8 +16,8 @@ def helpers(child):
     """Everything of the session but the workload (sleep, sh, curl)."""
     found = {}
     for pid in [child.pid, *procs.descendants(child.pid)]:
-        name = procs.name(pid)
-        if name.startswith("bulkhead") or name == "bwrap":
+        name = procs.part_of_bulkhead(pid)
+        if name:
             found[pid] = name
     return found
 

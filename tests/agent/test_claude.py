@@ -104,7 +104,7 @@ class Claude(Case):
         """Searches environment and memory of everything below `session` that is not a helper of Bulkhead's."""
         seen, found = [], {}
         for pid in [session.pid, *procs.descendants(session.pid)]:
-            if "claude" not in procs.command_line(pid) or procs.name(pid).startswith("bulkhead"):
+            if "claude" not in procs.command_line(pid) or procs.part_of_bulkhead(pid):
                 continue
             seen.append(pid)
             for where, hits in (("environ", {n for n in needles if n in procs.read(pid, "environ")}),

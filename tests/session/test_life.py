@@ -54,8 +54,8 @@ class Life(Case):
         """role -> pid for every process that is Bulkhead's own: name and number of its kind, nearest first."""
         found = {}
         for pid in [child.pid, *procs.descendants(child.pid)]:
-            name = procs.name(pid)
-            if name == "bwrap" or name.startswith("bulkhead"):
+            name = procs.part_of_bulkhead(pid)
+            if name:
                 number = sum(role.split("#")[0] == name for role in found)
                 found[f"{name}#{number}"] = pid
         return found

@@ -207,8 +207,8 @@ class Denials(Case):
 
     def test_hostile_text_in_the_summary_is_escaped(self):
         """X31: control and bidi characters of a denied request never reach the terminal as they are."""
-        result = self.inside(["/bin/sh", "-c", "curl -sS -o /dev/null $(printf 'http://evil.example.com/a\\033[2Jb\\342\\200\\256c'); "
-                              "curl -sS -o /dev/null 'http://evil.example.com/%1b%5b2J'; true"])
+        result = self.inside(["/bin/sh", "-c", "exec 2>/dev/null; curl -s -o /dev/null -g $(printf 'http://evil.example.com/a\\033[2Jb\\342\\200\\256c'); "
+                              "curl -s -o /dev/null 'http://evil.example.com/%1b%5b2J'; true"])
         self.assertNotIn("\x1b[2J", result.err)
         self.assertNotIn("\u202e", result.err)
 
@@ -259,7 +259,7 @@ class Secrets(Case):
         self.assertNotIn(KEY.encode(), self.wait_for_file("answer").encode(), "a key that is echoed back is removed (C09)")
         looked, with_token = 0, 0
         for pid in procs.descendants(child.pid):
-            if procs.name(pid).startswith("bulkhead") or procs.name(pid) == "bwrap":
+            if procs.part_of_bulkhead(pid):
                 continue
             looked += 1
             found = procs.memory_contains(pid, [KEY.encode(), token])

@@ -32,6 +32,14 @@ def name(pid):
     return read(pid, "comm").decode("utf-8", "replace").strip()
 
 
+def part_of_bulkhead(pid):
+    """Which of Bulkhead's own programs this is, as a word, or None. The shim is executed by descriptor inside."""
+    found = name(pid)
+    if found == "bwrap" or found.startswith("bulkhead"):
+        return found
+    return "bulkhead-shim" if command_line(pid).startswith(("/proc/self/fd/", "/dev/fd/")) else None
+
+
 def with_text(text):
     """Living processes whose command line contains `text`, this one aside."""
     found = []
