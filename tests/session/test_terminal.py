@@ -62,7 +62,7 @@ class Terminals(Case):
 
     def test_control_z_stops_the_job_and_fg_continues(self):
         shell = self.opened(["/bin/bash", "--norc", "-i"])
-        shell.type("PS1='outer> '\n")
+        shell.type("PS1='out''er> '\n")
         shell.expect("outer> ")
         words = " ".join(f"'{word}'" for word in self.lab.command(self.bulkhead_command(
             ["/bin/bash", "-c", "echo ready; n=0; while read -r line; do echo got $line; done"], ""), guard=False))
@@ -184,7 +184,7 @@ class Terminals(Case):
         """A terminal that answers queries late: nothing of it is left for the user's shell to read."""
         shutil.copy(victim("escapes"), self.work)
         shell = self.opened(["/bin/bash", "--norc", "-i"])
-        shell.type("PS1='outer> '; stty -echo\n")
+        shell.type("PS1='out''er> '; stty -echo\n")
         shell.expect("outer> ")
         command = self.lab.command(self.bulkhead_command(["./escapes", "answer"], "", ["--quiet"]), guard=False)
         self.write("late.sh", "exec " + " ".join(f"'{w}'" for w in command) + "\n")
@@ -194,7 +194,8 @@ class Terminals(Case):
         answered = 0
         while b"outer> " not in shell.shown and time.monotonic() < end:
             came = shell.pump(0.05)
-            for query, answer in ((b"\x1b[c", b"\x1b[?62;c"), (b"\x1b[6n", b"\x1b[1;1R"), (b"]10;?", b"\x1b]10;rgb:0/0/0\x07")):
+            for query, answer in ((b"\x1b[c", b"\x1b[?62;c"), (b"\x1b[6n", b"\x1b[1;1R"), (b"]10;?", b"\x1b]10;rgb:0/0/0\x07"),
+                                  (b"\x1b[5n", b"\x1b[0n")):
                 if query in came:
                     answered += 1
                     shell.type(answer)
