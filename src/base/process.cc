@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -22,7 +23,8 @@ namespace {
   ::_exit(125);
 }
 
-// Puts fds[i] at descriptor i, closes the rest. Two passes, so that no source is overwritten before its turn.
+// Puts fds[i] at descriptor i, closes the rest. Two passes, so that no source is overwritten before
+// its turn.
 void arrange_fds(const std::vector<int>& fds) {
   const int base = std::max(64, static_cast<int>(fds.size()) + 8);
   std::vector<int> high(fds.size());
@@ -40,7 +42,8 @@ void arrange_fds(const std::vector<int>& fds) {
     if (::dup2(high[i], static_cast<int>(i)) < 0) die("bulkhead: cannot arrange descriptors");
   }
   // close_range(2), Linux 5.9: a leaked directory descriptor would walk around every mount.
-  if (::syscall(SYS_close_range, static_cast<unsigned>(fds.size()), ~0U, 0) != 0) die("bulkhead: close_range failed");
+  if (::syscall(SYS_close_range, static_cast<unsigned>(fds.size()), ~0U, 0) != 0)
+    die("bulkhead: close_range failed");
 }
 
 void die_with_parent(pid_t parent) {
@@ -52,14 +55,16 @@ void reset_signals() {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  for (const int s : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD, SIGWINCH, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU}) {
+  for (const int s : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD, SIGWINCH, SIGCONT,
+                      SIGTSTP, SIGTTIN, SIGTTOU}) {
     ::signal(s, SIG_DFL);
   }
 }
 
 std::vector<char*> c_strings(const std::vector<std::string>& strings) {
   std::vector<char*> out;
-  for (const std::string& s : strings) out.push_back(const_cast<char*>(s.c_str()));  // execve(2)'s old type
+  for (const std::string& s : strings)
+    out.push_back(const_cast<char*>(s.c_str()));  // execve(2)'s old type
   out.push_back(nullptr);
   return out;
 }
@@ -76,13 +81,68 @@ Result<Child> adopt(pid_t pid) {
 
 }  // namespace
 
+namespace {
+
+[[noreturn]] void execute(const SpawnOptions& options, int program) {
+  std::vector<int> fds = options.fds;
+  const int at = static_cast<int>(fds.size());
+  fds.push_back(program);
+  arrange_fds(fds);
+  ::fcntl(at, F_SETFD, FD_CLOEXEC);
+  std::vector<char*> argv = c_strings(options.arguments);
+  std::vector<char*> envp = c_strings(options.environment);
+  ::syscall(SYS_execveat, at, "", argv.data(), envp.data(), AT_EMPTY_PATH);
+  die("bulkhead: " +
+      errno_error("execveat", options.arguments.empty() ? "" : options.arguments[0], errno)
+          .message);
+}
+
+// unshare(2) puts only children into the new pid namespace, so one more process is needed;
+// CLONE_PARENT makes it a child of the spawner's, and the one between ends at once. Its pid goes
+// back through `report`.
+[[noreturn]] void clone_into_pid_namespace(const SpawnOptions& options, int program, int spawner,
+                                           int report) {
+  if (::unshare(CLONE_NEWPID) != 0)
+    die("bulkhead: " + errno_error("unshare(CLONE_NEWPID)", "", errno).message);
+  const long pid = ::syscall(SYS_clone, CLONE_PARENT | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (pid < 0) die("bulkhead: " + errno_error("clone(CLONE_PARENT)", "", errno).message);
+  if (pid > 0) {
+    const auto number = static_cast<pid_t>(pid);
+    ::_exit(::write(report, &number, sizeof number) == sizeof number ? 0 : 125);
+  }
+  ::setsid();
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // In a new pid namespace getppid(2) says 0; the spawner's pidfd says whether it died before the
+  // line above.
+  pollfd p{spawner, POLLIN, 0};
+  if (::poll(&p, 1, 0) != 0) ::_exit(125);
+  execute(options, program);
+}
+
+Result<Child> adopt_reported(Child between, int report) {
+  pid_t pid = 0;
+  const bool reported = ::read(report, &pid, sizeof pid) == sizeof pid && pid > 0;
+  BH_TRY(const ExitStatus status, between.wait());
+  if (!reported || status.shell() != 0) return fail("a pid namespace could not be made");
+  return adopt(pid);
+}
+
+}  // namespace
+
 Result<Child> spawn(const SpawnOptions& options) {
   const pid_t parent = ::getpid();
+  UniqueFd self;
+  sys::Pair report;
+  if (options.own_pid_namespace) {
+    BH_TRY(self, sys::pidfd_open(parent));
+    BH_TRY(report, sys::pipe());
+  }
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno("fork", "", errno);
   if (pid == 0) {
     reset_signals();
-    // A session of its own: no controlling terminal to type into, no Ctrl-C meant for somebody else.
+    // A session of its own: no controlling terminal to type into, no Ctrl-C meant for somebody
+    // else.
     ::setsid();
     const int program = ::fcntl(options.program, F_DUPFD_CLOEXEC, 900);
     if (program < 0) die("bulkhead: cannot keep the program's descriptor");
@@ -90,17 +150,14 @@ Result<Child> spawn(const SpawnOptions& options) {
       if (auto done = options.before_exec(); !done) die("bulkhead: " + done.error().message);
     }
     die_with_parent(parent);  // after before_exec: changing credentials clears it (prctl(2))
-    std::vector<int> fds = options.fds;
-    const int at = static_cast<int>(fds.size());
-    fds.push_back(program);
-    arrange_fds(fds);
-    ::fcntl(at, F_SETFD, FD_CLOEXEC);
-    std::vector<char*> argv = c_strings(options.arguments);
-    std::vector<char*> envp = c_strings(options.environment);
-    ::syscall(SYS_execveat, at, "", argv.data(), envp.data(), AT_EMPTY_PATH);
-    die("bulkhead: " + errno_error("execveat", options.arguments.empty() ? "" : options.arguments[0], errno).message);
+    if (options.own_pid_namespace)
+      clone_into_pid_namespace(options, program, self.get(), report.second.get());
+    execute(options, program);
   }
-  return adopt(pid);
+  BH_TRY(Child child, adopt(pid));
+  if (!options.own_pid_namespace) return child;
+  report.second.reset();
+  return adopt_reported(std::move(child), report.first.get());
 }
 
 Result<Child> fork_child(const std::vector<int>& fds, const std::function<int()>& work) {
@@ -109,7 +166,8 @@ Result<Child> fork_child(const std::vector<int>& fds, const std::function<int()>
   if (pid < 0) return fail_errno("fork", "", errno);
   if (pid == 0) {
     reset_signals();
-    // A session of its own: no controlling terminal to type into, no Ctrl-C meant for somebody else.
+    // A session of its own: no controlling terminal to type into, no Ctrl-C meant for somebody
+    // else.
     ::setsid();
     arrange_fds(fds);
     die_with_parent(parent);
@@ -127,7 +185,9 @@ Child& Child::operator=(Child&& other) noexcept {
   return *this;
 }
 
-Child::~Child() { kill_and_wait(); }
+Child::~Child() {
+  kill_and_wait();
+}
 
 void Child::kill_and_wait() {
   if (pid_ <= 0) return;

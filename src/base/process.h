@@ -54,6 +54,9 @@ struct SpawnOptions {
   // Runs in the child before exec (setns, unshare, setsid…). Async-signal-safe work only when the
   // parent has threads (ours don't). A failure ends the child with its message on fd 2 and exit 125.
   std::function<Result<void>()> before_exec;
+  // In a pid namespace of its own, as its first process: when it dies, by whatever hand and at whatever moment, the
+  // kernel kills everything it started. before_exec must leave it privileged enough (CAP_SYS_ADMIN in its namespace).
+  bool own_pid_namespace = false;
 };
 
 Result<Child> spawn(const SpawnOptions& options);

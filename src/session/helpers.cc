@@ -13,7 +13,8 @@
 namespace bulkhead::session {
 namespace {
 
-// resolv.conf(5): `nameserver ADDRESS` lines. Scoped addresses (fe80::1%eth0) can't be asked by number alone.
+// resolv.conf(5): `nameserver ADDRESS` lines. Scoped addresses (fe80::1%eth0) can't be asked by
+// number alone.
 Result<std::vector<std::string>> system_dns_servers() {
   std::vector<std::string> servers;
   auto text = sys::read_file("/etc/resolv.conf", 64 * 1024);
@@ -27,10 +28,12 @@ Result<std::vector<std::string>> system_dns_servers() {
         words.push_back(std::exchange(word, ""));
       }
     }
-    if (words.size() < 2 || words[0] != "nameserver" || words[1].find('%') != std::string::npos) continue;
+    if (words.size() < 2 || words[0] != "nameserver" || words[1].find('%') != std::string::npos)
+      continue;
     servers.push_back(words[1]);
   }
-  if (servers.empty()) servers.emplace_back("127.0.0.1");  // what resolv.conf(5) says when there is none
+  if (servers.empty())
+    servers.emplace_back("127.0.0.1");  // what resolv.conf(5) says when there is none
   return servers;
 }
 
@@ -39,10 +42,13 @@ Result<UniqueFd> open_ca_bundle() {
                            "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}) {
     if (auto fd = sys::open(path, O_RDONLY); fd) return fd;
   }
-  return fail("this machine has no CA certificates to check servers with; install them: apt-get install ca-certificates");
+  return fail(
+      "this machine has no CA certificates to check servers with; install them: apt-get install "
+      "ca-certificates");
 }
 
-Result<Helper> start(const std::string& name, const std::string& source, const char* program_name, int program) {
+Result<Helper> start(const std::string& name, const std::string& source, const char* program_name,
+                     int program) {
   Helper helper;
   helper.name = name;
   helper.source = source;
@@ -68,7 +74,8 @@ Result<Helper> start(const std::string& name, const std::string& source, const c
 std::vector<std::string> needed_egress(const Policy& policy) {
   std::vector<std::string> names;
   for (const Grant& grant : policy.grants) {
-    if (std::find(names.begin(), names.end(), grant.credential) == names.end()) names.push_back(grant.credential);
+    if (std::find(names.begin(), names.end(), grant.credential) == names.end())
+      names.push_back(grant.credential);
   }
   return names;
 }
@@ -96,8 +103,8 @@ Result<HelperFiles> open_helper_files(const Policy& policy) {
   }
   files.dns_servers = policy.dns_servers;
   if (files.dns_servers.empty()) {
-      BH_TRY(files.dns_servers, system_dns_servers());
-    }
+    BH_TRY(files.dns_servers, system_dns_servers());
+  }
   return files;
 }
 
@@ -107,13 +114,25 @@ Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy) {
   BH_TRY(helpers.evidence, start("evidence", "", "bulkhead-evidence", files.evidence.get()));
   helpers.egress_credentials = needed_egress(policy);
   for (const std::string& name : helpers.egress_credentials) {
-    BH_TRY(Helper egress, start(name.empty() ? "egress" : "egress " + name, "egress:" + name, "bulkhead-egress",
-                                files.egress.get()));
+    BH_TRY(Helper egress, start(name.empty() ? "egress" : "egress " + name, "egress:" + name,
+                                "bulkhead-egress", files.egress.get()));
     helpers.egress.push_back(std::move(egress));
     BH_TRY(sys::Pair lanes, sys::socket_pair(SOCK_SEQPACKET));
     helpers.lanes.push_back(std::move(lanes));
   }
   return helpers;
+}
+
+void drop_idle_egress(Helpers& helpers, const Policy& policy) {
+  const std::vector<std::string> needed = needed_egress(policy);
+  for (std::size_t i = helpers.egress.size(); i-- > 0;) {
+    if (std::find(needed.begin(), needed.end(), helpers.egress_credentials[i]) != needed.end())
+      continue;
+    const auto at = static_cast<std::ptrdiff_t>(i);
+    helpers.egress.erase(helpers.egress.begin() + at);
+    helpers.egress_credentials.erase(helpers.egress_credentials.begin() + at);
+    helpers.lanes.erase(helpers.lanes.begin() + at);
+  }
 }
 
 Result<void> configure_evidence(Helpers& helpers, const std::string& session, UniqueFd log) {
@@ -126,7 +145,8 @@ Result<void> configure_evidence(Helpers& helpers, const std::string& session, Un
     sources.push_back(helper->source);
     fds.push_back(helper->evidence.get());
   }
-  const nlohmann::json start{{"type", "start"}, {"session", session}, {"sources", std::move(sources)}};
+  const nlohmann::json start{
+      {"type", "start"}, {"session", session}, {"sources", std::move(sources)}};
   BH_CHECK(ipc::send(helpers.evidence.control.get(), start, fds));
   for (Helper* helper : helpers.all()) helper->evidence.reset();
   return {};
@@ -140,7 +160,8 @@ Result<void> configure_egress(Helpers& helpers, const std::string& session, cons
     config.credential = helpers.egress_credentials[i];
     config.dns_servers = files.dns_servers;
     config.upstream_ca = files.upstream_ca.size();
-    if (const auto secret = credentials.secrets.find(config.credential); secret != credentials.secrets.end()) {
+    if (const auto secret = credentials.secrets.find(config.credential);
+        secret != credentials.secrets.end()) {
       config.secret = secret->second.reveal();
     }
     for (const TokenSlot& token : credentials.tokens) {
@@ -173,7 +194,7 @@ Result<void> configure_front(Helpers& helpers, const std::string& session, const
   for (const UniqueFd& socket : room.sockets) fds.push_back(socket.get());
   for (const sys::Pair& lane : helpers.lanes) fds.push_back(lane.first.get());
   BH_CHECK(ipc::send(helpers.front.control.get(), to_json(config), fds));
-  helpers.lanes.clear();
+  for (sys::Pair& lane : helpers.lanes) lane.first.reset();
   return {};
 }
 

@@ -47,6 +47,8 @@ struct Helpers {
 
 // Execs them all; none has been told anything yet.
 Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy);
+// Ends egress processes that have no grant any more: their optional credential is not on this machine.
+void drop_idle_egress(Helpers& helpers, const Policy& policy);
 
 // The order is free but for evidence first.
 Result<void> configure_evidence(Helpers& helpers, const std::string& session, UniqueFd log);

@@ -112,7 +112,18 @@ class Planner {
     const std::string name = std::to_string(count_++);
     BH_CHECK(copy_for_session(source.get(), mount.path, mount.except, copies.get(), name));
     if (identity_.from_root) BH_CHECK(give_away(copies.get(), name));
-    return sys::open_at(copies.get(), name, O_PATH | O_NOFOLLOW);
+    // By its path again: as root the session's directory was opened in another mount namespace than
+    // the present one, and only what is mounted in this one can be cloned.
+    BH_TRY(const UniqueFd copy, sys::open_at(copies.get(), name, O_PATH | O_NOFOLLOW));
+    BH_TRY(const std::string path, sys::path_of(copy.get()));
+    BH_TRY(UniqueFd again, sources_.open(path));
+    BH_TRY(const struct stat made, sys::stat_fd(copy.get(), path));
+    BH_TRY(const struct stat found, sys::stat_fd(again.get(), path));
+    if (made.st_dev != found.st_dev || made.st_ino != found.st_ino) {
+      return fail("the session's private copy of \"" + escape_for_terminal(mount.path) +
+                  "\" was moved away");
+    }
+    return again;
   }
 
   // Started as root the copy is the session's uid's from the start; it needs no id map.

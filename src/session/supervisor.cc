@@ -108,6 +108,7 @@ class Supervisor {
     if (!identity_.from_root) {
       BH_TRY(credentials_, read_credentials(policy_));
     }
+    drop_idle_egress(helpers_, policy_);
     BH_CHECK(configure_evidence(helpers_, directory_.id(), std::move(log_)));
     recorder_.emplace(std::move(helpers_.supervisor_evidence));
     for (const Missing& missing : start_line_missing()) missing_.push_back(missing.what);
@@ -115,7 +116,7 @@ class Supervisor {
     for (const TokenSlot& token : credentials_.tokens) {
       const Credential& credential = policy_.credentials.at(token.credential);
       BH_CHECK(recorder_->record("credential.release", {{"credential", token.credential},
-                                                        {"source", source_name(credential)},
+                                                        {"read_from", source_name(credential)},
                                                         {"to", "egress:" + token.credential}}));
     }
     // On the disk before any secret leaves this process and before the workload runs.

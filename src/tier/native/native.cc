@@ -33,7 +33,8 @@ class Native final : public Isolation {
     return {};
   }
 
-  Result<Started> start(const Plan& plan, const room::Room& room, const int (&stdio)[3]) const override {
+  Result<Started> start(const Plan& plan, const room::Room& room,
+                        const int (&stdio)[3]) const override {
     BH_TRY(Arguments arguments, make_arguments(plan, first_free_fd));
     std::string packed;
     for (const std::string& word : arguments.words) packed += word + '\0';
@@ -43,11 +44,19 @@ class Native final : public Isolation {
 
     SpawnOptions options;
     options.program = bwrap_.get();
-    options.arguments = {"bwrap", "--args", std::to_string(args_fd), "--",
-                         "/proc/self/fd/" + std::to_string(shim_fd), std::to_string(control_fd)};
-    options.fds = {stdio[0], stdio[1], stdio[2], control.second.get(), shim_.get(), packed_fd.get()};
+    options.arguments = {"bwrap",
+                         "--args",
+                         std::to_string(args_fd),
+                         "--",
+                         "/proc/self/fd/" + std::to_string(shim_fd),
+                         std::to_string(control_fd)};
+    options.fds = {stdio[0],    stdio[1],       stdio[2], control.second.get(),
+                   shim_.get(), packed_fd.get()};
     options.fds.insert(options.fds.end(), arguments.fds.begin(), arguments.fds.end());
     options.before_exec = [&] { return room::enter(room); };
+    // bubblewrap's own children live on for a moment without it: killed between clone(2) and its
+    // first message to them, they would wait for ever.
+    options.own_pid_namespace = true;
     if (options.fds[2] < 0) options.fds[2] = messages.second.get();
     BH_TRY(Child process, spawn(options));
     return Started{std::move(process), std::move(control.first), std::move(messages.first)};
@@ -63,7 +72,8 @@ Result<UniqueFd> find_bubblewrap() {
     if (!found) continue;
     BH_TRY(const struct stat st, sys::stat_fd(found->get(), path));
     if ((st.st_mode & S_ISUID) != 0) {
-      return fail(std::string(path) + " is setuid root; Bulkhead needs the unprivileged one: chmod u-s " + path);
+      return fail(std::string(path) +
+                  " is setuid root; Bulkhead needs the unprivileged one: chmod u-s " + path);
     }
     return found;
   }
