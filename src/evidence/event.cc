@@ -14,7 +14,7 @@ constexpr std::array events = {
     EventType{"session.end", "supervisor", "exit_status, signal, reason, seconds",
               "The workload is gone and why: exited, signal, stopped, limit, or which helper died"},
     EventType{"session.lost", "evidence", "-", "The supervisor vanished without a session.end"},
-    EventType{"credential.release", "supervisor", "credential, source, to",
+    EventType{"credential.release", "supervisor", "credential, read_from, to",
               "A secret was read on the host and given to its egress; never the value"},
     EventType{"credential.use", "egress", "grant, host, credential",
               "The session's token was exchanged for the secret in one request"},
