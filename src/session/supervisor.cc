@@ -78,6 +78,10 @@ class Supervisor {
   Result<void> prepare() {
     BH_TRY(isolation_, tier::open_tier(policy_.tier));
     BH_CHECK(isolation_->accepts(policy_));
+    BH_TRY(files_, open_helper_files(policy_));
+    // The helpers take a while to come up, so they do it while the view is put together; started as
+    // root they have to wait for that, since they are to be the session's uid's.
+    if (!identity_.from_root) BH_CHECK(start_processes());
     BH_TRY(Sources sources, Sources::make(identity_));
     char cwd[4096];
     if (::getcwd(cwd, sizeof cwd) == nullptr) return fail_errno("getcwd", "", errno);
@@ -88,22 +92,27 @@ class Supervisor {
     if (identity_.from_root) {
       BH_TRY(credentials_, read_credentials(policy_));
     }
-    BH_TRY(files_, open_helper_files(policy_));
     log_ = directory_.take_log();
     BH_TRY(Terminal terminal, Terminal::open({0, 1, 2}));
     terminal_.emplace(std::move(terminal));
-    return sources.drop_privileges();
+    BH_CHECK(sources.drop_privileges());
+    if (identity_.from_root) BH_CHECK(start_processes());
+    return {};
   }
 
-  Result<void> start() {
+  Result<void> start_processes() {
     std::vector<std::uint16_t> ports{80, 443, 22};
     for (const Grant& grant : policy_.grants) {
       const bool known =
           grant.port == 53 || std::find(ports.begin(), ports.end(), grant.port) != ports.end();
       if (!known) ports.push_back(grant.port);
     }
-    BH_TRY(room::Pending pending, room::begin(ports, files_.holder.get()));
+    BH_TRY(pending_room_, room::begin(ports, files_.holder.get()));
     BH_TRY(helpers_, start_helpers(files_, policy_));
+    return {};
+  }
+
+  Result<void> start() {
     // Only now, with every helper exec'd, does a secret enter this process.
     if (!identity_.from_root) {
       BH_TRY(credentials_, read_credentials(policy_));
@@ -123,7 +132,7 @@ class Supervisor {
     BH_CHECK(recorder_->begin_sync("session.start", start_event()));
     waiting_for_evidence_ = true;
 
-    BH_TRY(room_, room::finish(std::move(pending)));
+    BH_TRY(room_, room::finish(std::move(pending_room_)));
     BH_CHECK(configure_front(helpers_, directory_.id(), policy_, room_, credentials_));
     BH_CHECK(add_ca_files());
     const bool(&pty)[3] = terminal_->layout().pty;
@@ -597,6 +606,7 @@ class Supervisor {
   Credentials credentials_;
   Helpers helpers_;
   std::optional<evidence::Recorder> recorder_;
+  room::Pending pending_room_;
   room::Room room_;
   tier::Started tier_;
   std::optional<Terminal> terminal_;
