@@ -16,21 +16,18 @@ namespace {
 // host keys, no service's password file.
 constexpr const char* etc_files[] = {"bash.bashrc",    "bindresvport.blacklist",
                                      "debian_version", "environment",
-                                     "gai.conf",       "gitconfig",
-                                     "host.conf",      "inputrc",
-                                     "issue",          "ld.so.cache",
-                                     "ld.so.conf",     "lsb-release",
-                                     "locale.alias",   "locale.conf",
-                                     "login.defs",     "machine-id",
+                                     "gai.conf",       "host.conf",
+                                     "inputrc",        "issue",
+                                     "ld.so.cache",    "ld.so.conf",
+                                     "lsb-release",    "locale.alias",
+                                     "locale.conf",    "login.defs",
                                      "magic",          "magic.mime",
                                      "mime.types",     "nanorc",
-                                     "networks",       "npmrc",
-                                     "pip.conf",       "profile",
+                                     "networks",       "profile",
                                      "protocols",      "rpc",
                                      "screenrc",       "services",
                                      "shells",         "timezone",
-                                     "wgetrc",         "zshrc",
-                                     "ssl/openssl.cnf"};
+                                     "zshrc",          "ssl/openssl.cnf"};
 // Shown as they are.
 constexpr const char* etc_folders[] = {
     "alternatives", "bash_completion.d", "fonts",    "gnutls", "ld.so.conf.d", "maven",

@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "base/sys.h"
+#include "tier/native/etc_stage.h"
 
 namespace bulkhead::tier::native {
 namespace {
 
-constexpr std::uint64_t default_tmp = 1ULL << 30;  // per in-memory folder; pages count only once written
+constexpr std::uint64_t default_tmp = 1ULL
+                                      << 30;  // per in-memory folder; pages count only once written
 
 class Builder {
  public:
@@ -23,7 +25,8 @@ class Builder {
     return std::to_string(first_fd_ + static_cast<int>(out_.fds.size()) - 1);
   }
   void mount(const PlannedMount& mount) {
-    add(mount.mode == MountMode::ro ? "--ro-bind-fd" : "--bind-fd", pass(mount.source.get()), mount.target);
+    add(mount.mode == MountMode::ro ? "--ro-bind-fd" : "--bind-fd", pass(mount.source.get()),
+        mount.target);
   }
   Result<void> file(const PlannedFile& file) {
     if (file.late) {
@@ -48,31 +51,36 @@ Result<Arguments> make_arguments(const Plan& plan, int first_fd) {
   Builder build(out, first_fd);
   const std::string tmp_size = std::to_string(plan.limits.tmp.value_or(default_tmp));
 
-  // No --unshare-net: the workload joins the room it is started in. bubblewrap's nested user namespace has no
-  // capability over the room's network namespace. --disable-userns needs an explicit --unshare-user.
-  build.add("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-            "--disable-userns", "--uid", std::to_string(plan.uid), "--gid", std::to_string(plan.gid),
-            "--hostname", "bulkhead", "--die-with-parent", "--cap-drop", "ALL");
+  // No --unshare-net: the workload joins the room it is started in. bubblewrap's nested user
+  // namespace has no capability over the room's network namespace. --disable-userns needs an
+  // explicit --unshare-user.
+  build.add("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
+            "--unshare-cgroup-try", "--disable-userns", "--uid", std::to_string(plan.uid), "--gid",
+            std::to_string(plan.gid), "--hostname", "bulkhead", "--die-with-parent", "--cap-drop",
+            "ALL");
 
   for (const PlannedMount& mount : plan.system) {
     if (mount.target == "/usr") build.mount(mount);
   }
-  for (const PlannedLink& link : plan.links) build.add("--symlink", link.to, link.target);
+  for (const PlannedLink& link : plan.links) {
+    if (!in_etc(link.target)) build.add("--symlink", link.to, link.target);
+  }
   build.add("--dev", "/dev", "--size", tmp_size, "--tmpfs", "/dev/shm", "--proc", "/proc");
   // Writable sysctls would be the host's for anything the kernel does not namespace.
   build.add("--ro-bind", "/proc/sys", "/proc/sys");
-  for (const std::string& path : plan.tmpfs) build.add("--perms", "0755", "--size", tmp_size, "--tmpfs", path);
+  for (const std::string& path : plan.tmpfs)
+    build.add("--perms", "0755", "--size", tmp_size, "--tmpfs", path);
   for (const std::string& path : plan.folders) build.add("--perms", "0700", "--dir", path);
   build.add("--chmod", "1777", "/tmp", "--chmod", "1777", "/dev/shm");
 
-  // /etc is one small tmpfs with copies: a bind per file would cost ten times as much.
-  build.add("--size", "16777216", "--tmpfs", "/etc");
+  build.add("--bind", etc_stage, "/etc");
   for (const PlannedMount& mount : plan.system) {
-    if (mount.target != "/usr") build.mount(mount);
+    if (mount.target != "/usr" && !in_etc(mount.target)) build.mount(mount);
   }
   // Late files last: bubblewrap waits at them for what their writer still has to produce.
   for (const bool late : {false, true}) {
     for (const PlannedFile& file : plan.files) {
+      if (!late && in_etc(file.target)) continue;  // there already
       if (static_cast<bool>(file.late) == late) BH_CHECK(build.file(file));
     }
   }
