@@ -7,6 +7,7 @@
 
 #include "base/confine.h"
 #include "base/ipc.h"
+#include "base/trim.h"
 #include "evidence/writer.h"
 
 namespace {
@@ -22,6 +23,7 @@ bulkhead::Result<int> serve() {
   BH_TRY(evidence::Log log, evidence::Log::open(std::move(start.log), std::move(start.session)));
   BH_CHECK(confine(Role::evidence));
   BH_CHECK(ipc::send(supervisor.get(), nlohmann::json{{"type", "ready"}}));
+  release_startup_pages();
   evidence::Writer writer(std::move(supervisor), std::move(log), std::move(start.sources), std::move(start.sockets));
   return writer.run();
 }

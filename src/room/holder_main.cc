@@ -14,6 +14,7 @@
 
 #include "base/ipc.h"
 #include "base/sys.h"
+#include "base/trim.h"
 #include "room/netlink.h"
 #include "room/room.h"
 
@@ -92,6 +93,7 @@ int hold(const std::vector<Listener>& listeners) {
   sockets.clear();
   user->reset();
   net->reset();
+  release_startup_pages();
   char byte = 0;
   while (::read(3, &byte, 1) < 0 && errno == EINTR) {
   }

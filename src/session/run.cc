@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "base/sys.h"
+#include "base/trim.h"
 #include "session/identity.h"
 #include "session/session.h"
 #include "session/state/state.h"
@@ -44,6 +45,7 @@ Result<int> run_from_root(const Options& options, const Identity& identity, Sess
     }
     ::_exit(*status);
   }
+  release_startup_pages();
   for (;;) {
     int status = 0;
     const pid_t changed = ::waitpid(child, &status, WNOHANG | WUNTRACED);

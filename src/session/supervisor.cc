@@ -18,6 +18,7 @@
 #include "base/ipc.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "base/trim.h"
 #include "guest/protocol.h"
 #include "session/environment.h"
 #include "session/helpers.h"
@@ -363,6 +364,7 @@ class Supervisor {
     for (const std::string& line : credentials_.closed) say(line + " (its grants stay closed)");
     for (const std::string& line : credentials_.notes) say(line);
     tell_shim(shim::Go{});
+    release_startup_pages();
   }
 
   void on_signal(std::size_t) {

@@ -9,6 +9,7 @@
 #include "base/confine.h"
 #include "base/ipc.h"
 #include "base/text.h"
+#include "base/trim.h"
 #include "credential/secret.h"
 #include "gateway/egress/egress.h"
 #include "gateway/egress/own_addresses.h"
@@ -62,6 +63,7 @@ bulkhead::Result<void> serve() {
   BH_CHECK(confine(Role::egress));
   server->start();
   BH_CHECK(ipc::send(ready, nlohmann::json{{"type", "ready"}}));
+  release_startup_pages();
   io.run();
   return fail("the event loop ended");
 }

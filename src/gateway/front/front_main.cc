@@ -8,6 +8,7 @@
 #include "base/confine.h"
 #include "base/ipc.h"
 #include "base/text.h"
+#include "base/trim.h"
 #include "gateway/front/front.h"
 #include "gateway/tls/java_store.h"
 
@@ -58,6 +59,7 @@ bulkhead::Result<void> serve() {
   server->start();
   BH_TRY(const nlohmann::json announcement, ready_message(server->ca()));
   BH_CHECK(ipc::send(ready, announcement));
+  release_startup_pages();
   io.run();
   return fail("the event loop ended");
 }

@@ -1,0 +1,33 @@
+#include "base/trim.h"
+
+#include <link.h>
+#include <malloc.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+
+namespace bulkhead {
+namespace {
+
+int release(dl_phdr_info* info, std::size_t, void*) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const auto& segment = info->dlpi_phdr[i];
+    // Writable ones hold relocations and data: dropped, they would be as in the file again.
+    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
+    const std::uintptr_t begin = (info->dlpi_addr + segment.p_vaddr) & ~(page - 1);
+    const std::uintptr_t end = (info->dlpi_addr + segment.p_vaddr + segment.p_memsz) & ~(page - 1);
+    if (end > begin) (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  }
+  return 1;  // the first is the program itself
+}
+
+}  // namespace
+
+void release_startup_pages() {
+  ::malloc_trim(0);
+  ::dl_iterate_phdr(release, nullptr);
+}
+
+}  // namespace bulkhead
