@@ -1,5 +1,7 @@
 // bulkhead-evidence: the only process with the log's descriptor (writer.h says what it speaks).
+#include <errno.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -21,6 +23,8 @@ bulkhead::Result<int> serve() {
   BH_TRY(ipc::Message message, ipc::receive(supervisor.get()));
   BH_TRY(evidence::Start start, evidence::start_from(std::move(message)));
   BH_TRY(evidence::Log log, evidence::Log::open(std::move(start.log), std::move(start.session)));
+  // The record outlives a supervisor that was killed by the one line that says so; the closed socket ends us then.
+  if (::prctl(PR_SET_PDEATHSIG, 0) != 0) return fail_errno("prctl(PR_SET_PDEATHSIG)", "", errno);
   BH_CHECK(confine(Role::evidence));
   BH_CHECK(ipc::send(supervisor.get(), nlohmann::json{{"type", "ready"}}));
   release_startup_pages();

@@ -54,6 +54,8 @@ class Supervisor {
       ended = tl::unexpected(std::move(started).error());
     }
     if (terminal_) terminal_->close();
+    // Not before: a terminal in raw mode would show it as a staircase.
+    if (!not_executed_.empty()) std::fprintf(stderr, "bulkhead: %s\n", not_executed_.c_str());
     wind_down(ended);
     return ended;
   }
@@ -363,6 +365,8 @@ class Supervisor {
     say(start_line(policy_, planned_.workspace, missing_));
     for (const std::string& line : credentials_.closed) say(line + " (its grants stay closed)");
     for (const std::string& line : credentials_.notes) say(line);
+    // Before the workload's first word: a terminal in its own settings would double its line ends.
+    if (auto done = terminal_->start(); !done) return stop(done.error().message);
     tell_shim(shim::Go{});
     release_startup_pages();
   }
@@ -439,7 +443,7 @@ class Supervisor {
         stop("the session inside has no pty; is /dev/ptmx usable on this machine?");
       }
     } else if (std::get_if<shim::Started>(&*decoded) != nullptr) {
-      if (auto done = terminal_->start(); !done) stop(done.error().message);
+      // The gate's opening has seen to everything.
     } else if (std::get_if<shim::Stopped>(&*decoded) != nullptr) {
       // The job stopped as a whole: give the terminal back and stop with it, as any job does.
       terminal_->suspend();
@@ -453,8 +457,7 @@ class Supervisor {
       finish_at_ = Clock::now() + term_grace;
     } else if (const auto* failed = std::get_if<shim::Failed>(&*decoded)) {
       if (failed->code == exit_not_found || failed->code == exit_not_executable) {
-        if (!shim_failed_)
-          std::fprintf(stderr, "bulkhead: %s\n", escape_for_terminal(failed->text).c_str());
+        if (!shim_failed_) not_executed_ = escape_for_terminal(failed->text);
         shim_failed_ = failed->code;
       } else if (failure_.empty()) {
         failure_ = escape_for_terminal(failed->text);
@@ -562,7 +565,7 @@ class Supervisor {
     tier_.process.kill_and_wait();
     // The gateway and the room first, so that evidence hears their last words; evidence last.
     for (Helper& helper : helpers_.egress) helper.control.reset();
-    helpers_.front.control.reset();
+    hear_out_front();
     room_.control.reset();
     const Clock::time_point until = Clock::now() + helper_grace;
     end_child(helpers_.front.child, until);
@@ -579,6 +582,22 @@ class Supervisor {
     (void)ipc::send(helpers_.evidence.control.get(), nlohmann::json{{"type", "stop"}});
     end_child(helpers_.evidence.child, Clock::now() + helper_grace);
     if (!denials_.empty()) say(denials_.summary());
+  }
+
+  // What front has not yet reported of its denials comes once it is told that the session is over.
+  void hear_out_front() {
+    if (!helpers_.front.control) return;
+    const int control = helpers_.front.control.get();
+    (void)::shutdown(control, SHUT_WR);
+    const Clock::time_point until = Clock::now() + helper_grace;
+    for (;;) {
+      pollfd p{control, POLLIN, 0};
+      const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now()).count();
+      if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) <= 0) break;
+      on_helper(1);
+      if (!helpers_.front.control) break;
+    }
+    helpers_.front.control.reset();
   }
 
   static double seconds_since(Clock::time_point since) {
@@ -622,6 +641,7 @@ class Supervisor {
   std::string tier_messages_, failure_;
   int status_ = exit_failure;
   std::optional<int> shim_failed_;
+  std::string not_executed_;
   std::optional<shim::Exited> exited_;
   std::optional<Clock::time_point> deadline_, session_deadline_, kill_at_, finish_at_;
   Clock::time_point memory_checked_ = Clock::now();

@@ -87,7 +87,9 @@ struct Front::Impl {
 
   void watch(Descriptor& descriptor, const char* who) {
     descriptor.async_wait(Wait::wait_read, [this, who](boost::system::error_code error) {
-      if (!error) shared->halt(std::string(who) + " is gone");
+      if (error) return;
+      shared->denied.flush(Clock::time_point::max());  // the supervisor may still listen
+      shared->halt(std::string(who) + " is gone");
     });
   }
 
