@@ -234,6 +234,8 @@ std::string encode(const ToSupervisor& message) {
   } else if (const auto* stopped = std::get_if<Stopped>(&message)) {
     w.out = "T";
     w.number(static_cast<std::uint32_t>(stopped->signal));
+  } else if (std::holds_alternative<Listening>(message)) {
+    w.out = "L";
   } else if (std::holds_alternative<Continued>(message)) {
     w.out = "C";
   } else if (const auto* exited = std::get_if<Exited>(&message)) {
@@ -263,6 +265,7 @@ Result<ToSupervisor> decode_to_supervisor(std::string_view datagram) {
       break;
     }
     case 'T': message = Stopped{r.number_up_to(64)}; break;
+    case 'L': message = Listening{}; break;
     case 'C': message = Continued{}; break;
     case 'X': {
       Exited exited;

@@ -7,6 +7,7 @@
 //   Setup, in 1…14 datagrams   ->
 //                              <-     Ready, with the pty's master attached when Setup asks for a pty
 //   Go                         ->            (everything outside stands; the workload may run)
+//                              <-     Listening, with the listener of the workload's seccomp filter attached
 //                              <-     Started, after a successful exec         or  Failed
 //   Signal, Continue           <->    Stopped, Continued                       any number of times
 //                              <-     Exited
@@ -107,6 +108,9 @@ struct Ready {
   bool pty = false;  // exactly one descriptor is attached: the master
   bool operator==(const Ready&) const = default;
 };
+struct Listening {  // exactly one descriptor is attached: the workload's seccomp listener
+  bool operator==(const Listening&) const = default;
+};
 struct Started {
   pid_t pid = 0;         // as counted inside
   int landlock_abi = 0;  // 0: this kernel has no Landlock, nothing was restricted by it
@@ -132,7 +136,7 @@ struct Failed {
   std::string text;
   bool operator==(const Failed&) const = default;
 };
-using ToSupervisor = std::variant<Ready, Started, Stopped, Continued, Exited, Failed>;
+using ToSupervisor = std::variant<Ready, Listening, Started, Stopped, Continued, Exited, Failed>;
 
 // The datagrams in the order they are to be sent (on a blocking socket: together they may exceed its buffer).
 // Refused: no arguments, a NUL in a string, more than max_setup bytes.

@@ -15,14 +15,31 @@ namespace {
 
 }  // namespace
 
-Result<void> apply_seccomp() {
+namespace {
+
+// The listener with SECCOMP_FILTER_FLAG_NEW_LISTENER, else 0; -1 with errno.
+long install(unsigned flags) {
   // const_cast: sock_fprog's pointer is not const, the kernel only reads it.
   const sock_fprog program{static_cast<unsigned short>(std::size(workload_filter)),
                            const_cast<sock_filter*>(workload_filter)};
-  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) {
-    return fail("seccomp(SECCOMP_SET_MODE_FILTER) failed: this kernel can't filter system calls", errno);
-  }
-  return {};
+  return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+
+constexpr unsigned wait_killable = 1U << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19
+
+}  // namespace
+
+Result<void> apply_seccomp() {
+  if (install(0) >= 0) return {};
+  return fail("seccomp(SECCOMP_SET_MODE_FILTER) failed: this kernel can't filter system calls", errno);
+}
+
+Result<UniqueFd> apply_seccomp_with_listener() {
+  // Without the second flag a signal makes the workload ask again for what is already being done.
+  long listener = install(SECCOMP_FILTER_FLAG_NEW_LISTENER | wait_killable);
+  if (listener < 0 && errno == EINVAL) listener = install(SECCOMP_FILTER_FLAG_NEW_LISTENER);
+  if (listener < 0) return fail("seccomp(SECCOMP_FILTER_FLAG_NEW_LISTENER) failed: this kernel can't ask about system calls", errno);
+  return UniqueFd(static_cast<int>(listener));
 }
 
 }  // namespace bulkhead::shim

@@ -1,11 +1,15 @@
 // The workload's seccomp filter (seccomp_gen.cc says what it refuses and why).
 #pragma once
 
+#include "base/fd.h"
 #include "base/result.h"
 
 namespace bulkhead::shim {
 
-// Needs no_new_privs. For the calling thread and all it starts; can't be taken back.
+// Needs no_new_privs. For the calling thread and all it starts; can't be taken back. connect(2) is answered by whoever
+// holds the listener (src/broker/broker.h); without one it fails with ENOSYS.
 Result<void> apply_seccomp();
+// The same, and the listener.
+Result<UniqueFd> apply_seccomp_with_listener();
 
 }  // namespace bulkhead::shim

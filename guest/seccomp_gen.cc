@@ -119,6 +119,16 @@ void sockets(scmp_filter_ctx f) {
   // NETLINK_ROUTE is 0: programs list their interfaces with it.
   refuse_if(f, EPROTONOSUPPORT, SCMP_SYS(socket), {SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_GT, 0)});
   refuse_if(f, EAFNOSUPPORT, SCMP_SYS(socketpair), {SCMP_A0(SCMP_CMP_NE, AF_UNIX)});
+  // A datagram socket can send to any path it can name, by three system calls whose addresses no filter sees; a host's
+  // socket in a mounted folder would be reached. SOCK_RAW makes the same (unix(7)). As on a kernel without them.
+  for (const std::uint64_t type : {SOCK_DGRAM, SOCK_RAW}) {
+    refuse_if(f, EPROTONOSUPPORT, SCMP_SYS(socket),
+              {SCMP_A0(SCMP_CMP_EQ, AF_UNIX), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type)});
+    refuse_if(f, EPROTONOSUPPORT, SCMP_SYS(socketpair),
+              {SCMP_A0(SCMP_CMP_EQ, AF_UNIX), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type)});
+  }
+  // Judged and done outside, where the address can be read (src/broker/broker.h).
+  check(seccomp_rule_add(f, SCMP_ACT_NOTIFY, SCMP_SYS(connect), 0), "notify");
 
   // TCP fast open connects by sending, past whoever judges connect(2). As on a kernel without it.
   refuse_if(f, EOPNOTSUPP, SCMP_SYS(sendto), {SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN)});

@@ -165,7 +165,7 @@ class Keeper {
 constexpr int not_for_us[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE, SIGUSR1,
                               SIGUSR2, SIGALRM, SIGWINCH, SIGCHLD};
 
-[[noreturn]] void child(const Setup& setup, int slave, int abi, int report) {
+[[noreturn]] void child(const Setup& setup, int slave, int abi, int report, const Link& link) {
   ::setpgid(0, 0);
   if (slave >= 0) {
     ::tcsetpgrp(slave, ::getpid());  // SIGTTOU is still blocked
@@ -176,7 +176,7 @@ constexpr int not_for_us[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  const Failed failed = become_workload(setup, abi);
+  const Failed failed = become_workload(setup, abi, link);
   const std::string text = encode(ToSupervisor(failed));
   [[maybe_unused]] const ssize_t n = ::write(report, text.data(), text.size());
   ::_exit(failed.code);
@@ -237,7 +237,7 @@ void await_exec(const Link& link, int report) {
 
   const pid_t pid = ::fork();
   if (pid < 0) give_up(link, failure(Error{"fork failed inside the session", errno}));
-  if (pid == 0) child(setup, pty.slave.get(), abi, report[1]);
+  if (pid == 0) child(setup, pty.slave.get(), abi, report[1], link);
   ::close(report[1]);
   ::setpgid(pid, pid);  // both do it: neither may go on before it is so
   // The workload's pipes are the workload's: while the shim held them nobody would see them close.

@@ -35,11 +35,12 @@ Result<void> no_new_privileges() {
   return {};
 }
 
-Result<void> restrict_workload(const Setup& setup, int abi) {
+Result<void> restrict_workload(const Setup& setup, int abi, const Link& link) {
   BH_CHECK(no_new_privileges());
   BH_CHECK(set_limits(setup.limits));
   if (abi > 0) BH_CHECK(apply_landlock(setup.rules, setup.scope, abi));
-  BH_CHECK(apply_seccomp());
+  BH_TRY(const UniqueFd listener, apply_seccomp_with_listener());
+  if (!link.send(Listening{}, listener.get())) return fail("the supervisor is gone");
   // At exec, so that the pipe which reports a failure lives until then. CLOSE_RANGE_CLOEXEC is Linux 5.11.
   if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return fail("close_range failed", errno);
   if (::chdir(setup.directory.c_str()) != 0) return fail("can't enter " + setup.directory + " inside the session", errno);
@@ -121,8 +122,8 @@ Failed failure(const Error& error) {
   return {125, error.code == 0 ? error.message : error.message + ": " + ::strerror(error.code)};
 }
 
-Failed become_workload(const Setup& setup, int landlock_abi) {
-  if (auto done = restrict_workload(setup, landlock_abi); !done) return failure(done.error());
+Failed become_workload(const Setup& setup, int landlock_abi, const Link& link) {
+  if (auto done = restrict_workload(setup, landlock_abi, link); !done) return failure(done.error());
   return execute_search(setup);
 }
 

@@ -54,6 +54,7 @@ std::span<const sock_filter> filter_of(Role role) {
     case Role::front: return front_filter;
     case Role::egress: return egress_filter;
     case Role::evidence: return evidence_filter;
+    case Role::broker: return broker_filter;
   }
   ::abort();
 }
@@ -65,6 +66,10 @@ Result<void> confine(Role role) {
   BH_CHECK(drop_capabilities());
   if (::prctl(PR_SET_DUMPABLE, 0) != 0) return fail_errno("prctl(PR_SET_DUMPABLE)", "", errno);
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("prctl(PR_SET_NO_NEW_PRIVS)", "", errno);
+  return allow_only(role);
+}
+
+Result<void> allow_only(Role role) {
   const std::span<const sock_filter> filter = filter_of(role);
   // const_cast: sock_fprog's pointer is not const, the kernel only reads it.
   const sock_fprog program{static_cast<unsigned short>(filter.size()), const_cast<sock_filter*>(filter.data())};

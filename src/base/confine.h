@@ -16,9 +16,14 @@ enum class Role {
   front,     // read/write/accept on descriptors it holds, socketpair, sendmsg; no socket(2), no connect(2)
   egress,    // as front, plus socket(AF_INET/AF_INET6), connect
   evidence,  // read/recvmsg, write, fdatasync, fallocate on descriptors it holds
+  broker,    // other processes' memory and descriptors, connect on those; files by O_PATH and /proc only
 };
 
 // Single-threaded callers only. Descriptors stay as they are.
 Result<void> confine(Role role);
+
+// The last step alone, for the one helper that has to keep a capability and another root (broker/confine.h).
+// no_new_privs is set already.
+Result<void> allow_only(Role role);
 
 }  // namespace bulkhead

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 
 namespace {
@@ -59,6 +60,9 @@ void common(scmp_filter_ctx filter) {
   for (const unsigned long request : {static_cast<unsigned long>(FIONBIO), static_cast<unsigned long>(FIONREAD)}) {
     allow_if(filter, SCMP_SYS(ioctl), {SCMP_A1_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(request))});
   }
+}
+
+void no_files(scmp_filter_ctx filter) {
   // Libraries look for optional files lazily (time zone, openssl.cnf): they are told there are none.
   for (const int call : {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(access), SCMP_SYS(faccessat),
                          SCMP_SYS(faccessat2), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(statx), SCMP_SYS(readlink),
@@ -91,11 +95,12 @@ void write_program(scmp_filter_ctx filter, const std::string& name, std::FILE* o
   seccomp_release(filter);
 }
 
-scmp_filter_ctx fresh() {
+scmp_filter_ctx fresh(bool files = false) {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
   if (filter == nullptr) std::exit(1);
   check(seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2), "binary tree");
   common(filter);
+  if (!files) no_files(filter);
   return filter;
 }
 
@@ -125,5 +130,14 @@ int main(int argc, char** argv) {
   scmp_filter_ctx evidence = fresh();
   allow(evidence, {SCMP_SYS(fdatasync), SCMP_SYS(fsync), SCMP_SYS(fallocate), SCMP_SYS(ftruncate), SCMP_SYS(pwrite64)});
   write_program(evidence, "evidence", out);
+  scmp_filter_ctx broker = fresh(true);
+  allow(broker, {SCMP_SYS(process_vm_readv), SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_getfd), SCMP_SYS(connect),
+                 SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(fchdir), SCMP_SYS(chdir), SCMP_SYS(fstatfs),
+                 SCMP_SYS(openat), SCMP_SYS(stat), SCMP_SYS(lstat)});
+  for (const std::uint64_t request : {std::uint64_t{SECCOMP_IOCTL_NOTIF_RECV}, std::uint64_t{SECCOMP_IOCTL_NOTIF_SEND},
+                                      std::uint64_t{SECCOMP_IOCTL_NOTIF_ID_VALID}}) {
+    allow_if(broker, SCMP_SYS(ioctl), {SCMP_A1_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(request))});
+  }
+  write_program(broker, "broker", out);
   return std::fclose(out) == 0 ? 0 : 1;
 }

@@ -22,6 +22,8 @@ constexpr std::array events = {
               "A request that ended; `decision` is allow or deny, `rule` why"},
     EventType{"net.refused", "front", "port, address, name, what",
               "A connection that was answered only to refuse it (no TLS, SSH, unknown name…)"},
+    EventType{"ipc.refused", "supervisor", "what",
+              "A connection to a unix socket of the host's, seen in a mounted folder, was refused"},
     EventType{"dns.query", "front", "name, kind", "A new name was asked for; it was answered locally"},
     EventType{"upstream.request", "egress", "grant, host, port, address, status, tls, reused, bytes_up, bytes_down",
               "A request that went out and was answered: which address was dialled, by which TLS version"},

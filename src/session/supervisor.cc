@@ -136,11 +136,13 @@ class Supervisor {
     waiting_for_evidence_ = true;
 
     BH_TRY(room_, room::finish(std::move(pending_room_)));
+    BH_CHECK(configure_broker(helpers_, room_));
     BH_CHECK(configure_front(helpers_, directory_.id(), policy_, room_, credentials_));
     BH_CHECK(add_ca_files());
     const bool(&pty)[3] = terminal_->layout().pty;
     const int stdio[3] = {pty[0] ? -1 : 0, pty[1] ? -1 : 1, pty[2] ? -1 : 2};
     BH_TRY(tier_, isolation_->start(planned_.plan, room_, stdio));
+    note_own_folders();
     planned_.plan.system.clear();
     planned_.plan.mounts.clear();
     planned_.plan.files.clear();
@@ -149,6 +151,16 @@ class Supervisor {
     BH_CHECK(send_setup());
     deadline_ = Clock::now() + start_deadline;
     return {};
+  }
+
+  // In-memory folders of the session's that no mount of the policy covers.
+  void note_own_folders() {
+    own_folders_ = planned_.plan.tmpfs;
+    own_folders_.emplace_back("/dev/shm");
+    std::erase_if(own_folders_, [&](const std::string& path) {
+      return std::any_of(planned_.plan.mounts.begin(), planned_.plan.mounts.end(),
+                         [&](const auto& mount) { return mount.target == path; });
+    });
   }
 
   static std::string source_name(const Credential& credential) {
@@ -442,6 +454,11 @@ class Supervisor {
       } else if (terminal_->layout().any()) {
         stop("the session inside has no pty; is /dev/ptmx usable on this machine?");
       }
+    } else if (std::get_if<shim::Listening>(&*decoded) != nullptr && !listening_) {
+      listening_ = true;
+      if (message->fds.empty()) return stop("the shim inside the session sent no listener");
+      if (auto done = give_listener(helpers_, message->fds[0], own_folders_); !done)
+        stop(done.error().message);
     } else if (std::get_if<shim::Started>(&*decoded) != nullptr) {
       // The gate's opening has seen to everything.
     } else if (std::get_if<shim::Stopped>(&*decoded) != nullptr) {
@@ -516,11 +533,19 @@ class Supervisor {
     } else if (index == 1 && type == "denied") {
       denials_.add(object->value("count", std::uint64_t{1}), object->value("what", ""),
                    object->value("why", ""), object->value("add", ""));
-    } else if (index > 1 && type == "ready") {
+    } else if (index == 2 && type == "denied") {
+      on_refused_socket(*object);
+    } else if (index > 2 && type == "ready") {
       ++egress_ready_;
     } else {
       stop(helper.name + " said something that makes no sense, so the session was stopped");
     }
+  }
+
+  void on_refused_socket(const nlohmann::json& object) {
+    const std::string what = object.value("what", "");
+    denials_.add(object.value("count", std::uint64_t{1}), what, object.value("why", ""), "");
+    (void)recorder_->record("ipc.refused", {{"what", what}});
   }
 
   void on_front_ready(const nlohmann::json& object) {
@@ -568,6 +593,8 @@ class Supervisor {
     hear_out_front();
     room_.control.reset();
     const Clock::time_point until = Clock::now() + helper_grace;
+    helpers_.broker.control.reset();
+    end_child(helpers_.broker.child, until);
     end_child(helpers_.front.child, until);
     for (Helper& helper : helpers_.egress) end_child(helper.child, until);
     end_child(room_.holder, until);
@@ -632,10 +659,11 @@ class Supervisor {
   tier::Started tier_;
   std::optional<Terminal> terminal_;
   Denials denials_;
-  std::vector<std::string> missing_, writable_;
+  std::vector<std::string> missing_, writable_, own_folders_;
   std::vector<Source> sources_;
 
   bool waiting_for_evidence_ = false, front_ready_ = false, shim_ready_ = false, gate_open_ = false;
+  bool listening_ = false;
   bool shim_closed_ = false, tier_ended_ = false, stopped_ = false;
   std::size_t egress_ready_ = 0;
   std::string tier_messages_, failure_;
