@@ -65,6 +65,12 @@ std::function<long()> sys(long number, long a = 0, long b = 0, long c = 0, long 
 constexpr long high = 1L << 32;
 
 TEST(Seccomp, SocketFamilies) {
+  refused("unix datagram", EPROTONOSUPPORT, sys(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC));
+  refused("unix raw", EPROTONOSUPPORT, sys(SYS_socket, AF_UNIX, SOCK_RAW));
+  refused("unix datagram pair", EPROTONOSUPPORT, [] {
+    int fds[2];
+    return static_cast<long>(::socketpair(AF_UNIX, SOCK_DGRAM, 0, fds));
+  });
   works("unix", sys(SYS_socket, AF_UNIX, SOCK_SEQPACKET));
   works("tcp", sys(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK));
   works("tcp 6", sys(SYS_socket, AF_INET6, SOCK_STREAM, IPPROTO_TCP));

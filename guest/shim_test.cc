@@ -80,8 +80,12 @@ class ShimTest : public testing::Test {
     if (::poll(&p, 1, static_cast<int>(timeout.count())) <= 0) return Failed{0, "(silence)"};
     auto message = ipc::receive(control_.get());
     if (!message || message->closed) return Failed{0, "(closed)"};
-    if (!message->fds.empty()) master_ = std::move(message->fds[0]);
     auto decoded = decode_to_supervisor(message->text);
+    if (decoded && std::holds_alternative<Listening>(*decoded)) {
+      listener_ = std::move(message->fds.at(0));
+      return next(timeout);
+    }
+    if (!message->fds.empty()) master_ = std::move(message->fds[0]);
     return decoded ? *decoded : ToSupervisor(Failed{0, "(malformed)"});
   }
 
@@ -139,7 +143,7 @@ class ShimTest : public testing::Test {
 
   shim::Setup setup_;
   Child shim_;
-  UniqueFd control_, out_, err_, master_;
+  UniqueFd control_, out_, err_, master_, listener_;
   Started started_;
   std::string output_, errors_;
 };

@@ -67,9 +67,9 @@ constexpr std::array table = {
     Guarantee{"ipc",
               "No socket, D-Bus, agent, display, shared memory, message queue, keyring or open descriptor of the host can "
               "be reached.",
-              "ipc and network namespaces, the view, descriptors closed; abstract sockets and signals also scoped by "
-              "Landlock ABI 6 (Linux 6.12)",
-              "native", "X16 X17", "userns"},
+              "ipc and network namespaces, the view, descriptors closed; a broker makes every connection to a unix socket "
+              "(seccomp notification, Linux 5.19); abstract sockets and signals also scoped by Landlock ABI 6 (Linux 6.12)",
+              "native", "X16 X17", "userns seccomp-notify"},
     Guarantee{"terminal",
               "Nothing inside can type into the user's terminal, and what it prints can't make the terminal answer into "
               "the shell or write the clipboard.",
