@@ -109,11 +109,14 @@ Result<HelperFiles> open_helper_files(const Policy& policy) {
   return files;
 }
 
-Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy) {
+Result<Helpers> start_helpers(const HelperFiles& files) {
   Helpers helpers;
   BH_TRY(helpers.front, start("front", "front", "bulkhead-front", files.front.get()));
   BH_TRY(helpers.evidence, start("evidence", "", "bulkhead-evidence", files.evidence.get()));
-  BH_TRY(helpers.broker, start("broker", "", "bulkhead-broker", files.broker.get()));
+  return helpers;
+}
+
+Result<void> start_late_helpers(Helpers& helpers, const HelperFiles& files, const Policy& policy) {
   helpers.egress_credentials = needed_egress(policy);
   for (const std::string& name : helpers.egress_credentials) {
     BH_TRY(Helper egress, start(name.empty() ? "egress" : "egress " + name, "egress:" + name,
@@ -122,7 +125,8 @@ Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy) {
     BH_TRY(sys::Pair lanes, sys::socket_pair(SOCK_SEQPACKET));
     helpers.lanes.push_back(std::move(lanes));
   }
-  return helpers;
+  BH_TRY(helpers.broker, start("broker", "", "bulkhead-broker", files.broker.get()));
+  return {};
 }
 
 void drop_idle_egress(Helpers& helpers, const Policy& policy) {

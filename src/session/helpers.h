@@ -46,8 +46,10 @@ struct Helpers {
   std::vector<Helper*> all();
 };
 
-// Execs them all; none has been told anything yet.
-Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy);
+// Execs front and evidence, which have most to do before they can serve.
+Result<Helpers> start_helpers(const HelperFiles& files);
+// Execs the others. None has been told anything yet.
+Result<void> start_late_helpers(Helpers& helpers, const HelperFiles& files, const Policy& policy);
 // Ends egress processes that have no grant any more: their optional credential is not on this
 // machine.
 void drop_idle_egress(Helpers& helpers, const Policy& policy);

@@ -111,20 +111,43 @@ class Supervisor {
       if (!known) ports.push_back(grant.port);
     }
     BH_TRY(pending_room_, room::begin(ports, files_.holder.get()));
-    BH_TRY(helpers_, start_helpers(files_, policy_));
+    BH_TRY(helpers_, start_helpers(files_));
     return {};
   }
 
   Result<void> start() {
+    BH_TRY(room_, room::finish(std::move(pending_room_)));
+    BH_CHECK(add_ca_files());
+    const bool(&pty)[3] = terminal_->layout().pty;
+    const int stdio[3] = {pty[0] ? -1 : 0, pty[1] ? -1 : 1, pty[2] ? -1 : 2};
+    BH_TRY(tier_, isolation_->start(planned_.plan, room_, stdio));
+    BH_CHECK(sys::set_nonblocking(tier_.messages.get(), true));
+    note_own_folders();
+    const nlohmann::json policy = policy_event();
+    planned_.plan.system.clear();
+    planned_.plan.mounts.clear();
+    planned_.plan.files.clear();
+    // The tier's program is busy with its mounts for a while and then waits at the CA and the gate.
+    BH_CHECK(start_late_helpers(helpers_, files_, policy_));
     // Only now, with every helper exec'd, does a secret enter this process.
     if (!identity_.from_root) {
       BH_TRY(credentials_, read_credentials(policy_));
     }
     drop_idle_egress(helpers_, policy_);
+    BH_CHECK(configure_front(helpers_, directory_.id(), policy_, room_, credentials_));
+    room_.sockets.clear();
+    BH_CHECK(configure_broker(helpers_, room_));
     BH_CHECK(configure_evidence(helpers_, directory_.id(), std::move(log_)));
     recorder_.emplace(std::move(helpers_.supervisor_evidence));
+    BH_CHECK(record_start(policy));
+    BH_CHECK(send_setup());
+    deadline_ = Clock::now() + start_deadline;
+    return {};
+  }
+
+  Result<void> record_start(const nlohmann::json& policy) {
     for (const Missing& missing : start_line_missing()) missing_.push_back(missing.what);
-    BH_CHECK(recorder_->record("session.policy", policy_event()));
+    BH_CHECK(recorder_->record("session.policy", policy));
     for (const TokenSlot& token : credentials_.tokens) {
       const Credential& credential = policy_.credentials.at(token.credential);
       BH_CHECK(recorder_->record("credential.release", {{"credential", token.credential},
@@ -134,22 +157,6 @@ class Supervisor {
     // On the disk before any secret leaves this process and before the workload runs.
     BH_CHECK(recorder_->begin_sync("session.start", start_event()));
     waiting_for_evidence_ = true;
-
-    BH_TRY(room_, room::finish(std::move(pending_room_)));
-    BH_CHECK(configure_broker(helpers_, room_));
-    BH_CHECK(configure_front(helpers_, directory_.id(), policy_, room_, credentials_));
-    BH_CHECK(add_ca_files());
-    const bool(&pty)[3] = terminal_->layout().pty;
-    const int stdio[3] = {pty[0] ? -1 : 0, pty[1] ? -1 : 1, pty[2] ? -1 : 2};
-    BH_TRY(tier_, isolation_->start(planned_.plan, room_, stdio));
-    note_own_folders();
-    planned_.plan.system.clear();
-    planned_.plan.mounts.clear();
-    planned_.plan.files.clear();
-    room_.sockets.clear();
-    BH_CHECK(sys::set_nonblocking(tier_.messages.get(), true));
-    BH_CHECK(send_setup());
-    deadline_ = Clock::now() + start_deadline;
     return {};
   }
 

@@ -93,7 +93,9 @@ Task<bool> Connection::secure() {
   handshake_.fallback = destination_.name.empty() ? tls::LeafName{destination_.address, true}
                                                   : tls::LeafName{destination_.name, false};
   stream_.set_deadline(shared_.limits.handshake);
-  const bool done = co_await stream_.handshake(shared_.tls, handshake_);
+  const tls::ServerContext* context = shared_.tls();
+  if (context == nullptr) co_return false;
+  const bool done = co_await stream_.handshake(*context, handshake_);
   stream_.clear_deadline();
   if (done) co_return true;
   if (!handshake_.sni && handshake_.refused.empty()) {

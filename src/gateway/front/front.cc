@@ -93,6 +93,18 @@ struct Front::Impl {
     });
   }
 
+  const tls::ServerContext* tls_context() {
+    if (!tls) {
+      auto made = tls::ServerContext::make(ca, leaves, canonical_name);
+      if (!made) {
+        shared->halt(made.error().message);
+        return nullptr;
+      }
+      tls.emplace(std::move(*made));
+    }
+    return &*tls;
+  }
+
   // Deadlines are looked at only while there is something that has one.
   void keep_ticking() {
     if (ticking || (shared->streams.empty() && !shared->denied.pending())) return;
@@ -184,8 +196,6 @@ Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig c
   for (const UniqueFd& socket : parts.listeners) BH_CHECK(sys::set_nonblocking(socket.get(), true));
   auto impl = std::make_unique<Impl>(io, std::move(ca), config, parts, limits);
   Impl& i = *impl;
-  BH_TRY(tls::ServerContext context, tls::ServerContext::make(i.ca, i.leaves, canonical_name));
-  i.tls.emplace(std::move(context));
   i.shared.emplace(Shared{
       .io = io,
       .limits = limits,
@@ -193,7 +203,7 @@ Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig c
       .tokens = std::move(config.tokens),
       .recorder = evidence::Recorder(std::move(parts.evidence)),
       .names = NameTable(limits.names),
-      .tls = *i.tls,
+      .tls = [&i] { return i.tls_context(); },
       .denied = DeniedReports([&i](const nlohmann::json& message) { return i.tell(message); },
                               limits.denials, limits.denial_interval),
       .stop = std::move(parts.stop),

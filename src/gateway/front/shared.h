@@ -27,7 +27,8 @@ struct Shared {
   std::vector<TokenSlot> tokens;
   evidence::Recorder recorder;
   NameTable names;
-  const tls::ServerContext& tls;
+  // Made at the first TLS connection: it costs a millisecond that a session's start can do without. Null: it failed.
+  std::function<const tls::ServerContext*()> tls;
   DeniedReports denied;
   std::function<void(const std::string&)> stop;
   std::map<std::string, std::unique_ptr<LanePool>> egress = {};  // by credential name
