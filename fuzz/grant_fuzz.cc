@@ -1,0 +1,71 @@
+// A request head against grants: what is allowed has one meaning, and what a denial offers is one line and one table.
+// Input: METHOD, HOST, TARGET and headers `name: value`, a line each.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "base/text.h"
+#include "gateway/grant/grant.h"
+#include "gateway/grant/target.h"
+
+namespace {
+void expect(bool holds) {
+  if (!holds) std::abort();
+}
+
+const std::vector<bulkhead::TokenSlot> tokens{
+    {"api", "bulkhead-token", bulkhead::Credential::Carrier::header, "x-api-key", ""},
+    {"basic", "bulkhead-other", bulkhead::Credential::Carrier::basic, "", "me"}};
+
+std::vector<bulkhead::Grant> grants() {
+  bulkhead::Grant a;
+  a.id = "1";
+  a.host = "*.example.com";
+  a.credential = "api";
+  a.allow = {{{"GET", "POST"}, "/v1/{id}/**", {"*"}, "", std::nullopt}, {{"PUT"}, "/{package}", {"page"}, "application/json", 100}};
+  bulkhead::Grant b = a;
+  b.id = "2";
+  b.host = "a.example.com";
+  b.credential = "basic";
+  b.allow = {{{"GET"}, "/*/x", {}, "", std::nullopt}};
+  return {a, b};
+}
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace bulkhead;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  static const std::vector<Grant> all = grants();
+  const std::vector<std::string> lines = split(text, '\n');
+  if (lines.size() < 3) return 0;
+  grant::RequestHead head;
+  head.method = lines[0];
+  head.scheme = "https";
+  head.host = lines[1];
+  head.port = 443;
+  head.target = lines[2];
+  for (std::size_t i = 3; i < lines.size(); ++i) {
+    const std::size_t colon = lines[i].find(": ");
+    if (colon != std::string::npos) head.headers.emplace_back(lower_ascii(lines[i].substr(0, colon)), lines[i].substr(colon + 2));
+  }
+  const grant::Decision decision = grant::judge(all, tokens, head);
+  if (decision.verdict != grant::Verdict::allow) {
+    expect(!decision.reason.empty() && decision.text.find('\n') == std::string::npos && decision.status >= 400);
+    expect(escape_for_terminal(decision.text, decision.text.size() + 1) == decision.text);
+    return 0;
+  }
+  for (const char* never : {"//", "/../", "/./", "\\", "%00", "%5c", "%2e", "%2E", "#"}) {
+    expect(head.target.substr(0, head.target.find('?')).find(never) == std::string::npos);
+  }
+  const auto target = grant::split_target(head.target);
+  expect(target.has_value());
+  std::string again;
+  for (const std::string_view segment : target->segments) again += "/" + std::string(segment);
+  expect(again == target->path);
+  for (const auto& [name, value] : grant::upstream_headers(head, &tokens[0])) {
+    expect(name != "host" && name != "connection" && name != "x-api-key" && name != "transfer-encoding");
+  }
+  return 0;
+}
