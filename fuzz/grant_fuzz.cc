@@ -1,5 +1,5 @@
-// A request head against grants: what is allowed has one meaning, and what a denial offers is one line and one table.
-// Input: METHOD, HOST, TARGET and headers `name: value`, a line each.
+// A request head against grants: what is allowed has one meaning, and what a denial offers is one
+// line and one table. Input: METHOD, HOST, TARGET and headers `name: value`, a line each.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -24,7 +24,8 @@ std::vector<bulkhead::Grant> grants() {
   a.id = "1";
   a.host = "*.example.com";
   a.credential = "api";
-  a.allow = {{{"GET", "POST"}, "/v1/{id}/**", {"*"}, "", std::nullopt}, {{"PUT"}, "/{package}", {"page"}, "application/json", 100}};
+  a.allow = {{{"GET", "POST"}, "/v1/{id}/**", {"*"}, "", std::nullopt},
+             {{"PUT"}, "/{package}", {"page"}, "application/json", 100}};
   bulkhead::Grant b = a;
   b.id = "2";
   b.host = "a.example.com";
@@ -48,11 +49,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   head.target = lines[2];
   for (std::size_t i = 3; i < lines.size(); ++i) {
     const std::size_t colon = lines[i].find(": ");
-    if (colon != std::string::npos) head.headers.emplace_back(lower_ascii(lines[i].substr(0, colon)), lines[i].substr(colon + 2));
+    if (colon != std::string::npos)
+      head.headers.emplace_back(lower_ascii(lines[i].substr(0, colon)), lines[i].substr(colon + 2));
   }
   const grant::Decision decision = grant::judge(all, tokens, head);
   if (decision.verdict != grant::Verdict::allow) {
-    expect(!decision.reason.empty() && decision.text.find('\n') == std::string::npos && decision.status >= 400);
+    expect(!decision.reason.empty() && decision.text.find('\n') == std::string::npos &&
+           decision.status >= 400);
     expect(escape_for_terminal(decision.text, decision.text.size() + 1) == decision.text);
     return 0;
   }
@@ -65,7 +68,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const std::string_view segment : target->segments) again += "/" + std::string(segment);
   expect(again == target->path);
   for (const auto& [name, value] : grant::upstream_headers(head, &tokens[0])) {
-    expect(name != "host" && name != "connection" && name != "x-api-key" && name != "transfer-encoding");
+    expect(name != "host" && name != "connection" && name != "x-api-key" &&
+           name != "transfer-encoding");
   }
   return 0;
 }

@@ -11,7 +11,8 @@
 namespace bulkhead::shim {
 namespace {
 
-// Declared here: Debian 12's linux/landlock.h ends at ABI 2. Values are the kernel's (uapi/linux/landlock.h).
+// Declared here: Debian 12's linux/landlock.h ends at ABI 2. Values are the kernel's
+// (uapi/linux/landlock.h).
 struct RulesetAttribute {
   std::uint64_t handled_access_fs;
   std::uint64_t handled_access_net;  // ABI 4
@@ -56,13 +57,18 @@ std::uint64_t known(int abi) {
 std::uint64_t rights_of(Access access) {
   constexpr std::uint64_t read = read_file | read_dir;
   // No device nodes: they outlive the session in a mount.
-  constexpr std::uint64_t write = read | write_file | remove_dir | remove_file | make_dir | make_reg | make_sock |
-                                  make_fifo | make_sym | refer | truncate | ioctl_dev;
+  constexpr std::uint64_t write = read | write_file | remove_dir | remove_file | make_dir |
+                                  make_reg | make_sock | make_fifo | make_sym | refer | truncate |
+                                  ioctl_dev;
   switch (access) {
-    case Access::read: return read;
-    case Access::run: return read | execute;
-    case Access::write: return write;
-    case Access::full: return write | execute;
+    case Access::read:
+      return read;
+    case Access::run:
+      return read | execute;
+    case Access::write:
+      return write;
+    case Access::full:
+      return write | execute;
   }
   return 0;
 }
@@ -76,7 +82,7 @@ Result<void> add_rule(int ruleset, const Rule& rule, int abi) {
     if (errno == ENOENT || errno == ENOTDIR) return {};
     return fail("Landlock: can't open " + rule.path, errno);
   }
-  struct stat st {};
+  struct stat st{};
   if (::fstat(path.get(), &st) != 0) return fail("Landlock: can't stat " + rule.path, errno);
   PathBeneath beneath{rights_of(rule.access) & known(abi), path.get()};
   if (!S_ISDIR(st.st_mode)) beneath.allowed_access &= file_rights;
@@ -97,7 +103,8 @@ Result<void> apply_landlock(const std::vector<Rule>& rules, bool scope, int abi)
   RulesetAttribute attribute{};
   attribute.handled_access_fs = known(abi);
   if (scope && abi >= 6) attribute.scoped = scope_abstract_unix_socket | scope_signal;
-  // Kernels take a longer structure when what they don't know is zero (ABI 1 knows the first field).
+  // Kernels take a longer structure when what they don't know is zero (ABI 1 knows the first
+  // field).
   const UniqueFd ruleset(
       static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attribute, sizeof attribute, 0)));
   if (!ruleset) return fail("Landlock: landlock_create_ruleset failed", errno);

@@ -35,7 +35,9 @@ class Reader {
     if (rest_.size() < static_cast<std::size_t>(bytes)) return bad();
     std::uint64_t value = 0;
     for (int i = 0; i < bytes; ++i) {
-      value |= static_cast<std::uint64_t>(static_cast<unsigned char>(rest_[static_cast<std::size_t>(i)])) << (8 * i);
+      value |=
+          static_cast<std::uint64_t>(static_cast<unsigned char>(rest_[static_cast<std::size_t>(i)]))
+          << (8 * i);
     }
     rest_.remove_prefix(static_cast<std::size_t>(bytes));
     return value;
@@ -43,7 +45,8 @@ class Reader {
   std::uint32_t number() { return static_cast<std::uint32_t>(wide(4)); }
   int number_up_to(int most) {
     const std::uint32_t value = number();
-    return value <= static_cast<std::uint32_t>(most) ? static_cast<int>(value) : static_cast<int>(bad());
+    return value <= static_cast<std::uint32_t>(most) ? static_cast<int>(value)
+                                                     : static_cast<int>(bad());
   }
   bool boolean() {
     const std::uint64_t value = wide(1);
@@ -61,7 +64,8 @@ class Reader {
     if (text.find('\0') != std::string::npos) bad();
     return text;
   }
-  // How many entries follow, each of at least `least` bytes: memory use stays in proportion to the input.
+  // How many entries follow, each of at least `least` bytes: memory use stays in proportion to the
+  // input.
   std::uint32_t count(std::size_t least) {
     const std::uint32_t n = number();
     return n <= rest_.size() / least ? n : static_cast<std::uint32_t>(bad());
@@ -84,9 +88,13 @@ class Reader {
   bool ok_ = true;
 };
 
-bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
+bool has_nul(const std::string& text) {
+  return text.find('\0') != std::string::npos;
+}
 
-std::string kind_only(char kind) { return std::string(1, kind); }
+std::string kind_only(char kind) {
+  return std::string(1, kind);
+}
 
 template <class T>
 Result<T> malformed() {
@@ -97,9 +105,9 @@ Result<T> malformed() {
 
 bool Setup::operator==(const Setup& o) const {
   return arguments == o.arguments && environment == o.environment && directory == o.directory &&
-         std::equal(pty, pty + 3, o.pty) && window == o.window && limits == o.limits && landlock == o.landlock &&
-         scope == o.scope && rules == o.rules && mask == o.mask && uid == o.uid && gid == o.gid &&
-         own_pid_namespace == o.own_pid_namespace;
+         std::equal(pty, pty + 3, o.pty) && window == o.window && limits == o.limits &&
+         landlock == o.landlock && scope == o.scope && rules == o.rules && mask == o.mask &&
+         uid == o.uid && gid == o.gid && own_pid_namespace == o.own_pid_namespace;
 }
 
 Result<std::vector<std::string>> encode(const Setup& setup) {
@@ -115,7 +123,8 @@ Result<std::vector<std::string>> encode(const Setup& setup) {
   w.strings(setup.environment);
   w.string(setup.directory);
   for (const bool b : setup.pty) w.number(b ? 1 : 0, 1);
-  for (const std::uint16_t n : {setup.window.rows, setup.window.columns, setup.window.x_pixels, setup.window.y_pixels}) {
+  for (const std::uint16_t n :
+       {setup.window.rows, setup.window.columns, setup.window.x_pixels, setup.window.y_pixels}) {
     w.number(n, 2);
   }
   w.number(setup.limits.size());
@@ -124,7 +133,8 @@ Result<std::vector<std::string>> encode(const Setup& setup) {
     w.number(limit.soft, 8);
     w.number(limit.hard, 8);
   }
-  for (const bool b : {setup.landlock, setup.scope, setup.own_pid_namespace}) w.number(b ? 1 : 0, 1);
+  for (const bool b : {setup.landlock, setup.scope, setup.own_pid_namespace})
+    w.number(b ? 1 : 0, 1);
   w.number(setup.rules.size());
   for (const Rule& rule : setup.rules) {
     w.number(static_cast<std::uint8_t>(rule.access), 1);
@@ -134,8 +144,8 @@ Result<std::vector<std::string>> encode(const Setup& setup) {
   w.number(setup.uid);
   w.number(setup.gid);
   if (w.out.size() > max_setup) {
-    return fail("command line and environment take " + std::to_string(w.out.size()) + " bytes; at most " +
-                std::to_string(max_setup) + " can be passed on");
+    return fail("command line and environment take " + std::to_string(w.out.size()) +
+                " bytes; at most " + std::to_string(max_setup) + " can be passed on");
   }
 
   std::vector<std::string> datagrams;
@@ -157,14 +167,16 @@ Result<bool> SetupReader::add(std::string_view datagram) {
 }
 
 Result<Setup> SetupReader::finish() const {
-  if (!body_.starts_with(magic)) return fail("this shim and this Bulkhead are of different versions: install both again");
+  if (!body_.starts_with(magic))
+    return fail("this shim and this Bulkhead are of different versions: install both again");
   Reader r(std::string_view(body_).substr(magic.size()));
   Setup setup;
   setup.arguments = r.strings();
   setup.environment = r.strings();
   setup.directory = r.string();
   for (bool& b : setup.pty) b = r.boolean();
-  for (std::uint16_t* n : {&setup.window.rows, &setup.window.columns, &setup.window.x_pixels, &setup.window.y_pixels}) {
+  for (std::uint16_t* n : {&setup.window.rows, &setup.window.columns, &setup.window.x_pixels,
+                           &setup.window.y_pixels}) {
     *n = static_cast<std::uint16_t>(r.wide(2));
   }
   setup.limits.resize(r.count(20));
@@ -184,7 +196,8 @@ Result<Setup> SetupReader::finish() const {
   setup.mask = r.number();
   setup.uid = r.number();
   setup.gid = r.number();
-  if (!r.at_end() || setup.arguments.empty() || setup.arguments[0].empty()) return malformed<Setup>();
+  if (!r.at_end() || setup.arguments.empty() || setup.arguments[0].empty())
+    return malformed<Setup>();
   return setup;
 }
 
@@ -205,9 +218,15 @@ Result<ToShim> decode_to_shim(std::string_view datagram) {
   Reader r(datagram.substr(1));
   ToShim message;
   switch (datagram[0]) {
-    case 'g': message = Go{}; break;
-    case 'c': message = Continue{}; break;
-    case 'f': message = Finish{}; break;
+    case 'g':
+      message = Go{};
+      break;
+    case 'c':
+      message = Continue{};
+      break;
+    case 'f':
+      message = Finish{};
+      break;
     case 'k': {
       Signal signal;
       signal.number = r.number_up_to(64);
@@ -216,7 +235,8 @@ Result<ToShim> decode_to_shim(std::string_view datagram) {
       message = signal;
       break;
     }
-    default: return malformed<ToShim>();
+    default:
+      return malformed<ToShim>();
   }
   if (!r.at_end()) return malformed<ToShim>();
   return message;
@@ -256,7 +276,9 @@ Result<ToSupervisor> decode_to_supervisor(std::string_view datagram) {
   Reader r(datagram.substr(1));
   ToSupervisor message;
   switch (datagram[0]) {
-    case 'R': message = Ready{r.boolean()}; break;
+    case 'R':
+      message = Ready{r.boolean()};
+      break;
     case 'P': {
       Started started;
       started.pid = r.number_up_to(std::numeric_limits<int>::max());
@@ -264,9 +286,15 @@ Result<ToSupervisor> decode_to_supervisor(std::string_view datagram) {
       message = started;
       break;
     }
-    case 'T': message = Stopped{r.number_up_to(64)}; break;
-    case 'L': message = Listening{}; break;
-    case 'C': message = Continued{}; break;
+    case 'T':
+      message = Stopped{r.number_up_to(64)};
+      break;
+    case 'L':
+      message = Listening{};
+      break;
+    case 'C':
+      message = Continued{};
+      break;
     case 'X': {
       Exited exited;
       exited.code = r.number_up_to(255);
@@ -282,7 +310,8 @@ Result<ToSupervisor> decode_to_supervisor(std::string_view datagram) {
       message = std::move(failed);
       break;
     }
-    default: return malformed<ToSupervisor>();
+    default:
+      return malformed<ToSupervisor>();
   }
   if (!r.at_end()) return malformed<ToSupervisor>();
   return message;

@@ -9,7 +9,8 @@
 namespace bulkhead::ipc {
 
 Result<void> send(int socket, std::string_view text, std::span<const int> fds) {
-  if (text.size() > max_message) return fail("message of " + std::to_string(text.size()) + " bytes is too long", EMSGSIZE);
+  if (text.size() > max_message)
+    return fail("message of " + std::to_string(text.size()) + " bytes is too long", EMSGSIZE);
   if (fds.size() > max_fds) return fail("too many descriptors in one message", EMSGSIZE);
   // const_cast: sendmsg(2) does not write through msg_iov, its type is shared with recvmsg.
   iovec part{const_cast<char*>(text.data()), text.size()};
@@ -33,7 +34,9 @@ Result<void> send(int socket, std::string_view text, std::span<const int> fds) {
 }
 
 Result<void> send(int socket, const nlohmann::json& object, std::span<const int> fds) {
-  return send(socket, std::string_view(object.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)), fds);
+  return send(
+      socket,
+      std::string_view(object.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)), fds);
 }
 
 Result<Message> receive(int socket) {
@@ -60,7 +63,8 @@ Result<Message> receive(int socket) {
       message.fds.emplace_back(fd);
     }
   }
-  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return fail("message cut short", EMSGSIZE);
+  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+    return fail("message cut short", EMSGSIZE);
   message.text.resize(static_cast<std::size_t>(n));
   message.closed = n == 0 && message.fds.empty();
   return message;
@@ -68,11 +72,14 @@ Result<Message> receive(int socket) {
 
 Result<nlohmann::json> parse(std::string_view text) {
   nlohmann::json object = nlohmann::json::parse(
-      text, [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) { return depth <= 64; }, false);
+      text, [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) { return depth <= 64; },
+      false);
   if (!object.is_object()) return fail("not a JSON object");
   return object;
 }
 
-Result<void> send_fd(int socket, char tag, int fd) { return send(socket, std::string_view(&tag, 1), std::span(&fd, 1)); }
+Result<void> send_fd(int socket, char tag, int fd) {
+  return send(socket, std::string_view(&tag, 1), std::span(&fd, 1));
+}
 
 }  // namespace bulkhead::ipc

@@ -29,7 +29,8 @@ inline tl::unexpected<Error> fail(std::string message, int code = 0) {
 
 // The kernel's errno as `syscall "object": ENOENT (No such file or directory)`.
 Error errno_error(std::string_view syscall, std::string_view object, int code);
-inline tl::unexpected<Error> fail_errno(std::string_view syscall, std::string_view object, int code) {
+inline tl::unexpected<Error> fail_errno(std::string_view syscall, std::string_view object,
+                                        int code) {
   return tl::unexpected<Error>(errno_error(syscall, object, code));
 }
 
@@ -40,16 +41,17 @@ inline tl::unexpected<Error> fail_errno(std::string_view syscall, std::string_vi
 
 // BH_TRY(auto fd, open_file(path)); declares fd or returns the error. (Not a statement expression:
 // those are broken inside coroutines with GCC 12.)
-#define BH_TRY(declaration, expression) BH_TRY_INNER(BH_CONCAT(bh_try_, __COUNTER__), declaration, expression)
-#define BH_TRY_INNER(name, declaration, expression)               \
-  auto name = (expression);                                       \
-  if (!name) return tl::unexpected(std::move(name).error());      \
+#define BH_TRY(declaration, expression) \
+  BH_TRY_INNER(BH_CONCAT(bh_try_, __COUNTER__), declaration, expression)
+#define BH_TRY_INNER(name, declaration, expression)          \
+  auto name = (expression);                                  \
+  if (!name) return tl::unexpected(std::move(name).error()); \
   declaration = std::move(*name)
 
 // BH_CHECK(close_all()); for Result<void>.
-#define BH_CHECK(expression)                                             \
-  do {                                                                   \
-    if (auto bh_check = (expression); !bh_check) {                       \
-      return tl::unexpected(std::move(bh_check).error());                \
-    }                                                                    \
+#define BH_CHECK(expression)                              \
+  do {                                                    \
+    if (auto bh_check = (expression); !bh_check) {        \
+      return tl::unexpected(std::move(bh_check).error()); \
+    }                                                     \
   } while (false)

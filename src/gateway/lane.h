@@ -1,7 +1,7 @@
-// The typed protocol between front and egress (docs/formats.md). One lane = one SOCK_STREAM socketpair end each;
-// front sends `request [body…] end`, egress answers `response [body…] end` or `failure`. After both ends the
-// lane may carry the next exchange. A frame out of order, an unknown kind or a length above the limit closes
-// the lane: neither side repairs.
+// The typed protocol between front and egress (docs/formats.md). One lane = one SOCK_STREAM
+// socketpair end each; front sends `request [body…] end`, egress answers `response [body…] end` or
+// `failure`. After both ends the lane may carry the next exchange. A frame out of order, an unknown
+// kind or a length above the limit closes the lane: neither side repairs.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ struct Request {
   std::string grant;  // Grant::id front judged it by; egress judges again
   std::string method, scheme, host;
   std::uint16_t port = 0;
-  std::string target;  // origin-form: path and query, canonical
-  Headers headers;     // what goes upstream, without Host, framing and the credential slot
+  std::string target;        // origin-form: path and query, canonical
+  Headers headers;           // what goes upstream, without Host, framing and the credential slot
   bool slot_filled = false;  // the request carried exactly this session's token in the grant's slot
   BodyKind body = BodyKind::none;
   std::uint64_t body_length = 0;
@@ -45,8 +45,9 @@ struct Response {
 
 struct Failure {
   std::uint16_t status = 502;  // what front answers: 502, 503, 504, 403
-  std::string reason;          // stable word for evidence: "resolve", "address", "connect", "tls", "protocol", …
-  std::string text;            // one line for people
+  std::string
+      reason;  // stable word for evidence: "resolve", "address", "connect", "tls", "protocol", …
+  std::string text;  // one line for people
 };
 
 std::string encode(const Request& request);  // whole frames, header included

@@ -18,9 +18,11 @@ Result<void> bring_up_loopback() {
   if (!socket) return fail_errno("socket(AF_INET)", "", errno);
   ifreq request{};
   ::strcpy(request.ifr_name, "lo");
-  if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) return fail_errno("ioctl(SIOCGIFFLAGS)", "lo", errno);
+  if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0)
+    return fail_errno("ioctl(SIOCGIFFLAGS)", "lo", errno);
   request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
-  if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) return fail_errno("ioctl(SIOCSIFFLAGS)", "lo", errno);
+  if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0)
+    return fail_errno("ioctl(SIOCSIFFLAGS)", "lo", errno);
   return {};
 }
 
@@ -45,16 +47,19 @@ Result<void> make_every_address_local(int family) {
 
   UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!socket) return fail_errno("socket(NETLINK_ROUTE)", "", errno);
-  if (::send(socket.get(), &request, sizeof request, 0) < 0) return fail_errno("send(RTM_NEWROUTE)", "", errno);
+  if (::send(socket.get(), &request, sizeof request, 0) < 0)
+    return fail_errno("send(RTM_NEWROUTE)", "", errno);
   struct {
     nlmsghdr header;
     nlmsgerr error;
     char rest[512];
   } reply{};
   const ssize_t n = ::recv(socket.get(), &reply, sizeof reply, 0);
-  if (n < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(nlmsgerr)))) return fail("the kernel gave no answer to RTM_NEWROUTE");
+  if (n < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(nlmsgerr))))
+    return fail("the kernel gave no answer to RTM_NEWROUTE");
   if (reply.header.nlmsg_type != NLMSG_ERROR || reply.error.error != 0) {
-    return fail_errno("RTM_NEWROUTE local default", family == AF_INET ? "IPv4" : "IPv6", -reply.error.error);
+    return fail_errno("RTM_NEWROUTE local default", family == AF_INET ? "IPv4" : "IPv6",
+                      -reply.error.error);
   }
   return {};
 }

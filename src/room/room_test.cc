@@ -80,7 +80,9 @@ TEST(Room, PortsCannotBeTakenBesideUs) {
                        to.sin_family = AF_INET;
                        to.sin_port = htons(443);
                        ::inet_pton(AF_INET, address, &to.sin_addr);
-                       return ::bind(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 ? 0 : errno;
+                       return ::bind(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0
+                                  ? 0
+                                  : errno;
                      }),
               EADDRINUSE)
         << address;
@@ -93,7 +95,8 @@ TEST(Room, ListenerWordsRoundTrip) {
     ASSERT_TRUE(again);
     EXPECT_EQ(to_word(*again), to_word(listener));
   }
-  for (const char* bad : {"", "tcp4:", "tcp5:1", "tcp4:70000", "tcp4:1x", "udp"}) EXPECT_FALSE(listener_from(bad)) << bad;
+  for (const char* bad : {"", "tcp4:", "tcp5:1", "tcp4:70000", "tcp4:1x", "udp"})
+    EXPECT_FALSE(listener_from(bad)) << bad;
 }
 
 TEST(Room, EndsWithItsOwner) {

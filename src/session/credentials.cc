@@ -14,7 +14,8 @@ Result<Credentials> read_credentials(Policy& policy) {
     if (!grant.credential.empty()) used.insert(grant.credential);
   }
   SourceContext context;
-  for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) context.environment.emplace_back(*entry);
+  for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry)
+    context.environment.emplace_back(*entry);
 
   Credentials out;
   Result<void> result;

@@ -5,11 +5,14 @@ namespace bulkhead::tier {
 
 Result<std::unique_ptr<Isolation>> open_tier(Tier tier) {
   switch (tier) {
-    case Tier::native: return native::open();
+    case Tier::native:
+      return native::open();
     case Tier::gvisor:
-    case Tier::vm: break;
+    case Tier::vm:
+      break;
   }
-  return fail(std::string("tier \"") + name_of(tier) + "\" is not part of this version; use --tier native");
+  return fail(std::string("tier \"") + name_of(tier) +
+              "\" is not part of this version; use --tier native");
 }
 
 }  // namespace bulkhead::tier

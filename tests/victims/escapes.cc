@@ -1,4 +1,5 @@
-// X31: what a terminal may be told so that it "types" or copies. `escapes answer|clipboard|title|both`
+// X31: what a terminal may be told so that it "types" or copies. `escapes
+// answer|clipboard|title|both`
 #include <unistd.h>
 
 #include "victim.h"

@@ -4,9 +4,9 @@
 #include <ldns/ldns.h>
 #include <sys/socket.h>
 
-#include <boost/asio/ip/udp.hpp>
-#include <boost/asio/io_context.hpp>
 #include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/udp.hpp>
 #include <map>
 #include <string>
 #include <vector>
@@ -21,19 +21,20 @@ class TestDns {
   }
   std::string address() { return "127.0.0.1:" + std::to_string(socket_.local_endpoint().port()); }
 
-  // name (with the trailing dot) + " A" or " AAAA" -> addresses. A known name without the type is NODATA, an
-  // unknown one NXDOMAIN; "silent" names get no answer.
+  // name (with the trailing dot) + " A" or " AAAA" -> addresses. A known name without the type is
+  // NODATA, an unknown one NXDOMAIN; "silent" names get no answer.
   std::map<std::string, std::vector<std::string>> records;
   std::vector<std::string> asked;
   bool silent_aaaa = false;
 
  private:
   void receive() {
-    socket_.async_receive_from(boost::asio::buffer(buffer_), from_, [this](boost::system::error_code ec, std::size_t n) {
-      if (ec) return;
-      answer(n);
-      receive();
-    });
+    socket_.async_receive_from(boost::asio::buffer(buffer_), from_,
+                               [this](boost::system::error_code ec, std::size_t n) {
+                                 if (ec) return;
+                                 answer(n);
+                                 receive();
+                               });
   }
 
   void answer(std::size_t size) {

@@ -13,8 +13,9 @@
 //   own_addresses.h  which addresses are this machine's
 //   limits.h      every limit
 //
-// One thread, one event loop. A hostile upstream is parsed here, by gateway/http; a flaw in that costs this one
-// process's credential, and the process has no files, no exec and no other secret (base/confine.h).
+// One thread, one event loop. A hostile upstream is parsed here, by gateway/http; a flaw in that
+// costs this one process's credential, and the process has no files, no exec and no other secret
+// (base/confine.h).
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -32,20 +33,22 @@
 namespace bulkhead::egress {
 
 struct Parts {
-  UniqueFd control;                // SEQPACKET from front: {"type":"lane"} + one descriptor each
-  UniqueFd supervisor;             // SEQPACKET; watched only: it says nothing after the configuration
-  UniqueFd evidence;               // SEQPACKET to the writer
-  UniqueFd ca_bundle;              // the system's, PEM; may be -1
+  UniqueFd control;     // SEQPACKET from front: {"type":"lane"} + one descriptor each
+  UniqueFd supervisor;  // SEQPACKET; watched only: it says nothing after the configuration
+  UniqueFd evidence;    // SEQPACKET to the writer
+  UniqueFd ca_bundle;   // the system's, PEM; may be -1
   std::vector<UniqueFd> upstream_ca;
-  AddressCheck address_check;      // which resolved addresses may be dialled
-  // Called once, when the gateway must stop: control, supervisor or evidence is gone, or a message was malformed.
+  AddressCheck address_check;  // which resolved addresses may be dialled
+  // Called once, when the gateway must stop: control, supervisor or evidence is gone, or a message
+  // was malformed.
   std::function<void(const std::string& why)> stop;
 };
 
 class Egress {
  public:
   // Takes the secret out of `config` and wipes it there. Opens no file afterwards.
-  static Result<std::unique_ptr<Egress>> create(boost::asio::io_context& io, EgressConfig& config, Parts parts);
+  static Result<std::unique_ptr<Egress>> create(boost::asio::io_context& io, EgressConfig& config,
+                                                Parts parts);
   ~Egress();
   Egress(const Egress&) = delete;
   Egress& operator=(const Egress&) = delete;

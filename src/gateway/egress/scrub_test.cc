@@ -7,17 +7,20 @@
 namespace bulkhead::egress {
 namespace {
 
-std::string mask_all(std::string text, const std::vector<std::string>& patterns) {  // the definition, naively
+std::string mask_all(std::string text,
+                     const std::vector<std::string>& patterns) {  // the definition, naively
   const std::string original = text;
   for (const std::string& p : patterns) {
     for (std::size_t i = 0; i + p.size() <= original.size(); ++i) {
-      if (original.compare(i, p.size(), p) == 0) text.replace(i, p.size(), std::string(p.size(), '*'));
+      if (original.compare(i, p.size(), p) == 0)
+        text.replace(i, p.size(), std::string(p.size(), '*'));
     }
   }
   return text;
 }
 
-std::string in_chunks(const Patterns& patterns, const std::string& text, const std::vector<std::size_t>& cuts) {
+std::string in_chunks(const Patterns& patterns, const std::string& text,
+                      const std::vector<std::size_t>& cuts) {
   Scrubber scrubber(patterns);
   std::string out;
   std::size_t from = 0;
@@ -36,7 +39,8 @@ TEST(Scrub, EveryPairOfSplitsGivesTheSameResult) {
   const std::string want = "a **********, s3**********s3cret-ke **********";
   ASSERT_EQ(mask_all(text, {"s3cret-key"}), want);
   for (std::size_t i = 0; i <= text.size(); ++i) {
-    for (std::size_t j = i; j <= text.size(); ++j) ASSERT_EQ(in_chunks(patterns, text, {i, j}), want) << i << " " << j;
+    for (std::size_t j = i; j <= text.size(); ++j)
+      ASSERT_EQ(in_chunks(patterns, text, {i, j}), want) << i << " " << j;
   }
 }
 
@@ -50,8 +54,10 @@ TEST(Scrub, ByteByByteAndOverlappingOccurrences) {
       std::string text;
       const std::string alphabet = secret == "aab/b" ? "aab/%2F\\" : "ab";
       while (text.size() < 24) {
-        if (random() % 8 == 0) text += forms[random() % forms.size()];
-        else text += alphabet[random() % alphabet.size()];
+        if (random() % 8 == 0)
+          text += forms[random() % forms.size()];
+        else
+          text += alphabet[random() % alphabet.size()];
       }
       const std::string want = mask_all(text, forms);
       std::vector<std::size_t> cuts;
@@ -100,7 +106,8 @@ TEST(Scrub, EncodedForms) {
   EXPECT_EQ(scrubbed("p%2B%2F+w%22%7E&"), "***************&");
   EXPECT_EQ(scrubbed("{\"k\":\"p+/ w\\\"~\"}"), "{\"k\":\"********\"}");
   EXPECT_EQ(scrubbed("{\"k\":\"p+\\/ w\\\"~\"}"), "{\"k\":\"*********\"}");
-  EXPECT_EQ(scrubbed("Basic Z2l0OnArLyB3In4="), "Basic ***************=");  // base64("git:p+/ w\"~")
+  EXPECT_EQ(scrubbed("Basic Z2l0OnArLyB3In4="),
+            "Basic ***************=");  // base64("git:p+/ w\"~")
   EXPECT_EQ(scrubbed("nothing here"), "nothing here");
 }
 

@@ -20,7 +20,8 @@ DeniedReports::DeniedReports(Send send, std::size_t kinds, std::chrono::millisec
 void DeniedReports::add(Denial denial, Clock::time_point now) {
   auto found = entries_.find(denial.key);
   if (found == entries_.end() && entries_.size() >= kinds_) {
-    denial = {"", "other requests", "too many different ones to list; the evidence has them all", ""};
+    denial = {"", "other requests", "too many different ones to list; the evidence has them all",
+              ""};
     found = entries_.find(denial.key);
   }
   if (found == entries_.end()) {
@@ -52,7 +53,8 @@ void DeniedReports::report(Entry& entry, Clock::time_point now) {
 void DeniedReports::flush(Clock::time_point now) {
   if (pending_ == 0) return;
   for (auto& [key, entry] : entries_) {
-    if (entry.unreported > 0 && (!entry.reported || now - entry.last >= interval_)) report(entry, now);
+    if (entry.unreported > 0 && (!entry.reported || now - entry.last >= interval_))
+      report(entry, now);
   }
 }
 

@@ -90,7 +90,8 @@ Task<bool> Stream::write(std::string_view bytes, std::chrono::milliseconds patie
       continue;
     }
     write_deadline_ = Clock::now() + patience;
-    if (!co_await wait(step == Step::want_read ? Wait::wait_read : Wait::wait_write)) co_return false;
+    if (!co_await wait(step == Step::want_read ? Wait::wait_read : Wait::wait_write))
+      co_return false;
     write_deadline_ = Clock::time_point::max();
   }
   co_return true;
@@ -106,7 +107,8 @@ Task<bool> Stream::handshake(const tls::ServerContext& context, tls::Handshake& 
     if (result == 1) co_return true;
     const Step step = tls_step(result);
     if (step == Step::end) co_return false;
-    if (!co_await wait(step == Step::want_read ? Wait::wait_read : Wait::wait_write)) co_return false;
+    if (!co_await wait(step == Step::want_read ? Wait::wait_read : Wait::wait_write))
+      co_return false;
   }
 }
 

@@ -1,5 +1,5 @@
-// Requests no parser behind us may see: each is refused, for the reason named. `attack` is the id of the attack it
-// stands for; several of these were accepted by widely used proxies.
+// Requests no parser behind us may see: each is refused, for the reason named. `attack` is the id
+// of the attack it stands for; several of these were accepted by widely used proxies.
 #include "gateway/http/reading_test.h"
 
 namespace bulkhead::http {
@@ -12,13 +12,21 @@ struct Case {
   std::string bytes;
 };
 
-std::string get(const std::string& fields) { return "GET / HTTP/1.1\r\nHost: a.example\r\n" + fields + "\r\n"; }
+std::string get(const std::string& fields) {
+  return "GET / HTTP/1.1\r\nHost: a.example\r\n" + fields + "\r\n";
+}
 std::string post(const std::string& fields, const std::string& body) {
   return "POST / HTTP/1.1\r\nHost: a.example\r\n" + fields + "\r\n" + body;
 }
-std::string chunked(const std::string& body) { return post("Transfer-Encoding: chunked\r\n", body); }
-std::string hosted(const std::string& host) { return "GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n"; }
-std::string line(const std::string& start) { return start + "\r\nHost: a.example\r\n\r\n"; }
+std::string chunked(const std::string& body) {
+  return post("Transfer-Encoding: chunked\r\n", body);
+}
+std::string hosted(const std::string& host) {
+  return "GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n";
+}
+std::string line(const std::string& start) {
+  return start + "\r\nHost: a.example\r\n\r\n";
+}
 std::string with_nul(std::string text) {
   text[text.find('@')] = '\0';
   return text;
@@ -51,12 +59,16 @@ std::vector<Case> cases() {
       {"N09", 400, "host-malformed", hosted("http://a.example")},
       {"N07", 400, "host-malformed", hosted("b.example%00.a.example")},
       {"N10", 400, "eight-bit", hosted("\xd0\xb0.example")},
-      {"N10", 400, "eight-bit", hosted("a\xe3\x80\x82" "example")},
+      {"N10", 400, "eight-bit",
+       hosted("a\xe3\x80\x82"
+              "example")},
       {"N06", 400, "control-byte", with_nul(hosted("b.example@.a.example"))},
       {"H02", 400, "host-malformed", hosted(std::string(300, 'a'))},
       // Framing
-      {"H03", 400, "te-and-cl", post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")},
-      {"H03", 400, "te-and-cl", post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n")},
+      {"H03", 400, "te-and-cl",
+       post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")},
+      {"H03", 400, "te-and-cl",
+       post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n")},
       {"H03", 400, "te-and-cl", post("Transfer-Encoding: identity\r\nContent-Length: 0\r\n", "")},
       {"H04", 400, "content-length", post("Content-Length: 5\r\nContent-Length: 6\r\n", "hello!")},
       {"H04", 400, "content-length", post("Content-Length: 5\r\nContent-Length: 5\r\n", "hello")},
@@ -72,12 +84,18 @@ std::vector<Case> cases() {
       {"H04", 400, "content-length", post("Content-Length: 00005\r\n", "hello")},
       {"H04", 400, "content-length", post("Content-Length: 00\r\n", "")},
       {"H05", 400, "transfer-encoding", post("Transfer-Encoding: xchunked\r\n", "0\r\n\r\n")},
-      {"H05", 400, "transfer-encoding", post("Transfer-Encoding: chunked, identity\r\n", "0\r\n\r\n")},
-      {"H05", 400, "transfer-encoding", post("Transfer-Encoding: identity, chunked\r\n", "0\r\n\r\n")},
+      {"H05", 400, "transfer-encoding",
+       post("Transfer-Encoding: chunked, identity\r\n", "0\r\n\r\n")},
+      {"H05", 400, "transfer-encoding",
+       post("Transfer-Encoding: identity, chunked\r\n", "0\r\n\r\n")},
       {"H05", 400, "transfer-encoding", post("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n")},
-      {"H05", 400, "transfer-encoding", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")},
+      {"H05", 400, "transfer-encoding",
+       post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")},
       {"H05", 400, "transfer-encoding", post("Transfer-Encoding: \"chunked\"\r\n", "0\r\n\r\n")},
-      {"H05", 400, "control-byte", post("Transfer-Encoding: \x0b" "chunked\r\n", "0\r\n\r\n")},
+      {"H05", 400, "control-byte",
+       post("Transfer-Encoding: \x0b"
+            "chunked\r\n",
+            "0\r\n\r\n")},
       {"H05", 400, "transfer-encoding", post("Transfer-Encoding: CHUNKED\r\n", "0\r\n\r\n")},
       {"H05", 400, "transfer-encoding", post("Transfer-Encoding: ,chunked\r\n", "0\r\n\r\n")},
       {"H05", 400, "transfer-encoding", post("Transfer-Encoding: chunked;x=y\r\n", "0\r\n\r\n")},
@@ -113,9 +131,15 @@ std::vector<Case> cases() {
       {"H11", 400, "bare-cr", get("X-A: b\rX-B: c\r\n")},
       {"H11", 400, "bare-cr", get("X-A: b\r\r\n")},
       {"H11", 400, "control-byte", with_nul(get("X-A: b@c\r\n"))},
-      {"H11", 400, "control-byte", get("X-A: b\x0b" "c\r\n")},
-      {"H11", 400, "control-byte", get("X-A: b\x0c" "c\r\n")},
-      {"H11", 400, "control-byte", get("X-A: b\x7f" "c\r\n")},
+      {"H11", 400, "control-byte",
+       get("X-A: b\x0b"
+           "c\r\n")},
+      {"H11", 400, "control-byte",
+       get("X-A: b\x0c"
+           "c\r\n")},
+      {"H11", 400, "control-byte",
+       get("X-A: b\x7f"
+           "c\r\n")},
       {"H11", 400, "control-byte", get("X-A: \x1b[31m\r\n")},
       {"H11", 400, "eight-bit", get("X-A: caf\xc3\xa9\r\n")},
       {"H12", 400, "field-name", get("X-A : b\r\n")},
@@ -153,7 +177,8 @@ std::vector<Case> cases() {
       {"T05", 400, "eight-bit", std::string("\x80\x2e\x01\x03\x01", 5)},
       // Expectations and upgrades
       {"H20", 417, "expect", post("Expect: 200-ok\r\nContent-Length: 5\r\n", "hello")},
-      {"H20", 417, "expect", post("Expect: 100-continue\r\nExpect: x\r\nContent-Length: 5\r\n", "hello")},
+      {"H20", 417, "expect",
+       post("Expect: 100-continue\r\nExpect: x\r\nContent-Length: 5\r\n", "hello")},
       {"upgrade", 501, "upgrade", get("Upgrade: websocket\r\nConnection: Upgrade\r\n")},
       {"upgrade", 501, "upgrade", get("Upgrade: h2c\r\nUpgrade: websocket\r\n")},
       {"upgrade", 501, "upgrade", get("Upgrade: h2c, websocket\r\n")},
@@ -185,7 +210,8 @@ TEST(Refused, EveryOneForItsReason) {
   EXPECT_GE(count, 60u);
 }
 
-// Also behind a request that was fine: a reader for the second message sees it as strictly (ATTACKS H18).
+// Also behind a request that was fine: a reader for the second message sees it as strictly (ATTACKS
+// H18).
 TEST(Refused, NothingIsTakenBeyondAMessage) {
   const std::string first = post("Content-Length: 5\r\n", "hello");
   const std::string second = "GET /second HTTP/1.1\r\nHost: a.example\r\n\r\n";

@@ -1,4 +1,5 @@
-// Heads as bytes, written from our own structs. What frames a message is written here and nowhere else.
+// Heads as bytes, written from our own structs. What frames a message is written here and nowhere
+// else.
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -9,16 +10,25 @@ namespace bulkhead::http {
 namespace {
 
 // Passed over wherever `headers` has them: each decides about framing or this one connection.
-constexpr std::array<std::string_view, 11> own{
-    "host",    "content-length", "transfer-encoding", "connection", "proxy-connection", "keep-alive",
-    "trailer", "te",             "upgrade",           "expect",     "http2-settings"};
+constexpr std::array<std::string_view, 11> own{"host",
+                                               "content-length",
+                                               "transfer-encoding",
+                                               "connection",
+                                               "proxy-connection",
+                                               "keep-alive",
+                                               "trailer",
+                                               "te",
+                                               "upgrade",
+                                               "expect",
+                                               "http2-settings"};
 
 [[noreturn]] void unfit(const char* what) {
   std::fprintf(stderr, "bulkhead: http: a %s that nobody checked reached the serialiser\n", what);
   std::abort();
 }
 
-// Last line of defence against a header injected through a value: every value was checked long before.
+// Last line of defence against a header injected through a value: every value was checked long
+// before.
 std::string_view checked(std::string_view text, const char* what) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -47,46 +57,80 @@ void fields(std::string& out, const lane::Headers& headers) {
 
 const char* phrase(std::uint16_t status) {
   switch (status) {
-    case 100: return "Continue";
-    case 200: return "OK";
-    case 201: return "Created";
-    case 202: return "Accepted";
-    case 204: return "No Content";
-    case 206: return "Partial Content";
-    case 301: return "Moved Permanently";
-    case 302: return "Found";
-    case 303: return "See Other";
-    case 304: return "Not Modified";
-    case 307: return "Temporary Redirect";
-    case 308: return "Permanent Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 413: return "Content Too Large";
-    case 415: return "Unsupported Media Type";
-    case 417: return "Expectation Failed";
-    case 421: return "Misdirected Request";
-    case 422: return "Unprocessable Content";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    default: return "";
+    case 100:
+      return "Continue";
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 204:
+      return "No Content";
+    case 206:
+      return "Partial Content";
+    case 301:
+      return "Moved Permanently";
+    case 302:
+      return "Found";
+    case 303:
+      return "See Other";
+    case 304:
+      return "Not Modified";
+    case 307:
+      return "Temporary Redirect";
+    case 308:
+      return "Permanent Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 413:
+      return "Content Too Large";
+    case 415:
+      return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
+    case 421:
+      return "Misdirected Request";
+    case 422:
+      return "Unprocessable Content";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "";
   }
 }
 
 }  // namespace
 
-std::string serialise_request(std::string_view method, std::string_view host_header, std::string_view target,
-                              const lane::Headers& headers, lane::BodyKind body, std::uint64_t body_length) {
+std::string serialise_request(std::string_view method, std::string_view host_header,
+                              std::string_view target, const lane::Headers& headers,
+                              lane::BodyKind body, std::uint64_t body_length) {
   std::string out;
   out.reserve(512);
   out.append(checked_word(method, "method")).append(" ");
@@ -104,12 +148,17 @@ std::string serialise_request(std::string_view method, std::string_view host_hea
   return out.append("\r\n");
 }
 
-std::string serialise_response(std::uint16_t status, const lane::Headers& headers, lane::BodyKind body,
-                               std::uint64_t body_length, bool keep_alive, bool answers_head) {
+std::string serialise_response(std::uint16_t status, const lane::Headers& headers,
+                               lane::BodyKind body, std::uint64_t body_length, bool keep_alive,
+                               bool answers_head) {
   if (status < 100 || status > 999) unfit("status");
   std::string out;
   out.reserve(512);
-  out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ").append(phrase(status)).append("\r\n");
+  out.append("HTTP/1.1 ")
+      .append(std::to_string(status))
+      .append(" ")
+      .append(phrase(status))
+      .append("\r\n");
   fields(out, headers);
   const bool bodiless = status < 200 || status == 204 || status == 304;
   if (bodiless) {
@@ -133,6 +182,8 @@ std::string chunk(std::string_view bytes) {
   return out;
 }
 
-std::string last_chunk() { return "0\r\n\r\n"; }
+std::string last_chunk() {
+  return "0\r\n\r\n";
+}
 
 }  // namespace bulkhead::http

@@ -18,21 +18,31 @@ TEST(Serialise, RequestsAreOurBytes) {
 
 TEST(Serialise, FramingNeverComesFromHeaders) {
   EXPECT_EQ(serialise_request("GET", "a", "/",
-                              {{"host", "b"}, {"content-length", "9"}, {"transfer-encoding", "chunked"},
-                               {"connection", "close"}, {"te", "trailers"}, {"upgrade", "h2c"}, {"x", "y"}},
+                              {{"host", "b"},
+                               {"content-length", "9"},
+                               {"transfer-encoding", "chunked"},
+                               {"connection", "close"},
+                               {"te", "trailers"},
+                               {"upgrade", "h2c"},
+                               {"x", "y"}},
                               BodyKind::none, 0),
             "GET / HTTP/1.1\r\nHost: a\r\nx: y\r\n\r\n");
-  EXPECT_EQ(serialise_response(200, {{"content-length", "9"}, {"connection", "keep-alive"}}, BodyKind::length, 2, true),
+  EXPECT_EQ(serialise_response(200, {{"content-length", "9"}, {"connection", "keep-alive"}},
+                               BodyKind::length, 2, true),
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
 }
 
 TEST(Serialise, Responses) {
   EXPECT_EQ(serialise_response(403, {{"content-type", "text/plain"}}, BodyKind::none, 0, false),
-            "HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-  EXPECT_EQ(serialise_response(204, {}, BodyKind::none, 0, true), "HTTP/1.1 204 No Content\r\n\r\n");
-  EXPECT_EQ(serialise_response(299, {}, BodyKind::streamed, 0, true), "HTTP/1.1 299 \r\nTransfer-Encoding: chunked\r\n\r\n");
+            "HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\nContent-Length: "
+            "0\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(serialise_response(204, {}, BodyKind::none, 0, true),
+            "HTTP/1.1 204 No Content\r\n\r\n");
+  EXPECT_EQ(serialise_response(299, {}, BodyKind::streamed, 0, true),
+            "HTTP/1.1 299 \r\nTransfer-Encoding: chunked\r\n\r\n");
   // Answers to HEAD declare what GET would have had, or nothing.
-  EXPECT_EQ(serialise_response(200, {}, BodyKind::none, 500, true, true), "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n");
+  EXPECT_EQ(serialise_response(200, {}, BodyKind::none, 500, true, true),
+            "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n");
   EXPECT_EQ(serialise_response(200, {}, BodyKind::none, 0, true, true), "HTTP/1.1 200 OK\r\n\r\n");
 }
 
@@ -40,8 +50,8 @@ TEST(Serialise, ChunksReadBack) {
   EXPECT_EQ(chunk("hello"), "5\r\nhello\r\n");
   EXPECT_EQ(chunk(""), "");
   const std::string big(70000, 'x');
-  const auto reading = read_request(serialise_request("POST", "a", "/", {}, BodyKind::streamed, 0) + chunk("ab") +
-                                    chunk(big) + last_chunk());
+  const auto reading = read_request(serialise_request("POST", "a", "/", {}, BodyKind::streamed, 0) +
+                                    chunk("ab") + chunk(big) + last_chunk());
   ASSERT_FALSE(reading.refusal);
   EXPECT_EQ(reading.state, State::done);
   EXPECT_EQ(reading.body, "ab" + big);

@@ -20,12 +20,14 @@ Request sample_request() {
   return request;
 }
 
-std::string payload_of(const std::string& frame) { return frame.substr(header_size); }
+std::string payload_of(const std::string& frame) {
+  return frame.substr(header_size);
+}
 
 bool same(const Request& a, const Request& b) {
-  return a.grant == b.grant && a.method == b.method && a.scheme == b.scheme && a.host == b.host && a.port == b.port &&
-         a.target == b.target && a.headers == b.headers && a.slot_filled == b.slot_filled && a.body == b.body &&
-         a.body_length == b.body_length;
+  return a.grant == b.grant && a.method == b.method && a.scheme == b.scheme && a.host == b.host &&
+         a.port == b.port && a.target == b.target && a.headers == b.headers &&
+         a.slot_filled == b.slot_filled && a.body == b.body && a.body_length == b.body_length;
 }
 
 TEST(Lane, RequestSurvives) {
@@ -67,12 +69,11 @@ TEST(Lane, AnAnswerToHeadDeclaresItsLength) {
 }
 
 TEST(Lane, LayoutIsLittleEndianAndWrittenDown) {
-  EXPECT_EQ(encode(Failure{0x1f6, "ab", ""}),
-            std::string("\x05\x0c\0\0\0"
-                        "\xf6\x01"
-                        "\x02\0\0\0ab"
-                        "\0\0\0\0",
-                        17));
+  EXPECT_EQ(encode(Failure{0x1f6, "ab", ""}), std::string("\x05\x0c\0\0\0"
+                                                          "\xf6\x01"
+                                                          "\x02\0\0\0ab"
+                                                          "\0\0\0\0",
+                                                          17));
   EXPECT_EQ(encode_end(), std::string("\x03\0\0\0\0", 5));
   EXPECT_EQ(encode_body("xyz"), std::string("\x02\x03\0\0\0xyz", 8));
 }

@@ -5,8 +5,8 @@
 namespace bulkhead::tls {
 namespace {
 
-int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
-                    unsigned int offered_length, void*) {
+int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_length,
+                    const unsigned char* offered, unsigned int offered_length, void*) {
   static constexpr unsigned char ours[] = "\x08http/1.1";
   unsigned char* chosen = nullptr;
   const int result =
@@ -19,27 +19,31 @@ int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_length, 
 
 }  // namespace
 
-Result<ServerContext> ServerContext::make(const SessionCa& ca, Leaves& leaves, Canonical canonical) {
+Result<ServerContext> ServerContext::make(const SessionCa& ca, Leaves& leaves,
+                                          Canonical canonical) {
   auto shared = std::make_unique<Shared>(Shared{ca, leaves, std::move(canonical)});
   ContextPtr context(::SSL_CTX_new(::TLS_server_method()));
   SSL_CTX* c = context.get();
   int groups[] = {NID_X25519, NID_X9_62_prime256v1};
   if (c == nullptr || SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) != 1 ||
-      ::SSL_CTX_set_cipher_list(c, "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
-                                   "ECDHE-ECDSA-CHACHA20-POLY1305") != 1 ||
+      ::SSL_CTX_set_cipher_list(c,
+                                "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+                                "ECDHE-ECDSA-CHACHA20-POLY1305") != 1 ||
       SSL_CTX_set1_groups(c, groups, 2) != 1 || ::SSL_CTX_set_num_tickets(c, 0) != 1) {
     return openssl_error("the TLS server context");
   }
   ::SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                          SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(c, 1);  // one read(2) a record instead of two
   ::SSL_CTX_set_alpn_select_cb(c, choose_protocol, nullptr);
   ::SSL_CTX_set_cert_cb(c, choose_certificate, shared.get());
   return ServerContext(std::move(shared), std::move(context));
 }
 
-// Runs once the ClientHello is understood, before anything is signed: a refused name costs no key operation.
+// Runs once the ClientHello is understood, before anything is signed: a refused name costs no key
+// operation.
 int ServerContext::choose_certificate(SSL* ssl, void* opaque) {
   const Shared& shared = *static_cast<Shared*>(opaque);
   Handshake& handshake = *static_cast<Handshake*>(SSL_get_app_data(ssl));

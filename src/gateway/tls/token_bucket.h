@@ -1,4 +1,5 @@
-// A token bucket: `burst` at once, then `per_second`. The caller brings the clock, so tests need no sleeping.
+// A token bucket: `burst` at once, then `per_second`. The caller brings the clock, so tests need no
+// sleeping.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +11,8 @@ class TokenBucket {
  public:
   using Clock = std::chrono::steady_clock;
 
-  TokenBucket(double per_second, double burst) : per_second_(per_second), burst_(burst), tokens_(burst) {}
+  TokenBucket(double per_second, double burst)
+      : per_second_(per_second), burst_(burst), tokens_(burst) {}
 
   // Takes one token if there is one.
   bool take(Clock::time_point now) {

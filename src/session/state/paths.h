@@ -1,4 +1,5 @@
-// Where a user's Bulkhead keeps things, from an environment that is passed in (XDG Base Directory 0.8).
+// Where a user's Bulkhead keeps things, from an environment that is passed in (XDG Base Directory
+// 0.8).
 #pragma once
 
 #include <string>
@@ -14,11 +15,12 @@ struct UserEnvironment {
 
 struct Paths {
   std::string home;
-  std::string state;     // ~/.local/state/bulkhead: sessions/ and evidence/ are in it (state.h)
-  std::string config;    // ~/.config/bulkhead: policy.toml
-  std::string runtime;   // $XDG_RUNTIME_DIR/bulkhead, or empty where there is none
+  std::string state;    // ~/.local/state/bulkhead: sessions/ and evidence/ are in it (state.h)
+  std::string config;   // ~/.config/bulkhead: policy.toml
+  std::string runtime;  // $XDG_RUNTIME_DIR/bulkhead, or empty where there is none
 
-  // An error when HOME is unset or not absolute. Relative XDG paths are ignored, as the specification says.
+  // An error when HOME is unset or not absolute. Relative XDG paths are ignored, as the
+  // specification says.
   static Result<Paths> from(const UserEnvironment& environment);
 };
 

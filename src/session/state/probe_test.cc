@@ -18,15 +18,23 @@ namespace {
 ProbeContext context() {
   ProbeContext c;
   const char* home = std::getenv("HOME");
-  c.paths = *Paths::from({.home = home != nullptr ? home : "/tmp", .xdg_state_home = "", .xdg_config_home = "", .xdg_runtime_dir = ""});
+  c.paths = *Paths::from({.home = home != nullptr ? home : "/tmp",
+                          .xdg_state_home = "",
+                          .xdg_config_home = "",
+                          .xdg_runtime_dir = ""});
   c.root = ::geteuid() == 0;
   return c;
 }
 
 TEST(Userns, ExplainsWhyNot) {
   const auto reason = [](UsernsFacts facts) { return userns_reason(facts); };
-  UsernsFacts facts{.step = "unshare", .code = EPERM, .unprivileged_clone = "0", .max_user_namespaces = "100",
-                    .apparmor_restrict = "", .container = false, .chroot = false};
+  UsernsFacts facts{.step = "unshare",
+                    .code = EPERM,
+                    .unprivileged_clone = "0",
+                    .max_user_namespaces = "100",
+                    .apparmor_restrict = "",
+                    .container = false,
+                    .chroot = false};
   EXPECT_NE(reason(facts).fix.find("kernel.unprivileged_userns_clone=1"), std::string::npos);
   EXPECT_EQ(reason(facts).state, State::missing);
 
@@ -39,7 +47,8 @@ TEST(Userns, ExplainsWhyNot) {
   facts.step = "mount";
   EXPECT_NE(reason(facts).found.find("AppArmor"), std::string::npos);
   EXPECT_NE(reason(facts).fix.find("packaging/apparmor"), std::string::npos);
-  EXPECT_NE(reason(facts).found.find("EPERM"), std::string::npos) << "the call itself stays visible";
+  EXPECT_NE(reason(facts).found.find("EPERM"), std::string::npos)
+      << "the call itself stays visible";
 
   facts.apparmor_restrict = "0";
   facts.container = true;
@@ -72,10 +81,14 @@ Finding crashes(const ProbeContext&) {
   ::kill(::getpid(), SIGKILL);
   return {};
 }
-Finding fine(const ProbeContext&) { return {State::degraded, "a\xff", "b", "c"}; }
+Finding fine(const ProbeContext&) {
+  return {State::degraded, "a\xff", "b", "c"};
+}
 
 TEST(Probes, AHangOrACrashIsAFindingAndCostsTheOthersNothing) {
-  const Probe some[] = {{"h", "h", Kind::useful, hangs}, {"c", "c", Kind::useful, crashes}, {"f", "f", Kind::useful, fine}};
+  const Probe some[] = {{"h", "h", Kind::useful, hangs},
+                        {"c", "c", Kind::useful, crashes},
+                        {"f", "f", Kind::useful, fine}};
   const auto before = std::chrono::steady_clock::now();
   const auto results = run_probes(some, context());
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(4));
@@ -90,11 +103,14 @@ TEST(Probes, AHangOrACrashIsAFindingAndCostsTheOthersNothing) {
 TEST(Probes, OnlyARequiredOneMakesTheTierUnusable) {
   const Probe required{"r", "", Kind::required, fine}, useful{"u", "", Kind::useful, fine};
   EXPECT_FALSE(usable({{&required, {State::missing, "", "", ""}}}));
-  EXPECT_TRUE(usable({{&required, {State::degraded, "", "", ""}}, {&useful, {State::missing, "", "", ""}}}));
+  EXPECT_TRUE(usable(
+      {{&required, {State::degraded, "", "", ""}}, {&useful, {State::missing, "", "", ""}}}));
 }
 
 TEST(Probes, AllAnswerQuicklyAndLeaveNothing) {
-  const auto self = [] { return *sys::read_link("/proc/self/ns/user") + *sys::read_link("/proc/self/ns/mnt"); };
+  const auto self = [] {
+    return *sys::read_link("/proc/self/ns/user") + *sys::read_link("/proc/self/ns/mnt");
+  };
   const std::string before_namespaces = self();
   const std::string before_mounts = *sys::read_file("/proc/self/mountinfo", 1 << 22);
   const auto results = run_probes(context());

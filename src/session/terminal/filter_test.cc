@@ -17,26 +17,128 @@ std::string filtered(std::string_view in) {
 #define E "\x1b"
 
 TEST(Filter, PassesWhatProgramsDrawWith) {
-  for (const char* text :
-       {"plain\r\n\ttext\b\a", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80", E "[0m", E "[1;38;5;208m", E "[38:2::1:2:3m",
-        E "[2J", E "[H", E "[10;20H", E "[?1049h", E "[?25l", E "[?2004h", E "[?1000;1006h", E "[?2026h", E "[>1u", E "[<u", E "[=1u",
-        E "[?u", E "[>4;2m", E "[c", E "[>c", E "[6n", E "[?6n", E "[2 q", E "[!p", E "[4h", E "[1;24r", E "[s", E "[u", E "7", E "8",
-        E "=", E ">", E "c", E "M", E "(0", E "(B", E "#8", E "[14t", E "[18t", E "[22;0t", E "[?2026$p", E "[>q", E "[5n", E "[b",
-        E "]0;title\a", E "]2;title \xe2\x82\xac" E "\\", E "]8;;https://example.com/\a", E "]8;id=1;http://a.b/" E "\\", E "]8;;\a",
-        E "]9;4;1;50\a", E "]10;?\a", E "]11;?" E "\\", E "]4;1;?\a", E "]104\a", E "]133;A\a", "\x0e\x0f"}) {
+  for (const char* text : {"plain\r\n\ttext\b\a",
+                           "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80",
+                           E "[0m",
+                           E "[1;38;5;208m",
+                           E "[38:2::1:2:3m",
+                           E "[2J",
+                           E "[H",
+                           E "[10;20H",
+                           E "[?1049h",
+                           E "[?25l",
+                           E "[?2004h",
+                           E "[?1000;1006h",
+                           E "[?2026h",
+                           E "[>1u",
+                           E "[<u",
+                           E "[=1u",
+                           E "[?u",
+                           E "[>4;2m",
+                           E "[c",
+                           E "[>c",
+                           E "[6n",
+                           E "[?6n",
+                           E "[2 q",
+                           E "[!p",
+                           E "[4h",
+                           E "[1;24r",
+                           E "[s",
+                           E "[u",
+                           E "7",
+                           E "8",
+                           E "=",
+                           E ">",
+                           E "c",
+                           E "M",
+                           E "(0",
+                           E "(B",
+                           E "#8",
+                           E "[14t",
+                           E "[18t",
+                           E "[22;0t",
+                           E "[?2026$p",
+                           E "[>q",
+                           E "[5n",
+                           E "[b",
+                           E "]0;title\a",
+                           E "]2;title \xe2\x82\xac" E "\\",
+                           E "]8;;https://example.com/\a",
+                           E "]8;id=1;http://a.b/" E "\\",
+                           E "]8;;\a",
+                           E "]9;4;1;50\a",
+                           E "]10;?\a",
+                           E "]11;?" E "\\",
+                           E "]4;1;?\a",
+                           E "]104\a",
+                           E "]133;A\a",
+                           "\x0e\x0f"}) {
     EXPECT_EQ(filtered(text), text);
   }
 }
 
 TEST(Filter, DropsWhatActsOnTheUsersMachine) {
-  for (const char* text :
-       {E "]52;c;aGk=\a", E "]52;c;?" E "\\", E "]50;font\a", E "]7;file://host/etc\a", E "]777;notify;a;b\a", E "]1337;File=:x\a",
-        E "]9;7;cmd\a", E "]9;text\a", E "]99;;x\a", E "]10;red\a", E "]4;1;red\a", E "]22;x\a", E "]8;;file:///etc/passwd\a",
-        E "]8;;javascript:x\a", E "]0;a\x01" "b\a", E "]0;a\xc2\x9b" "b\a", E "]x;y\a", E "]\a", E "P+q544e" E "\\", E "Pq#0" E "\\",
-        E "_Gf=100,t=f;L2V0Yw==" E "\\", E "^pm" E "\\", E "Xsos" E "\\", E "Ptmux;" E "\\", E "[5i", E "[4i", E "[?5i", E "[8;1;1t",
-        E "[3;0;0t", E "[20t", E "[21t", E "[1t", E "[?1;1;0S", E "[0*y", E "[1;1;1;1;1;1*y", E "[61\"p", E "[62;1\"p", E "%@", E "%G",
-        E " F", E " G", E "Z", E "[2h", E "[12h", E "[20h", E "[?3h", E "[?40h", E "[?9999h", E "[0x", E "[1$w", E "[1;2'z", E "[1#y",
-        "\x05", "\x11\x13", "\x7f", "\xc2\x9b" "5n", "\xc2\x9d" "52;c;x\xc2\x9c"}) {
+  for (const char* text : {E "]52;c;aGk=\a",
+                           E "]52;c;?" E "\\",
+                           E "]50;font\a",
+                           E "]7;file://host/etc\a",
+                           E "]777;notify;a;b\a",
+                           E "]1337;File=:x\a",
+                           E "]9;7;cmd\a",
+                           E "]9;text\a",
+                           E "]99;;x\a",
+                           E "]10;red\a",
+                           E "]4;1;red\a",
+                           E "]22;x\a",
+                           E "]8;;file:///etc/passwd\a",
+                           E "]8;;javascript:x\a",
+                           E "]0;a\x01"
+                             "b\a",
+                           E "]0;a\xc2\x9b"
+                             "b\a",
+                           E "]x;y\a",
+                           E "]\a",
+                           E "P+q544e" E "\\",
+                           E "Pq#0" E "\\",
+                           E "_Gf=100,t=f;L2V0Yw==" E "\\",
+                           E "^pm" E "\\",
+                           E "Xsos" E "\\",
+                           E "Ptmux;" E "\\",
+                           E "[5i",
+                           E "[4i",
+                           E "[?5i",
+                           E "[8;1;1t",
+                           E "[3;0;0t",
+                           E "[20t",
+                           E "[21t",
+                           E "[1t",
+                           E "[?1;1;0S",
+                           E "[0*y",
+                           E "[1;1;1;1;1;1*y",
+                           E "[61\"p",
+                           E "[62;1\"p",
+                           E "%@",
+                           E "%G",
+                           E " F",
+                           E " G",
+                           E "Z",
+                           E "[2h",
+                           E "[12h",
+                           E "[20h",
+                           E "[?3h",
+                           E "[?40h",
+                           E "[?9999h",
+                           E "[0x",
+                           E "[1$w",
+                           E "[1;2'z",
+                           E "[1#y",
+                           "\x05",
+                           "\x11\x13",
+                           "\x7f",
+                           "\xc2\x9b"
+                           "5n",
+                           "\xc2\x9d"
+                           "52;c;x\xc2\x9c"}) {
     std::string out = filtered(text);
     // What is left of a C1 sequence is text without its introducer.
     if (text[0] == '\xc2') {
@@ -48,10 +150,10 @@ TEST(Filter, DropsWhatActsOnTheUsersMachine) {
 }
 
 TEST(Filter, NothingUnexpectedEndsASequence) {
-  EXPECT_EQ(filtered(E "]52;c;a" E "[31mred"), E "[31mred");      // cut short by another
-  EXPECT_EQ(filtered(E "]0;a\x18text"), "text");                   // CAN
-  EXPECT_EQ(filtered(E "[31\x1atext"), "text");                    // SUB
-  EXPECT_EQ(filtered(E "[3\n1mtext"), "\n1mtext");                 // a control inside
+  EXPECT_EQ(filtered(E "]52;c;a" E "[31mred"), E "[31mred");  // cut short by another
+  EXPECT_EQ(filtered(E "]0;a\x18text"), "text");              // CAN
+  EXPECT_EQ(filtered(E "[31\x1atext"), "text");               // SUB
+  EXPECT_EQ(filtered(E "[3\n1mtext"), "\n1mtext");            // a control inside
   EXPECT_EQ(filtered(E E E "[0m"), E "[0m");
   EXPECT_EQ(filtered(E "P never ends"), "");
   EXPECT_EQ(filtered(E "]0;" + std::string(5000, 'x') + "\atext"), "text");
@@ -60,16 +162,24 @@ TEST(Filter, NothingUnexpectedEndsASequence) {
 
 TEST(Filter, Characters) {
   // Continuation bytes that would be controls on their own belong to their character.
-  EXPECT_EQ(filtered("\xe2\x80\x9b \xd0\x9b \xf0\x9f\x9b\x9b"), "\xe2\x80\x9b \xd0\x9b \xf0\x9f\x9b\x9b");
-  EXPECT_EQ(filtered("a\x9b" "5nb"), "a\xef\xbf\xbd" "5nb");
-  EXPECT_EQ(filtered("a\xff\xfe" "b"), "a\xef\xbf\xbd\xef\xbf\xbd" "b");
+  EXPECT_EQ(filtered("\xe2\x80\x9b \xd0\x9b \xf0\x9f\x9b\x9b"),
+            "\xe2\x80\x9b \xd0\x9b \xf0\x9f\x9b\x9b");
+  EXPECT_EQ(filtered("a\x9b"
+                     "5nb"),
+            "a\xef\xbf\xbd"
+            "5nb");
+  EXPECT_EQ(filtered("a\xff\xfe"
+                     "b"),
+            "a\xef\xbf\xbd\xef\xbf\xbd"
+            "b");
   EXPECT_EQ(filtered("a\xc3z"), "a\xef\xbf\xbdz");
   EXPECT_EQ(filtered("\xe2\x82" E "[31m"), "\xef\xbf\xbd" E "[31m");
   EXPECT_EQ(filtered("\xed\xa0\x80"), "\xef\xbf\xbd");  // a surrogate
 }
 
 TEST(Filter, KnowsWhatWasAsked) {
-  for (const char* text : {E "[c", E "[6n", E "[?u", E "]11;?\a", E "[18t", E "[?2026$p", E "[>q"}) {
+  for (const char* text :
+       {E "[c", E "[6n", E "[?u", E "]11;?\a", E "[18t", E "[?2026$p", E "[>q"}) {
     OutputFilter filter;
     std::string out;
     filter.feed(text, out);
@@ -83,8 +193,11 @@ TEST(Filter, KnowsWhatWasAsked) {
 
 TEST(Filter, HowTheInputIsCutDoesNotMatter) {
   std::mt19937 random(1);
-  const char* pieces[] = {E, "[", "]", "P", "\\", "\a", "?", "25", "h", "l", "m", "52;c;x", "0;t", ";", "\x18", "\xc2", "\x9b",
-                          "\xe2\x82\xac", "\xf0\x9f", "text", "\n", "6n", "(", "B", "c", "8;;https://a", "i", "t", "18"};
+  const char* pieces[] = {
+      E,          "[",    "]",      "P",   "\\", "\a",   "?",    "25",           "h",
+      "l",        "m",    "52;c;x", "0;t", ";",  "\x18", "\xc2", "\x9b",         "\xe2\x82\xac",
+      "\xf0\x9f", "text", "\n",     "6n",  "(",  "B",    "c",    "8;;https://a", "i",
+      "t",        "18"};
   for (int round = 0; round < 20000; ++round) {
     std::string in;
     for (unsigned n = random() % 14; n > 0; --n) in += pieces[random() % std::size(pieces)];
@@ -116,7 +229,8 @@ TEST(Modes, WhatWasSwitchedOnIsSwitchedOff) {
   EXPECT_EQ(left_by(E "[?2004h" E "[?1000;1006h"), E "[?1000l" E "[?1006l" E "[?2004l");
   EXPECT_EQ(left_by(E "[>1u" E "[>1u" E "[<u"), E "[<1u");
   EXPECT_EQ(left_by(E "[>4;2m"), E "[>4m");
-  EXPECT_EQ(left_by(E "=" E "(0" E "[1;5r" E "[3 q" E "[4h\x0e"), E "[4l" E ">" E "7" E "[r" E "8" E "(B\x0f" E "[0 q");
+  EXPECT_EQ(left_by(E "=" E "(0" E "[1;5r" E "[3 q" E "[4h\x0e"),
+            E "[4l" E ">" E "7" E "[r" E "8" E "(B\x0f" E "[0 q");
   EXPECT_EQ(left_by(E "[?1049h" E "[31m" E "c"), "");
   EXPECT_EQ(left_by(E "[?7l" E "[!p"), "");
 }

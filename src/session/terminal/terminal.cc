@@ -88,7 +88,8 @@ Result<void> Terminal::attach(UniqueFd master) {
     termios settings{};
     if (::tcgetattr(master.get(), &settings) != 0)
       return fail_errno("tcgetattr", "the session's pty", errno);
-    // The user's terminal, in its own settings, echoes already, and turns line ends into what it needs.
+    // The user's terminal, in its own settings, echoes already, and turns line ends into what it
+    // needs.
     settings.c_lflag &= ~static_cast<tcflag_t>(ECHO);
     settings.c_oflag &= ~static_cast<tcflag_t>(OPOST);
     if (::tcsetattr(master.get(), TCSANOW, &settings) != 0)
