@@ -55,8 +55,8 @@ class ShimTest : public testing::Test {
       // Beside the shim: a capability-less user, its own pids, a fresh /dev with its own devpts.
       options.arguments = {
           "bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--ro-bind", "/",
-          "/",     "--dev",          "/dev",          "--proc",        "/proc",     "--tmpfs",
-          "/tmp",  "--cap-drop",     "ALL",           BULKHEAD_SHIM};
+          "/",     "--dev",          "/dev",          "--proc",        "/proc",     "--cap-drop",
+          "ALL",   BULKHEAD_SHIM};
       program = "/usr/bin/bwrap";
       setup_.own_pid_namespace = true;
     }
