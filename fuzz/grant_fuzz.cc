@@ -1,5 +1,5 @@
-// A request head against grants: what is allowed has one meaning, and what a denial offers is one
-// line and one table. Input: METHOD, HOST, TARGET and headers `name: value`, a line each.
+// A request head against grants: what is allowed has one meaning, and what a denial offers is one line and one table.
+// Input: METHOD, HOST, TARGET and headers `name: value`, a line each.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -54,8 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const grant::Decision decision = grant::judge(all, tokens, head);
   if (decision.verdict != grant::Verdict::allow) {
-    expect(!decision.reason.empty() && decision.text.find('\n') == std::string::npos &&
-           decision.status >= 400);
+    expect(!decision.reason.empty() && decision.text.find('\n') == std::string::npos && decision.status >= 400);
     expect(escape_for_terminal(decision.text, decision.text.size() + 1) == decision.text);
     return 0;
   }
@@ -68,8 +67,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const std::string_view segment : target->segments) again += "/" + std::string(segment);
   expect(again == target->path);
   for (const auto& [name, value] : grant::upstream_headers(head, &tokens[0])) {
-    expect(name != "host" && name != "connection" && name != "x-api-key" &&
-           name != "transfer-encoding");
+    expect(name != "host" && name != "connection" && name != "x-api-key" && name != "transfer-encoding");
   }
   return 0;
 }

@@ -1,5 +1,5 @@
-// Requests and answers: read whole and byte by byte they give the same, and an accepted request
-// written again from what was understood is accepted again as the same.
+// Requests and answers: read whole and byte by byte they give the same, and an accepted request written again from what
+// was understood is accepted again as the same.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -52,25 +52,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   expect(same(one, two));
   if (!one.refused && one.state != http::State::head) {
     const http::RequestHead& head = whole.head();
-    expect(head.method == cut.head().method && head.target == cut.head().target &&
-           head.headers == cut.head().headers);
+    expect(head.method == cut.head().method && head.target == cut.head().target && head.headers == cut.head().headers);
     lane::Headers others;
     for (const auto& header : head.headers) {
-      if (header.first != "host" && header.first != "content-length" &&
-          header.first != "transfer-encoding" && header.first != "connection" &&
-          header.first != "expect" && header.first != "upgrade" &&
+      if (header.first != "host" && header.first != "content-length" && header.first != "transfer-encoding" &&
+          header.first != "connection" && header.first != "expect" && header.first != "upgrade" &&
           header.first != "http2-settings") {
         others.push_back(header);
       }
     }
-    const std::string written = http::serialise_request(head.method, head.host, head.target, others,
-                                                        head.body, head.body_length);
+    const std::string written =
+        http::serialise_request(head.method, head.host, head.target, others, head.body, head.body_length);
     http::RequestReader again;
     const auto three = read(again, written, written.size());
     expect(!three.refused && three.state != http::State::head);
-    expect(again.head().method == head.method && again.head().target == head.target &&
-           again.head().host == head.host && again.head().body == head.body &&
-           again.head().body_length == head.body_length);
+    expect(again.head().method == head.method && again.head().target == head.target && again.head().host == head.host &&
+           again.head().body == head.body && again.head().body_length == head.body_length);
   }
   http::ResponseReader answer("GET"), answer_cut("GET");
   expect(same(read(answer, text, text.size() + 1), read(answer_cut, text, 1)));

@@ -1,5 +1,4 @@
-// Lane frames from the other side of the gateway: decoded or refused, and what was decoded encodes
-// to the same bytes.
+// Lane frames from the other side of the gateway: decoded or refused, and what was decoded encodes to the same bytes.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -26,7 +25,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto failure = lane::decode_failure(text)) {
     expect(lane::encode(*failure).substr(lane::header_size) == text);
   }
-  if (text.size() >= lane::header_size)
-    (void)lane::decode_header(text.substr(0, lane::header_size));
+  if (text.size() >= lane::header_size) (void)lane::decode_header(text.substr(0, lane::header_size));
   return 0;
 }

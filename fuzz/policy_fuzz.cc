@@ -18,8 +18,7 @@ void expect(bool holds) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace bulkhead;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  for (const DocumentKind kind :
-       {DocumentKind::preset, DocumentKind::profile, DocumentKind::policy}) {
+  for (const DocumentKind kind : {DocumentKind::preset, DocumentKind::profile, DocumentKind::policy}) {
     auto document = load_document(text, "f", "user", kind);
     if (!document) {
       const std::string& message = document.error().message;
@@ -37,8 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     auto again = load_document(policy_text(*policy), "shown", "user");
     expect(again.has_value());
     auto merged = merge_layers({*again}, place);
-    expect(merged && merged->grants.size() == policy->grants.size() &&
-           merged->mounts.size() == policy->mounts.size());
+    expect(merged && merged->grants.size() == policy->grants.size() && merged->mounts.size() == policy->mounts.size());
   }
   return 0;
 }

@@ -1,5 +1,4 @@
-// What comes over the shim's socket, either way: decoded or refused, and what was decoded encodes
-// to the same bytes.
+// What comes over the shim's socket, either way: decoded or refused, and what was decoded encodes to the same bytes.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

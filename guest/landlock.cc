@@ -11,8 +11,7 @@
 namespace bulkhead::shim {
 namespace {
 
-// Declared here: Debian 12's linux/landlock.h ends at ABI 2. Values are the kernel's
-// (uapi/linux/landlock.h).
+// Declared here: Debian 12's linux/landlock.h ends at ABI 2. Values are the kernel's (uapi/linux/landlock.h).
 struct RulesetAttribute {
   std::uint64_t handled_access_fs;
   std::uint64_t handled_access_net;  // ABI 4
@@ -57,9 +56,8 @@ std::uint64_t known(int abi) {
 std::uint64_t rights_of(Access access) {
   constexpr std::uint64_t read = read_file | read_dir;
   // No device nodes: they outlive the session in a mount.
-  constexpr std::uint64_t write = read | write_file | remove_dir | remove_file | make_dir |
-                                  make_reg | make_sock | make_fifo | make_sym | refer | truncate |
-                                  ioctl_dev;
+  constexpr std::uint64_t write = read | write_file | remove_dir | remove_file | make_dir | make_reg | make_sock |
+                                  make_fifo | make_sym | refer | truncate | ioctl_dev;
   switch (access) {
     case Access::read:
       return read;
@@ -103,10 +101,8 @@ Result<void> apply_landlock(const std::vector<Rule>& rules, bool scope, int abi)
   RulesetAttribute attribute{};
   attribute.handled_access_fs = known(abi);
   if (scope && abi >= 6) attribute.scoped = scope_abstract_unix_socket | scope_signal;
-  // Kernels take a longer structure when what they don't know is zero (ABI 1 knows the first
-  // field).
-  const UniqueFd ruleset(
-      static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attribute, sizeof attribute, 0)));
+  // Kernels take a longer structure when what they don't know is zero (ABI 1 knows the first field).
+  const UniqueFd ruleset(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attribute, sizeof attribute, 0)));
   if (!ruleset) return fail("Landlock: landlock_create_ruleset failed", errno);
   for (const Rule& rule : rules) BH_CHECK(add_rule(ruleset.get(), rule, abi));
   if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {

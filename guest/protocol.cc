@@ -35,9 +35,7 @@ class Reader {
     if (rest_.size() < static_cast<std::size_t>(bytes)) return bad();
     std::uint64_t value = 0;
     for (int i = 0; i < bytes; ++i) {
-      value |=
-          static_cast<std::uint64_t>(static_cast<unsigned char>(rest_[static_cast<std::size_t>(i)]))
-          << (8 * i);
+      value |= static_cast<std::uint64_t>(static_cast<unsigned char>(rest_[static_cast<std::size_t>(i)])) << (8 * i);
     }
     rest_.remove_prefix(static_cast<std::size_t>(bytes));
     return value;
@@ -45,8 +43,7 @@ class Reader {
   std::uint32_t number() { return static_cast<std::uint32_t>(wide(4)); }
   int number_up_to(int most) {
     const std::uint32_t value = number();
-    return value <= static_cast<std::uint32_t>(most) ? static_cast<int>(value)
-                                                     : static_cast<int>(bad());
+    return value <= static_cast<std::uint32_t>(most) ? static_cast<int>(value) : static_cast<int>(bad());
   }
   bool boolean() {
     const std::uint64_t value = wide(1);
@@ -64,8 +61,7 @@ class Reader {
     if (text.find('\0') != std::string::npos) bad();
     return text;
   }
-  // How many entries follow, each of at least `least` bytes: memory use stays in proportion to the
-  // input.
+  // How many entries follow, each of at least `least` bytes: memory use stays in proportion to the input.
   std::uint32_t count(std::size_t least) {
     const std::uint32_t n = number();
     return n <= rest_.size() / least ? n : static_cast<std::uint32_t>(bad());
@@ -105,9 +101,9 @@ Result<T> malformed() {
 
 bool Setup::operator==(const Setup& o) const {
   return arguments == o.arguments && environment == o.environment && directory == o.directory &&
-         std::equal(pty, pty + 3, o.pty) && window == o.window && limits == o.limits &&
-         landlock == o.landlock && scope == o.scope && rules == o.rules && mask == o.mask &&
-         uid == o.uid && gid == o.gid && own_pid_namespace == o.own_pid_namespace;
+         std::equal(pty, pty + 3, o.pty) && window == o.window && limits == o.limits && landlock == o.landlock &&
+         scope == o.scope && rules == o.rules && mask == o.mask && uid == o.uid && gid == o.gid &&
+         own_pid_namespace == o.own_pid_namespace;
 }
 
 Result<std::vector<std::string>> encode(const Setup& setup) {
@@ -133,8 +129,7 @@ Result<std::vector<std::string>> encode(const Setup& setup) {
     w.number(limit.soft, 8);
     w.number(limit.hard, 8);
   }
-  for (const bool b : {setup.landlock, setup.scope, setup.own_pid_namespace})
-    w.number(b ? 1 : 0, 1);
+  for (const bool b : {setup.landlock, setup.scope, setup.own_pid_namespace}) w.number(b ? 1 : 0, 1);
   w.number(setup.rules.size());
   for (const Rule& rule : setup.rules) {
     w.number(static_cast<std::uint8_t>(rule.access), 1);
@@ -144,8 +139,8 @@ Result<std::vector<std::string>> encode(const Setup& setup) {
   w.number(setup.uid);
   w.number(setup.gid);
   if (w.out.size() > max_setup) {
-    return fail("command line and environment take " + std::to_string(w.out.size()) +
-                " bytes; at most " + std::to_string(max_setup) + " can be passed on");
+    return fail("command line and environment take " + std::to_string(w.out.size()) + " bytes; at most " +
+                std::to_string(max_setup) + " can be passed on");
   }
 
   std::vector<std::string> datagrams;
@@ -175,8 +170,7 @@ Result<Setup> SetupReader::finish() const {
   setup.environment = r.strings();
   setup.directory = r.string();
   for (bool& b : setup.pty) b = r.boolean();
-  for (std::uint16_t* n : {&setup.window.rows, &setup.window.columns, &setup.window.x_pixels,
-                           &setup.window.y_pixels}) {
+  for (std::uint16_t* n : {&setup.window.rows, &setup.window.columns, &setup.window.x_pixels, &setup.window.y_pixels}) {
     *n = static_cast<std::uint16_t>(r.wide(2));
   }
   setup.limits.resize(r.count(20));
@@ -196,8 +190,7 @@ Result<Setup> SetupReader::finish() const {
   setup.mask = r.number();
   setup.uid = r.number();
   setup.gid = r.number();
-  if (!r.at_end() || setup.arguments.empty() || setup.arguments[0].empty())
-    return malformed<Setup>();
+  if (!r.at_end() || setup.arguments.empty() || setup.arguments[0].empty()) return malformed<Setup>();
   return setup;
 }
 

@@ -1,33 +1,27 @@
-// guest/: what runs inside the boundary. bulkhead-shim is the first program of ours in every tier;
-// this header is what it and the supervisor say to each other (library bulkhead_shim_protocol,
-// linked by both).
+// guest/: what runs inside the boundary. bulkhead-shim is the first program of ours in every tier; this header
+// is what it and the supervisor say to each other (library bulkhead_shim_protocol, linked by both).
 //
-// One SOCK_SEQPACKET socket; the shim has its end as descriptor 3 (or the number in its argv[1]).
-// The order:
+// One SOCK_SEQPACKET socket; the shim has its end as descriptor 3 (or the number in its argv[1]). The order:
 //
 //   supervisor                        shim
 //   Setup, in 1…14 datagrams   ->
-//                              <-     Ready, with the pty's master attached when Setup asks for a
-//                              pty
+//                              <-     Ready, with the pty's master attached when Setup asks for a pty
 //   Go                         ->            (everything outside stands; the workload may run)
-//                              <-     Listening, with the listener of the workload's seccomp filter
-//                              attached
+//                              <-     Listening, with the listener of the workload's seccomp filter attached
 //                              <-     Started, after a successful exec         or  Failed
 //   Signal, Continue           <->    Stopped, Continued                       any number of times
 //                              <-     Exited
 //   (reads the master until it would block)
 //   Finish                     ->     the shim ends with the workload's status
 //
-// Finish exists because the kernel throws away what a pty still holds when its session's leader
-// exits (tty_ldisc_hangup): without it the end of a long output would be lost. With Failed no
-// Finish is awaited: the shim exits with the code it named. When the socket closes, at any point,
-// the shim kills everything inside.
+// Finish exists because the kernel throws away what a pty still holds when its session's leader exits
+// (tty_ldisc_hangup): without it the end of a long output would be lost. With Failed no Finish is awaited:
+// the shim exits with the code it named. When the socket closes, at any point, the shim kills everything inside.
 //
-// Datagrams are at most 160 KiB. The first byte is the kind; numbers are little-endian, 32 bits
-// unless said; a string is its length and its bytes, without NUL. A Setup is cut over datagrams 'S'
-// (more follow) and 's' (the last); together at most 2 MiB. The supervisor takes what arrives here
-// as hostile once the workload runs: decode() accepts nothing but what encode() makes, and text
-// needs escape_for_terminal().
+// Datagrams are at most 160 KiB. The first byte is the kind; numbers are little-endian, 32 bits unless said;
+// a string is its length and its bytes, without NUL. A Setup is cut over datagrams 'S' (more follow) and 's'
+// (the last); together at most 2 MiB. The supervisor takes what arrives here as hostile once the workload runs:
+// decode() accepts nothing but what encode() makes, and text needs escape_for_terminal().
 #pragma once
 
 #include <sys/types.h>
@@ -48,8 +42,7 @@ inline constexpr std::size_t max_setup = 2 * 1024 * 1024;
 inline constexpr int default_socket = 3;
 inline constexpr int max_abi = 99;  // no real Landlock version is near it
 
-// What Landlock allows beneath a path, in words; landlock.h turns it into what this kernel's ABI
-// knows.
+// What Landlock allows beneath a path, in words; landlock.h turns it into what this kernel's ABI knows.
 enum class Access : std::uint8_t {
   read,   // read files, list directories
   run,    // read, execute
@@ -83,13 +76,12 @@ struct Setup {
   bool pty[3] = {false, false, false};   // which of 0, 1, 2 shall be the session's own pty
   WindowSize window;
   std::vector<Limit> limits;
-  bool landlock = true;  // false: no Landlock at all, for tests and for kernels of our own
-  bool scope = true;  // Landlock scopes abstract unix sockets and signals to the workload (ABI 6)
+  bool landlock = true;            // false: no Landlock at all, for tests and for kernels of our own
+  bool scope = true;               // Landlock scopes abstract unix sockets and signals to the workload (ABI 6)
   std::vector<Rule> rules;         // what Landlock allows of the file system; all else is refused
   std::uint32_t mask = 022;        // umask(2)
   std::uint32_t uid = 0, gid = 0;  // the shim refuses to go on as anybody else
-  // The shim runs in a pid namespace made for this session, so that kill(-1) reaches the session
-  // and no more.
+  // The shim runs in a pid namespace made for this session, so that kill(-1) reaches the session and no more.
   bool own_pid_namespace = true;
   bool operator==(const Setup& other) const;
 };
@@ -99,9 +91,8 @@ struct Go {
   bool operator==(const Go&) const = default;
 };
 struct Signal {
-  int number = 0;  // 1…64
-  bool foreground =
-      false;  // to the pty's foreground process group (Ctrl-C); else to the workload's own group
+  int number = 0;           // 1…64
+  bool foreground = false;  // to the pty's foreground process group (Ctrl-C); else to the workload's own group
   bool operator==(const Signal&) const = default;
 };
 struct Continue {  // SIGCONT to the workload's group, which becomes the foreground again
@@ -129,8 +120,7 @@ struct Stopped {
   int signal = 0;
   bool operator==(const Stopped&) const = default;
 };
-struct Continued {  // may be missing when the next state follows at once (wait(2) tells only the
-                    // last)
+struct Continued {  // may be missing when the next state follows at once (wait(2) tells only the last)
   bool operator==(const Continued&) const = default;
 };
 struct Exited {
@@ -139,8 +129,8 @@ struct Exited {
   int shell() const { return signal == 0 ? code : 128 + signal; }
   bool operator==(const Exited&) const = default;
 };
-// The workload was never started: 125 a boundary failed, 126 not executable, 127 not found. `text`
-// is one line without "bulkhead: " in front, for the supervisor to print on its stderr.
+// The workload was never started: 125 a boundary failed, 126 not executable, 127 not found. `text` is one
+// line without "bulkhead: " in front, for the supervisor to print on its stderr.
 struct Failed {
   int code = 125;
   std::string text;
@@ -148,8 +138,8 @@ struct Failed {
 };
 using ToSupervisor = std::variant<Ready, Listening, Started, Stopped, Continued, Exited, Failed>;
 
-// The datagrams in the order they are to be sent (on a blocking socket: together they may exceed
-// its buffer). Refused: no arguments, a NUL in a string, more than max_setup bytes.
+// The datagrams in the order they are to be sent (on a blocking socket: together they may exceed its buffer).
+// Refused: no arguments, a NUL in a string, more than max_setup bytes.
 Result<std::vector<std::string>> encode(const Setup& setup);
 std::string encode(const ToShim& message);
 std::string encode(const ToSupervisor& message);

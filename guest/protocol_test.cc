@@ -43,8 +43,7 @@ TEST(ShimProtocol, SetupComesBackAsItWas) {
 
 TEST(ShimProtocol, LargeEnvironmentTakesSeveralDatagrams) {
   shim::Setup s = example();
-  for (int i = 0; i < 10; ++i)
-    s.environment.push_back("V" + std::to_string(i) + "=" + std::string(100'000, 'x'));
+  for (int i = 0; i < 10; ++i) s.environment.push_back("V" + std::to_string(i) + "=" + std::string(100'000, 'x'));
   const auto datagrams = encode(s);
   ASSERT_TRUE(datagrams);
   EXPECT_GT(datagrams->size(), 6U);
@@ -88,17 +87,16 @@ TEST(ShimProtocol, DamagedSetupsAreRefused) {
 }
 
 TEST(ShimProtocol, SmallMessages) {
-  for (const ToShim& m : {ToShim(Go{}), ToShim(Signal{15, true}), ToShim(Signal{64, false}),
-                          ToShim(Continue{}), ToShim(Finish{})}) {
+  for (const ToShim& m :
+       {ToShim(Go{}), ToShim(Signal{15, true}), ToShim(Signal{64, false}), ToShim(Continue{}), ToShim(Finish{})}) {
     const auto back = decode_to_shim(encode(m));
     ASSERT_TRUE(back);
     EXPECT_EQ(*back, m);
     EXPECT_FALSE(decode_to_shim(encode(m) + "x"));
   }
-  for (const ToSupervisor& m :
-       {ToSupervisor(Ready{true}), ToSupervisor(Ready{false}), ToSupervisor(Started{2, 7}),
-        ToSupervisor(Stopped{20}), ToSupervisor(Continued{}), ToSupervisor(Exited{3, 0}),
-        ToSupervisor(Exited{0, 9}), ToSupervisor(Failed{127, "x: not found"})}) {
+  for (const ToSupervisor& m : {ToSupervisor(Ready{true}), ToSupervisor(Ready{false}), ToSupervisor(Started{2, 7}),
+                                ToSupervisor(Stopped{20}), ToSupervisor(Continued{}), ToSupervisor(Exited{3, 0}),
+                                ToSupervisor(Exited{0, 9}), ToSupervisor(Failed{127, "x: not found"})}) {
     const auto back = decode_to_supervisor(encode(m));
     ASSERT_TRUE(back);
     EXPECT_EQ(*back, m);

@@ -1,6 +1,5 @@
-// The session's own pseudo-terminal, opened inside the boundary: the devpts instance is the
-// sandbox's, so the workload's tty is /dev/pts/0 there and no terminal of the host is ever in the
-// room.
+// The session's own pseudo-terminal, opened inside the boundary: the devpts instance is the sandbox's, so the
+// workload's tty is /dev/pts/0 there and no terminal of the host is ever in the room.
 #pragma once
 
 #include "base/fd.h"

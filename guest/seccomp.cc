@@ -31,8 +31,7 @@ constexpr unsigned wait_killable = 1U << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABL
 
 Result<void> apply_seccomp() {
   if (install(0) >= 0) return {};
-  return fail("seccomp(SECCOMP_SET_MODE_FILTER) failed: this kernel can't filter system calls",
-              errno);
+  return fail("seccomp(SECCOMP_SET_MODE_FILTER) failed: this kernel can't filter system calls", errno);
 }
 
 Result<UniqueFd> apply_seccomp_with_listener() {
@@ -40,10 +39,7 @@ Result<UniqueFd> apply_seccomp_with_listener() {
   long listener = install(SECCOMP_FILTER_FLAG_NEW_LISTENER | wait_killable);
   if (listener < 0 && errno == EINVAL) listener = install(SECCOMP_FILTER_FLAG_NEW_LISTENER);
   if (listener < 0)
-    return fail(
-        "seccomp(SECCOMP_FILTER_FLAG_NEW_LISTENER) failed: this kernel can't ask about system "
-        "calls",
-        errno);
+    return fail("seccomp(SECCOMP_FILTER_FLAG_NEW_LISTENER) failed: this kernel can't ask about system calls", errno);
   return UniqueFd(static_cast<int>(listener));
 }
 

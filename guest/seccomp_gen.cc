@@ -1,13 +1,13 @@
-// Build-time tool: writes the workload's seccomp filter as a BPF program that seccomp.cc includes,
-// so that the shim needs no libseccomp at run time.
+// Build-time tool: writes the workload's seccomp filter as a BPF program that seccomp.cc includes, so that the
+// shim needs no libseccomp at run time.
 //
-// The filter allows by default: a workload is any program, and the view, the room and Landlock hold
-// what can be named by a path or an address. It refuses what only seccomp stops: kernel interfaces
-// that reach around those (AF_VSOCK ignores network namespaces), that were the entrance of past
-// escapes (io_uring, user namespaces, the i386 and x32 tables), or that type into a terminal.
+// The filter allows by default: a workload is any program, and the view, the room and Landlock hold what can be
+// named by a path or an address. It refuses what only seccomp stops: kernel interfaces that reach around those
+// (AF_VSOCK ignores network namespaces), that were the entrance of past escapes (io_uring, user namespaces, the
+// i386 and x32 tables), or that type into a terminal.
 //
-// The kernel looks at the low 32 bits of an int argument, seccomp at all 64. So every comparison
-// here is either masked to 32 bits or refuses what lies above its range.
+// The kernel looks at the low 32 bits of an int argument, seccomp at all 64. So every comparison here is either
+// masked to 32 bits or refuses what lies above its range.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -42,24 +42,20 @@ void check(int result, const char* what) {
 void refuse(scmp_filter_ctx f, int error, std::initializer_list<int> calls) {
   for (const int call : calls) {
     if (call < 0) continue;  // not a system call of this architecture
-    check(seccomp_rule_add(f, SCMP_ACT_ERRNO(static_cast<std::uint32_t>(error)), call, 0),
-          "refuse");
+    check(seccomp_rule_add(f, SCMP_ACT_ERRNO(static_cast<std::uint32_t>(error)), call, 0), "refuse");
   }
 }
 
-void refuse_if(scmp_filter_ctx f, int error, int call,
-               std::initializer_list<scmp_arg_cmp> arguments) {
+void refuse_if(scmp_filter_ctx f, int error, int call, std::initializer_list<scmp_arg_cmp> arguments) {
   check(seccomp_rule_add_array(f, SCMP_ACT_ERRNO(static_cast<std::uint32_t>(error)), call,
                                static_cast<unsigned>(arguments.size()), arguments.begin()),
         "refuse_if");
 }
 
 void kernel_interfaces(scmp_filter_ctx f) {
-  // ENOSYS: programs then take the older call, whose flags seccomp can see (clone), or do without
-  // (io_uring).
+  // ENOSYS: programs then take the older call, whose flags seccomp can see (clone), or do without (io_uring).
   refuse(f, ENOSYS,
-         {SCMP_SYS(clone3), SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter),
-          SCMP_SYS(io_uring_register)});
+         {SCMP_SYS(clone3), SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register)});
   refuse(f, EPERM,
          {SCMP_SYS(bpf),
           SCMP_SYS(perf_event_open),
@@ -113,8 +109,7 @@ void kernel_interfaces(scmp_filter_ctx f) {
           SCMP_SYS(_sysctl)});
   // 0x80 is CLONE_NEWTIME; in clone(2) those bits are the exit signal.
   for (const std::uint64_t flag : std::initializer_list<std::uint64_t>{
-           CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID,
-           CLONE_NEWNET}) {
+           CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET}) {
     refuse_if(f, EPERM, SCMP_SYS(clone), {SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)});
     refuse_if(f, EPERM, SCMP_SYS(unshare), {SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)});
   }
@@ -122,17 +117,14 @@ void kernel_interfaces(scmp_filter_ctx f) {
 }
 
 void terminals(scmp_filter_ctx f) {
-  // TIOCSTI and TIOCLINUX type into a terminal; TIOCSETD loads line disciplines; TIOCCONS diverts
-  // the console.
-  for (const std::uint64_t request :
-       std::initializer_list<std::uint64_t>{TIOCSTI, TIOCLINUX, TIOCSETD, TIOCCONS}) {
+  // TIOCSTI and TIOCLINUX type into a terminal; TIOCSETD loads line disciplines; TIOCCONS diverts the console.
+  for (const std::uint64_t request : std::initializer_list<std::uint64_t>{TIOCSTI, TIOCLINUX, TIOCSETD, TIOCCONS}) {
     refuse_if(f, EPERM, SCMP_SYS(ioctl), {SCMP_A1(SCMP_CMP_MASKED_EQ, low32, request)});
   }
 }
 
-// TCP, UDP, unix sockets and rtnetlink. libseccomp can't say "allow these" over a default of allow,
-// nor look at one argument twice, so the gaps between the allowed numbers are refused one by one
-// and all above with >=.
+// TCP, UDP, unix sockets and rtnetlink. libseccomp can't say "allow these" over a default of allow, nor look at
+// one argument twice, so the gaps between the allowed numbers are refused one by one and all above with >=.
 void sockets(scmp_filter_ctx f) {
   for (const std::uint64_t domain : {0, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15}) {
     refuse_if(f, EAFNOSUPPORT, SCMP_SYS(socket), {SCMP_A0(SCMP_CMP_EQ, domain)});
@@ -144,30 +136,26 @@ void sockets(scmp_filter_ctx f) {
     // The low four bits are the type, the rest SOCK_NONBLOCK and SOCK_CLOEXEC (socket(2)).
     for (std::uint64_t type = 0; type < 16; ++type) {
       if (type == SOCK_STREAM || type == SOCK_DGRAM) continue;
-      refuse_if(f, EPERM, SCMP_SYS(socket),
-                {SCMP_A0(SCMP_CMP_EQ, family), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type)});
+      refuse_if(f, EPERM, SCMP_SYS(socket), {SCMP_A0(SCMP_CMP_EQ, family), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type)});
     }
     // MPTCP, ICMP, SCTP, UDP-Lite… EPROTONOSUPPORT is what programs fall back from.
     const auto only = [&](std::uint64_t type, std::uint64_t allowed) {
       for (std::uint64_t protocol = 1; protocol < allowed; ++protocol) {
-        refuse_if(f, EPROTONOSUPPORT, SCMP_SYS(socket),
-                  {SCMP_A0(SCMP_CMP_EQ, family), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type),
-                   SCMP_A2(SCMP_CMP_EQ, protocol)});
+        refuse_if(
+            f, EPROTONOSUPPORT, SCMP_SYS(socket),
+            {SCMP_A0(SCMP_CMP_EQ, family), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type), SCMP_A2(SCMP_CMP_EQ, protocol)});
       }
       refuse_if(f, EPROTONOSUPPORT, SCMP_SYS(socket),
-                {SCMP_A0(SCMP_CMP_EQ, family), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type),
-                 SCMP_A2(SCMP_CMP_GT, allowed)});
+                {SCMP_A0(SCMP_CMP_EQ, family), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type), SCMP_A2(SCMP_CMP_GT, allowed)});
     };
     only(SOCK_STREAM, IPPROTO_TCP);
     only(SOCK_DGRAM, IPPROTO_UDP);
   }
   // NETLINK_ROUTE is 0: programs list their interfaces with it.
-  refuse_if(f, EPROTONOSUPPORT, SCMP_SYS(socket),
-            {SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_GT, 0)});
+  refuse_if(f, EPROTONOSUPPORT, SCMP_SYS(socket), {SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_GT, 0)});
   refuse_if(f, EAFNOSUPPORT, SCMP_SYS(socketpair), {SCMP_A0(SCMP_CMP_NE, AF_UNIX)});
-  // A datagram socket can send to any path it can name, by three system calls whose addresses no
-  // filter sees; a host's socket in a mounted folder would be reached. SOCK_RAW makes the same
-  // (unix(7)). As on a kernel without them.
+  // A datagram socket can send to any path it can name, by three system calls whose addresses no filter sees; a host's
+  // socket in a mounted folder would be reached. SOCK_RAW makes the same (unix(7)). As on a kernel without them.
   for (const std::uint64_t type : {SOCK_DGRAM, SOCK_RAW}) {
     refuse_if(f, EPROTONOSUPPORT, SCMP_SYS(socket),
               {SCMP_A0(SCMP_CMP_EQ, AF_UNIX), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type)});
@@ -178,39 +166,31 @@ void sockets(scmp_filter_ctx f) {
   check(seccomp_rule_add(f, SCMP_ACT_NOTIFY, SCMP_SYS(connect), 0), "notify");
 
   // TCP fast open connects by sending, past whoever judges connect(2). As on a kernel without it.
-  refuse_if(f, EOPNOTSUPP, SCMP_SYS(sendto),
-            {SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN)});
-  refuse_if(f, EOPNOTSUPP, SCMP_SYS(sendmsg),
-            {SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN)});
-  refuse_if(f, EOPNOTSUPP, SCMP_SYS(sendmmsg),
-            {SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN)});
-  refuse_if(f, EOPNOTSUPP, SCMP_SYS(setsockopt),
-            {SCMP_A1(SCMP_CMP_MASKED_EQ, low32, IPPROTO_TCP),
-             SCMP_A2(SCMP_CMP_MASKED_EQ, low32, TCP_FASTOPEN_CONNECT)});
+  refuse_if(f, EOPNOTSUPP, SCMP_SYS(sendto), {SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN)});
+  refuse_if(f, EOPNOTSUPP, SCMP_SYS(sendmsg), {SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN)});
+  refuse_if(f, EOPNOTSUPP, SCMP_SYS(sendmmsg), {SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN)});
+  refuse_if(
+      f, EOPNOTSUPP, SCMP_SYS(setsockopt),
+      {SCMP_A1(SCMP_CMP_MASKED_EQ, low32, IPPROTO_TCP), SCMP_A2(SCMP_CMP_MASKED_EQ, low32, TCP_FASTOPEN_CONNECT)});
   // Upper layer protocols (kTLS, SMC) load kernel code for a socket's owner.
   refuse_if(f, ENOPROTOOPT, SCMP_SYS(setsockopt),
-            {SCMP_A1(SCMP_CMP_MASKED_EQ, low32, IPPROTO_TCP),
-             SCMP_A2(SCMP_CMP_MASKED_EQ, low32, TCP_ULP)});
+            {SCMP_A1(SCMP_CMP_MASKED_EQ, low32, IPPROTO_TCP), SCMP_A2(SCMP_CMP_MASKED_EQ, low32, TCP_ULP)});
 }
 
-// personality(2): asking (~0), Linux, the uname flavours, and no address randomisation (debuggers).
-// One argument against a list is again what libseccomp can't say, so these instructions go in front
-// of its program: they refuse or fall through to it.
+// personality(2): asking (~0), Linux, the uname flavours, and no address randomisation (debuggers). One argument
+// against a list is again what libseccomp can't say, so these instructions go in front of its program: they
+// refuse or fall through to it.
 std::vector<sock_filter> personality_prefix() {
   constexpr std::uint32_t linux32 = PER_LINUX32, uname26 = UNAME26;
-  const std::uint32_t allowed[] = {
-      0, linux32, uname26, uname26 | linux32, ADDR_NO_RANDOMIZE, 0xffffffff};
+  const std::uint32_t allowed[] = {0, linux32, uname26, uname26 | linux32, ADDR_NO_RANDOMIZE, 0xffffffff};
   constexpr unsigned char count = sizeof allowed / sizeof allowed[0];
   std::vector<sock_filter> code = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(SCMP_SYS(personality)), 0,
-               count + 2),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-               offsetof(seccomp_data, args)),  // low word: little-endian machines
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(SCMP_SYS(personality)), 0, count + 2),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),  // low word: little-endian machines
   };
   for (unsigned char i = 0; i < count; ++i) {
-    code.push_back(
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], static_cast<unsigned char>(count - i), 0));
+    code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], static_cast<unsigned char>(count - i), 0));
   }
   code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
   return code;
@@ -244,10 +224,8 @@ int main(int argc, char** argv) {
   const std::vector<sock_filter> rest = program_of(f);
   program.insert(program.end(), rest.begin(), rest.end());
   if (program.size() > BPF_MAXINSNS) return 1;
-  std::fprintf(
-      out, "// Generated by guest/seccomp_gen.cc.\nconstexpr sock_filter workload_filter[] = {\n");
-  for (const sock_filter& i : program)
-    std::fprintf(out, "    {0x%02x, %u, %u, 0x%08x},\n", i.code, i.jt, i.jf, i.k);
+  std::fprintf(out, "// Generated by guest/seccomp_gen.cc.\nconstexpr sock_filter workload_filter[] = {\n");
+  for (const sock_filter& i : program) std::fprintf(out, "    {0x%02x, %u, %u, 0x%08x},\n", i.code, i.jt, i.jf, i.k);
   std::fprintf(out, "};\n");
   seccomp_release(f);
   return std::fclose(out) == 0 ? 0 : 1;

@@ -1,6 +1,5 @@
-// Each refused call is made twice in forked children: behind the filter it must give the expected
-// errno, and without the filter it must not (so a test can't pass because the call would have
-// failed anyway).
+// Each refused call is made twice in forked children: behind the filter it must give the expected errno, and
+// without the filter it must not (so a test can't pass because the call would have failed anyway).
 #include "guest/seccomp.h"
 
 #include <errno.h>
@@ -49,8 +48,7 @@ void refused(const char* what, int error, const std::function<long()>& call) {
   EXPECT_NE(outcome(false, call), error) << what << ": fails the same way without the filter";
 }
 
-// For calls that this machine refuses anyway (no privilege, not built in): at least the errno is
-// the filter's.
+// For calls that this machine refuses anyway (no privilege, not built in): at least the errno is the filter's.
 void refused_here_too(const char* what, int error, const std::function<long()>& call) {
   EXPECT_EQ(outcome(true, call), error) << what;
 }
@@ -66,8 +64,7 @@ void works(const char* what, const std::function<long()>& call) {
   EXPECT_EQ(outcome(true, call), plain) << what;
 }
 
-std::function<long()> sys(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0,
-                          long f = 0) {
+std::function<long()> sys(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) {
   return [=] { return ::syscall(number, a, b, c, d, e, f); };
 }
 
@@ -89,38 +86,29 @@ TEST(Seccomp, SocketFamilies) {
   EXPECT_EQ(outcome(true, sys(SYS_socket, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)), 0);
 
   refused("packet", EAFNOSUPPORT, sys(SYS_socket, AF_PACKET, SOCK_RAW, 0));
-  // Families this kernel may not have give the same errno by themselves; the filter must cover all
-  // the same.
+  // Families this kernel may not have give the same errno by themselves; the filter must cover all the same.
   for (int family = 0; family < 64; ++family) {
-    if (family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK)
-      continue;
+    if (family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK) continue;
     refused_here_too("family", EAFNOSUPPORT, sys(SYS_socket, family, SOCK_STREAM));
   }
   refused_to_root("raw", EPERM, sys(SYS_socket, AF_INET, SOCK_RAW, IPPROTO_TCP));
-  refused_to_root("raw 6", EPERM,
-                  sys(SYS_socket, AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6));
+  refused_to_root("raw 6", EPERM, sys(SYS_socket, AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6));
   refused_here_too("mptcp", EPROTONOSUPPORT, sys(SYS_socket, AF_INET, SOCK_STREAM, 262));
   refused_here_too("ping", EPROTONOSUPPORT, sys(SYS_socket, AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
-  refused_here_too("ping 6", EPROTONOSUPPORT,
-                   sys(SYS_socket, AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6));
+  refused_here_too("ping 6", EPROTONOSUPPORT, sys(SYS_socket, AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6));
   refused_here_too("udplite", EPROTONOSUPPORT, sys(SYS_socket, AF_INET, SOCK_DGRAM, 136));
-  refused("uevents", EPROTONOSUPPORT,
-          sys(SYS_socket, AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT));
-  refused_here_too("sock_diag", EPROTONOSUPPORT,
-                   sys(SYS_socket, AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG));
+  refused("uevents", EPROTONOSUPPORT, sys(SYS_socket, AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT));
+  refused_here_too("sock_diag", EPROTONOSUPPORT, sys(SYS_socket, AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG));
 }
 
-// The kernel drops the high half of an int argument; a filter that compares 64 bits would let these
-// through.
+// The kernel drops the high half of an int argument; a filter that compares 64 bits would let these through.
 TEST(Seccomp, HighBitsDoNotHelp) {
   refused("packet", EAFNOSUPPORT, sys(SYS_socket, high | AF_PACKET, SOCK_RAW, 0));
   refused_here_too("vsock", EAFNOSUPPORT, sys(SYS_socket, high | 40, SOCK_STREAM));
   refused_to_root("raw", EPERM, sys(SYS_socket, AF_INET, high | SOCK_RAW, IPPROTO_TCP));
-  refused_here_too("raw, family", EAFNOSUPPORT,
-                   sys(SYS_socket, high | AF_INET, SOCK_RAW, IPPROTO_TCP));
+  refused_here_too("raw, family", EAFNOSUPPORT, sys(SYS_socket, high | AF_INET, SOCK_RAW, IPPROTO_TCP));
   refused_here_too("mptcp", EPROTONOSUPPORT, sys(SYS_socket, AF_INET, SOCK_STREAM, high | 262));
-  refused("uevents", EPROTONOSUPPORT,
-          sys(SYS_socket, AF_NETLINK, SOCK_RAW, high | NETLINK_KOBJECT_UEVENT));
+  refused("uevents", EPROTONOSUPPORT, sys(SYS_socket, AF_NETLINK, SOCK_RAW, high | NETLINK_KOBJECT_UEVENT));
   refused_here_too("TIOCSTI", EPERM, sys(SYS_ioctl, 0, high | TIOCSTI, 0));
   refused("clone", EPERM, [] {
     return ::syscall(SYS_clone, high | CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0) == 0 ? (::_exit(0), 0)
@@ -149,8 +137,8 @@ TEST(Seccomp, FastOpen) {
   nobody.sin_port = htons(9);
   nobody.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   refused("sendto", EOPNOTSUPP, with_socket([=](int s) {
-            return ::sendto(s, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL,
-                            reinterpret_cast<const sockaddr*>(&nobody), sizeof nobody);
+            return ::sendto(s, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&nobody),
+                            sizeof nobody);
           }));
   refused("sendmsg", EOPNOTSUPP, with_socket([=](int s) {
             sockaddr_in to = nobody;
@@ -167,9 +155,8 @@ TEST(Seccomp, FastOpen) {
             const int on = 1;
             return ::setsockopt(s, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on);
           }));
-  refused_here_too("ulp", ENOPROTOOPT, with_socket([](int s) {
-                     return ::setsockopt(s, IPPROTO_TCP, TCP_ULP, "tls", 3);
-                   }));
+  refused_here_too("ulp", ENOPROTOOPT,
+                   with_socket([](int s) { return ::setsockopt(s, IPPROTO_TCP, TCP_ULP, "tls", 3); }));
   works("nodelay", with_socket([](int s) {
           const int on = 1;
           return ::setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -177,8 +164,8 @@ TEST(Seccomp, FastOpen) {
 }
 
 TEST(Seccomp, Namespaces) {
-  for (const long flag : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC,
-                          CLONE_NEWUTS, CLONE_NEWCGROUP}) {
+  for (const long flag :
+       {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP}) {
     // With NEWUSER any user may make the others: without the filter it works for everybody.
     refused("unshare", EPERM, sys(SYS_unshare, CLONE_NEWUSER | flag));
     refused("clone", EPERM, [flag] {
@@ -202,10 +189,8 @@ TEST(Seccomp, KernelInterfaces) {
   refused_here_too("io_uring_setup", ENOSYS, sys(SYS_io_uring_setup, 0, 0));
   refused_here_too("io_uring_enter", ENOSYS, sys(SYS_io_uring_enter, -1));
   refused_here_too("io_uring_register", ENOSYS, sys(SYS_io_uring_register, -1));
-  // Nonsense arguments: the kernel answers EINVAL, EFAULT, EBADF or ENOSYS, the filter EPERM before
-  // it looks.
-  const bool root =
-      ::geteuid() == 0;  // an ordinary user may get EPERM from the kernel for the same
+  // Nonsense arguments: the kernel answers EINVAL, EFAULT, EBADF or ENOSYS, the filter EPERM before it looks.
+  const bool root = ::geteuid() == 0;  // an ordinary user may get EPERM from the kernel for the same
   const auto check = root ? refused : refused_here_too;
   check("bpf", EPERM, sys(SYS_bpf, 9999, 0, 0));
   check("perf_event_open", EPERM, sys(SYS_perf_event_open, 0, 0, -1, -1, 0));
@@ -274,8 +259,7 @@ TEST(Seccomp, Terminals) {
 }
 
 TEST(Seccomp, Personality) {
-  for (const long allowed :
-       {0L, 0xffffffffL, static_cast<long>(ADDR_NO_RANDOMIZE), static_cast<long>(PER_LINUX32)}) {
+  for (const long allowed : {0L, 0xffffffffL, static_cast<long>(ADDR_NO_RANDOMIZE), static_cast<long>(PER_LINUX32)}) {
     EXPECT_EQ(outcome(true, sys(SYS_personality, allowed)), 0) << allowed;
   }
   refused("mmap page zero", EPERM, sys(SYS_personality, MMAP_PAGE_ZERO));

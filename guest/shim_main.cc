@@ -2,9 +2,9 @@
 //
 //   bulkhead-shim [FD]     FD: its end of the socket, 3 by default
 //
-// It is the workload's parent and the leader of its terminal session. It holds nothing worth
-// having: no capability, no file, not dumpable. Everything it is told comes from the supervisor; of
-// the workload it only learns what wait(2) says.
+// It is the workload's parent and the leader of its terminal session. It holds nothing worth having: no
+// capability, no file, not dumpable. Everything it is told comes from the supervisor; of the workload it only
+// learns what wait(2) says.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -55,20 +55,17 @@ Setup receive_setup(const Link& link) {
 }
 
 Result<void> drop_privileges(const Setup& setup) {
-  if (::getuid() != setup.uid || ::geteuid() != setup.uid || ::getgid() != setup.gid ||
-      ::getegid() != setup.gid) {
-    return fail("the session runs as uid " + std::to_string(::getuid()) + " instead of " +
-                std::to_string(setup.uid));
+  if (::getuid() != setup.uid || ::geteuid() != setup.uid || ::getgid() != setup.gid || ::getegid() != setup.gid) {
+    return fail("the session runs as uid " + std::to_string(::getuid()) + " instead of " + std::to_string(setup.uid));
   }
   if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
     return fail("prctl(PR_CAP_AMBIENT) failed", errno);
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[2] = {};
   if (::syscall(SYS_capset, &header, none) != 0) return fail("capset failed", errno);
-  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-    return fail("prctl(PR_SET_DUMPABLE) failed", errno);
-  // The login's session keyring stays behind; seccomp refuses keyctl to the workload, this makes it
-  // empty too. It may fail: kernels without keyrings, outer filters.
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return fail("prctl(PR_SET_DUMPABLE) failed", errno);
+  // The login's session keyring stays behind; seccomp refuses keyctl to the workload, this makes it empty too.
+  // It may fail: kernels without keyrings, outer filters.
   ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
   ::umask(setup.mask & 0777);
   return {};
@@ -102,9 +99,8 @@ class Keeper {
 
  private:
   void kill_all() const {
-    // kill(-1) reaches every process of the pid namespace. In the host's it would be everybody's: a
-    // pid below 300 (RESERVED_PIDS, which are given out once per namespace) shows that this one is
-    // young and ours.
+    // kill(-1) reaches every process of the pid namespace. In the host's it would be everybody's: a pid below
+    // 300 (RESERVED_PIDS, which are given out once per namespace) shows that this one is young and ours.
     if (own_pids_ && ::getpid() < 300) ::kill(-1, SIGKILL);
     if (!gone_) ::kill(-workload_, SIGKILL);
   }
@@ -129,10 +125,8 @@ class Keeper {
       } else if (WIFCONTINUED(status)) {
         link_.send(Continued{});
       } else {
-        exited_ =
-            WIFSIGNALED(status) ? Exited{0, WTERMSIG(status)} : Exited{WEXITSTATUS(status), 0};
-        // The session ends with the workload; what it left running must not print into the last
-        // output.
+        exited_ = WIFSIGNALED(status) ? Exited{0, WTERMSIG(status)} : Exited{WEXITSTATUS(status), 0};
+        // The session ends with the workload; what it left running must not print into the last output.
         kill_all();
         gone_ = true;
         link_.send(exited_);
@@ -168,8 +162,7 @@ class Keeper {
   Exited exited_;
 };
 
-// Everything the terminal and the supervisor's helpers could send to a session's leader is not for
-// the shim.
+// Everything the terminal and the supervisor's helpers could send to a session's leader is not for the shim.
 constexpr int not_for_us[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGTSTP,  SIGTTIN, SIGTTOU,
                               SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGCHLD};
 
@@ -200,8 +193,7 @@ void await_exec(const Link& link, int report) {
   if (n == 0) return;
   const Result<ToSupervisor> message =
       decode_to_supervisor(std::string_view(text, n < 0 ? 0 : static_cast<std::size_t>(n)));
-  if (message && std::holds_alternative<Failed>(*message))
-    give_up(link, std::get<Failed>(*message));
+  if (message && std::holds_alternative<Failed>(*message)) give_up(link, std::get<Failed>(*message));
   give_up(link, {125, "the shim lost its child before it could start the workload"});
 }
 
@@ -224,8 +216,7 @@ void await_exec(const Link& link, int report) {
 
   await_go(link);
 
-  // bwrap made it a session leader already, or it was forked off one: setsid fails only in the
-  // first case.
+  // bwrap made it a session leader already, or it was forked off one: setsid fails only in the first case.
   if (::setsid() < 0 && ::getsid(0) != ::getpid()) give_up(link, {125, "setsid failed"});
   if (wants_pty && ::ioctl(pty.slave.get(), TIOCSCTTY, 0) != 0) {
     give_up(link, failure(Error{"the session's pty can't become its terminal", errno}));
@@ -235,8 +226,7 @@ void await_exec(const Link& link, int report) {
   sigemptyset(&ours);
   for (const int s : not_for_us) sigaddset(&ours, s);
   ::sigprocmask(SIG_SETMASK, &ours, nullptr);
-  for (const int s : not_for_us)
-    ::signal(s, SIG_DFL);  // what was ignored outside would be ignored inside
+  for (const int s : not_for_us) ::signal(s, SIG_DFL);  // what was ignored outside would be ignored inside
   const UniqueFd signals([] {
     sigset_t children;
     sigemptyset(&children);
@@ -244,8 +234,7 @@ void await_exec(const Link& link, int report) {
     return ::signalfd(-1, &children, SFD_CLOEXEC);
   }());
   int report[2];
-  if (!signals || ::pipe2(report, O_CLOEXEC) != 0)
-    give_up(link, failure(Error{"no descriptors for the shim", errno}));
+  if (!signals || ::pipe2(report, O_CLOEXEC) != 0) give_up(link, failure(Error{"no descriptors for the shim", errno}));
 
   const pid_t pid = ::fork();
   if (pid < 0) give_up(link, failure(Error{"fork failed inside the session", errno}));

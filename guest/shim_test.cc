@@ -1,6 +1,5 @@
-// The shim as a program, played by a supervisor of the test's own. Most tests run it bare (so its
-// pids are the machine's and own_pid_namespace is off); those about the session's end run it in
-// bubblewrap, as the tier does.
+// The shim as a program, played by a supervisor of the test's own. Most tests run it bare (so its pids are the
+// machine's and own_pid_namespace is off); those about the session's end run it in bubblewrap, as the tier does.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,9 +34,8 @@ class ShimTest : public testing::Test {
     setup_.uid = ::getuid();
     setup_.gid = ::getgid();
     setup_.own_pid_namespace = false;
-    setup_.rules = {{"/usr", Access::run},   {"/bin", Access::run},  {"/lib", Access::run},
-                    {"/lib64", Access::run}, {"/etc", Access::read}, {"/dev", Access::write},
-                    {"/proc", Access::read}};
+    setup_.rules = {{"/usr", Access::run},  {"/bin", Access::run},   {"/lib", Access::run},  {"/lib64", Access::run},
+                    {"/etc", Access::read}, {"/dev", Access::write}, {"/proc", Access::read}};
   }
 
   void command(std::vector<std::string> arguments) { setup_.arguments = std::move(arguments); }
@@ -53,10 +51,9 @@ class ShimTest : public testing::Test {
     std::string program = BULKHEAD_SHIM;
     if (bubblewrap) {
       // Beside the shim: a capability-less user, its own pids, a fresh /dev with its own devpts.
-      options.arguments = {
-          "bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--ro-bind", "/",
-          "/",     "--dev",          "/dev",          "--proc",        "/proc",     "--cap-drop",
-          "ALL",   BULKHEAD_SHIM};
+      options.arguments = {"bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--ro-bind", "/",
+                           "/",     "--dev",          "/dev",          "--proc",        "/proc",     "--cap-drop",
+                           "ALL",   BULKHEAD_SHIM};
       program = "/usr/bin/bwrap";
       setup_.own_pid_namespace = true;
     }
@@ -73,13 +70,10 @@ class ShimTest : public testing::Test {
     pair->second.reset();
     const auto datagrams = encode(setup_);
     ASSERT_TRUE(datagrams) << datagrams.error().message;
-    for (const std::string& d : *datagrams)
-      ASSERT_TRUE(ipc::send(control_.get(), std::string_view(d)));
+    for (const std::string& d : *datagrams) ASSERT_TRUE(ipc::send(control_.get(), std::string_view(d)));
   }
 
-  void tell(const ToShim& message) {
-    ASSERT_TRUE(ipc::send(control_.get(), std::string_view(encode(message))));
-  }
+  void tell(const ToShim& message) { ASSERT_TRUE(ipc::send(control_.get(), std::string_view(encode(message)))); }
 
   // The next message, with the master taken from it; Failed{0} when none comes within ten seconds.
   ToSupervisor next(milliseconds timeout = milliseconds(10000)) {
@@ -101,8 +95,7 @@ class ShimTest : public testing::Test {
     const ToSupervisor message = next();
     if (const T* wanted = std::get_if<T>(&message)) return *wanted;
     const auto* failed = std::get_if<Failed>(&message);
-    ADD_FAILURE() << "another message came: index " << message.index()
-                  << (failed != nullptr ? " " + failed->text : "");
+    ADD_FAILURE() << "another message came: index " << message.index() << (failed != nullptr ? " " + failed->text : "");
     return {};
   }
 
@@ -183,13 +176,11 @@ TEST_F(ShimTest, DeathBySignalIsReported) {
 }
 
 TEST_F(ShimTest, OnlyStdioIsOpenAndNoPrivilegeIsLeft) {
-  script(
-      "ls /proc/self/fd | tr '\\n' ' '; grep -E 'CapPrm|CapEff|CapAmb|NoNewPrivs|Seccomp:' "
-      "/proc/self/status");
+  script("ls /proc/self/fd | tr '\\n' ' '; grep -E 'CapPrm|CapEff|CapAmb|NoNewPrivs|Seccomp:' /proc/self/status");
   ASSERT_EQ(run().code, 0) << errors_;
   EXPECT_EQ(output_.substr(0, 8), "0 1 2 3 ");  // 3 is ls reading the folder
-  for (const char* line : {"CapPrm:\t0000000000000000", "CapEff:\t0000000000000000",
-                           "CapAmb:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"}) {
+  for (const char* line : {"CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000",
+                           "NoNewPrivs:\t1", "Seccomp:\t2"}) {
     EXPECT_NE(output_.find(line), std::string::npos) << line << "\n" << output_;
   }
 }
@@ -210,16 +201,14 @@ TEST_F(ShimTest, CommandsThatCannotRun) {
   Failed failed = run_to_failure();
   EXPECT_EQ(failed.code, 127);
   EXPECT_EQ(failed.text,
-            "no-such-program: not found inside the session (is it in the workspace or a mounted "
-            "toolchain?)");
+            "no-such-program: not found inside the session (is it in the workspace or a mounted toolchain?)");
   command({"/etc/passwd"});
   EXPECT_EQ(run_to_failure().code, 126);
   setup_.directory = "/nowhere/at/all";
   command({"true"});
   failed = run_to_failure();
   EXPECT_EQ(failed.code, 125);
-  EXPECT_EQ(failed.text,
-            "can't enter /nowhere/at/all inside the session: No such file or directory");
+  EXPECT_EQ(failed.text, "can't enter /nowhere/at/all inside the session: No such file or directory");
 }
 
 TEST_F(ShimTest, RefusesToBeSomebodyElse) {
@@ -233,8 +222,7 @@ TEST_F(ShimTest, LandlockHoldsWhatTheRulesDoNotAllow) {
   if (landlock_abi() == 0) GTEST_SKIP() << "no Landlock in this kernel";
   std::string folder = "/tmp/bulkhead-shim-test-XXXXXX";
   ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-  for (const char* name : {"/read", "/full", "/write", "/hidden"})
-    ASSERT_EQ(::mkdir((folder + name).c_str(), 0777), 0);
+  for (const char* name : {"/read", "/full", "/write", "/hidden"}) ASSERT_EQ(::mkdir((folder + name).c_str(), 0777), 0);
   ASSERT_TRUE(sys::write_file_atomically(folder + "/hidden/secret", "s3cret", 0666));
   ASSERT_TRUE(sys::write_file_atomically(folder + "/read/text", "text", 0666));
   setup_.rules.push_back({folder + "/read", Access::read});
@@ -244,8 +232,7 @@ TEST_F(ShimTest, LandlockHoldsWhatTheRulesDoNotAllow) {
   const std::string body =
       "cd " + folder +
       "; cat read/text; echo x > full/new && cp /usr/bin/true full/true && full/true && echo ran;"
-      "mv full/new full/other && echo moved; cp /usr/bin/true write/true; write/true || echo "
-      "noexec;"
+      "mv full/new full/other && echo moved; cp /usr/bin/true write/true; write/true || echo noexec;"
       "cat hidden/secret; echo y > read/new; echo z >> read/text; mkdir absent; true";
   script(body);
   EXPECT_EQ(run().code, 0);
@@ -262,9 +249,7 @@ TEST_F(ShimTest, LandlockHoldsWhatTheRulesDoNotAllow) {
 
 TEST_F(ShimTest, WorkloadCannotSignalItsShim) {
   if (landlock_abi() < 6) GTEST_SKIP() << "this kernel's Landlock can't scope signals";
-  script(
-      "kill -0 $PPID 2>/dev/null && echo reached; kill -TERM $PPID 2>/dev/null; sleep 0.05; echo "
-      "alive");
+  script("kill -0 $PPID 2>/dev/null && echo reached; kill -TERM $PPID 2>/dev/null; sleep 0.05; echo alive");
   EXPECT_EQ(run().code, 0);
   EXPECT_EQ(output_, "alive\n");
 }
@@ -310,8 +295,8 @@ TEST_F(ShimTest, PtyInsideTheSandbox) {
   setup_.pty[0] = setup_.pty[1] = setup_.pty[2] = true;
   setup_.window = {33, 101, 0, 0};
   script(
-      "tty; stty size; ls /dev/pts | tr '\\n' ' '; ps -o tpgid=,pgid= -p $$ 2>/dev/null | awk "
-      "'{print ($1==$2)?\"front\":\"back\"}'");
+      "tty; stty size; ls /dev/pts | tr '\\n' ' '; ps -o tpgid=,pgid= -p $$ 2>/dev/null | awk '{print "
+      "($1==$2)?\"front\":\"back\"}'");
   start(true);
   const Ready ready = expect<Ready>();
   EXPECT_TRUE(ready.pty);
@@ -343,8 +328,8 @@ TEST_F(ShimTest, CtrlCAndCtrlZReachTheForeground) {
 TEST_F(ShimTest, LastOutputIsNotLost) {
   setup_.pty[1] = true;
   script(
-      "i=0; while [ $i -lt 100 ]; do echo "
-      "0123456789012345678901234567890123456789012345678901234567; i=$((i+1)); done; echo THE-END");
+      "i=0; while [ $i -lt 100 ]; do echo 0123456789012345678901234567890123456789012345678901234567; i=$((i+1)); "
+      "done; echo THE-END");
   start(true);
   go();
   expect<Started>();
@@ -381,8 +366,7 @@ TEST_F(ShimTest, BackgroundProcessesEndWithTheWorkload) {
 
 TEST_F(ShimTest, EverythingEndsWithTheSupervisor) {
   const std::string marker = "97" + std::to_string(::getpid());
-  script("trap '' HUP TERM INT; setsid sleep " + marker + " & sleep " + marker + "; sleep " +
-         marker);
+  script("trap '' HUP TERM INT; setsid sleep " + marker + " & sleep " + marker + "; sleep " + marker);
   start(true);
   go();
   expect<Started>();
@@ -394,8 +378,7 @@ TEST_F(ShimTest, EverythingEndsWithTheSupervisor) {
 }
 
 TEST_F(ShimTest, LargeEnvironment) {
-  for (int i = 0; i < 10; ++i)
-    setup_.environment.push_back("BIG" + std::to_string(i) + "=" + std::string(60'000, 'x'));
+  for (int i = 0; i < 10; ++i) setup_.environment.push_back("BIG" + std::to_string(i) + "=" + std::string(60'000, 'x'));
   script("echo ${#BIG9}");
   EXPECT_EQ(run().code, 0);
   EXPECT_EQ(output_, "60000\n");

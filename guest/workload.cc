@@ -31,8 +31,7 @@ Result<void> set_limits(const std::vector<Limit>& limits) {
 }
 
 Result<void> no_new_privileges() {
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-    return fail("prctl(PR_SET_NO_NEW_PRIVS) failed", errno);
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail("prctl(PR_SET_NO_NEW_PRIVS) failed", errno);
   return {};
 }
 
@@ -42,10 +41,8 @@ Result<void> restrict_workload(const Setup& setup, int abi, const Link& link) {
   if (abi > 0) BH_CHECK(apply_landlock(setup.rules, setup.scope, abi));
   BH_TRY(const UniqueFd listener, apply_seccomp_with_listener());
   if (!link.send(Listening{}, listener.get())) return fail("the supervisor is gone");
-  // At exec, so that the pipe which reports a failure lives until then. CLOSE_RANGE_CLOEXEC is
-  // Linux 5.11.
-  if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
-    return fail("close_range failed", errno);
+  // At exec, so that the pipe which reports a failure lives until then. CLOSE_RANGE_CLOEXEC is Linux 5.11.
+  if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return fail("close_range failed", errno);
   if (::chdir(setup.directory.c_str()) != 0)
     return fail("can't enter " + setup.directory + " inside the session", errno);
   return {};
@@ -54,8 +51,7 @@ Result<void> restrict_workload(const Setup& setup, int abi, const Link& link) {
 std::vector<char*> c_strings(const std::vector<std::string>& strings) {
   std::vector<char*> out;
   out.reserve(strings.size() + 1);
-  for (const std::string& s : strings)
-    out.push_back(const_cast<char*>(s.c_str()));  // execve(2)'s old type
+  for (const std::string& s : strings) out.push_back(const_cast<char*>(s.c_str()));  // execve(2)'s old type
   out.push_back(nullptr);
   return out;
 }
@@ -84,9 +80,7 @@ Failed explain(const std::string& name, int error, const std::string& found) {
     return {127, name + ": its interpreter or loader is not there inside the session"};
   }
   if (error == ENOENT || error == ENOTDIR) {
-    return {
-        127,
-        name + ": not found inside the session (is it in the workspace or a mounted toolchain?)"};
+    return {127, name + ": not found inside the session (is it in the workspace or a mounted toolchain?)"};
   }
   return {126, name + ": can't be executed inside the session: " + ::strerror(error)};
 }
@@ -107,8 +101,7 @@ Failed execute_search(const Setup& setup) {
     more = colon != std::string_view::npos;
     const std::string_view folder = rest.substr(0, colon);
     rest.remove_prefix(more ? colon + 1 : rest.size());
-    // An empty entry means the working directory (execvp(3)): in a workspace that is never what was
-    // meant.
+    // An empty entry means the working directory (execvp(3)): in a workspace that is never what was meant.
     if (folder.empty()) continue;
     std::string file = std::string(folder) + "/" + name;
     const int error = execute(file, argv, environment);
@@ -119,8 +112,7 @@ Failed execute_search(const Setup& setup) {
     }
     if (error != EACCES) return explain(name, error, "");
     struct stat st{};
-    if (::stat(file.c_str(), &st) == 0)
-      denied = EACCES;  // a folder that can't be searched holds nothing
+    if (::stat(file.c_str(), &st) == 0) denied = EACCES;  // a folder that can't be searched holds nothing
   }
   return denied != 0 ? explain(name, denied, "") : explain(name, ENOENT, found);
 }
@@ -138,8 +130,7 @@ Failed become_workload(const Setup& setup, int landlock_abi, const Link& link) {
 
 Result<void> restrict_shim(int landlock_abi) {
   BH_CHECK(no_new_privileges());
-  // Its own domain, without scopes: it must signal the workload, which can neither signal nor trace
-  // it.
+  // Its own domain, without scopes: it must signal the workload, which can neither signal nor trace it.
   if (landlock_abi > 0) BH_CHECK(apply_landlock({}, false, landlock_abi));
   return apply_seccomp();
 }

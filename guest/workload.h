@@ -6,12 +6,11 @@
 
 namespace bulkhead::shim {
 
-// Applies limits, Landlock (abi 0: none) and seccomp, closes what is not 0, 1, 2, and becomes the
-// workload. Returns only when that failed.
+// Applies limits, Landlock (abi 0: none) and seccomp, closes what is not 0, 1, 2, and becomes the workload.
+// Returns only when that failed.
 Failed become_workload(const Setup& setup, int landlock_abi, const Link& link);
 
-// What the shim itself keeps from then on: no new privileges, no files (Landlock), the workload's
-// seccomp.
+// What the shim itself keeps from then on: no new privileges, no files (Landlock), the workload's seccomp.
 Result<void> restrict_shim(int landlock_abi);
 
 // "message: No such file or directory", for the supervisor's stderr.

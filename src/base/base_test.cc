@@ -23,8 +23,7 @@ TEST(Text, EscapesWhatCouldForgeALine) {
 
 TEST(Text, RejectsOverlongAndSurrogates) {
   EXPECT_TRUE(valid_utf8("aé漢😀"));
-  for (const char* bad :
-       {"\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"}) {
+  for (const char* bad : {"\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"}) {
     EXPECT_FALSE(valid_utf8(bad)) << bad;
   }
 }

@@ -29,15 +29,13 @@ Result<void> empty_root() {
   }
   BH_CHECK(sys::write_id_maps(0, uid, uid, gid, gid));
   // Slave first: what is mounted and unmounted here must not reach the host's mount table.
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
-    return fail_errno("mount(MS_SLAVE)", "/", errno);
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return fail_errno("mount(MS_SLAVE)", "/", errno);
   constexpr unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY;
   if (::mount("none", "/tmp", "tmpfs", flags, "size=4k,nr_inodes=2,mode=555") != 0) {
     return fail_errno("mount(tmpfs)", "/tmp", errno);
   }
   if (::chdir("/tmp") != 0) return fail_errno("chdir", "/tmp", errno);
-  // pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one and is
-  // detached.
+  // pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one and is detached.
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return fail_errno("pivot_root", "/tmp", errno);
   if (::umount2(".", MNT_DETACH) != 0) return fail_errno("umount2", "/", errno);
   if (::chdir("/") != 0) return fail_errno("chdir", "/", errno);
@@ -71,16 +69,14 @@ Result<void> confine(Role role) {
   BH_CHECK(empty_root());
   BH_CHECK(drop_capabilities());
   if (::prctl(PR_SET_DUMPABLE, 0) != 0) return fail_errno("prctl(PR_SET_DUMPABLE)", "", errno);
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-    return fail_errno("prctl(PR_SET_NO_NEW_PRIVS)", "", errno);
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("prctl(PR_SET_NO_NEW_PRIVS)", "", errno);
   return allow_only(role);
 }
 
 Result<void> allow_only(Role role) {
   const std::span<const sock_filter> filter = filter_of(role);
   // const_cast: sock_fprog's pointer is not const, the kernel only reads it.
-  const sock_fprog program{static_cast<unsigned short>(filter.size()),
-                           const_cast<sock_filter*>(filter.data())};
+  const sock_fprog program{static_cast<unsigned short>(filter.size()), const_cast<sock_filter*>(filter.data())};
   if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) {
     return fail_errno("seccomp(SECCOMP_SET_MODE_FILTER)", "", errno);
   }

@@ -1,8 +1,6 @@
-// How a helper gives up what it does not need, before it reads its first hostile byte. After
-// confine():
+// How a helper gives up what it does not need, before it reads its first hostile byte. After confine():
 //   - no_new_privs; not dumpable (no ptrace, no core), no children (seccomp)
-//   - a mount namespace whose root is empty and read-only, with its own user namespace (no
-//   capability outside)
+//   - a mount namespace whose root is empty and read-only, with its own user namespace (no capability outside)
 //   - a seccomp allow-list for the role; anything else kills the process
 // A step the machine can't do is an error: the helper does not start half confined.
 #pragma once
@@ -15,19 +13,17 @@
 namespace bulkhead {
 
 enum class Role {
-  front,     // read/write/accept on descriptors it holds, socketpair, sendmsg; no socket(2), no
-             // connect(2)
+  front,     // read/write/accept on descriptors it holds, socketpair, sendmsg; no socket(2), no connect(2)
   egress,    // as front, plus socket(AF_INET/AF_INET6), connect
   evidence,  // read/recvmsg, write, fdatasync, fallocate on descriptors it holds
-  broker,    // other processes' memory and descriptors, connect on those; files by O_PATH and /proc
-             // only
+  broker,    // other processes' memory and descriptors, connect on those; files by O_PATH and /proc only
 };
 
 // Single-threaded callers only. Descriptors stay as they are.
 Result<void> confine(Role role);
 
-// The last step alone, for the one helper that has to keep a capability and another root
-// (broker/confine.h). no_new_privs is set already.
+// The last step alone, for the one helper that has to keep a capability and another root (broker/confine.h).
+// no_new_privs is set already.
 Result<void> allow_only(Role role);
 
 }  // namespace bulkhead

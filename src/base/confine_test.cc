@@ -35,8 +35,7 @@ constexpr int killed = 1000 + SIGSYS;
 
 class Confine : public testing::TestWithParam<Role> {
   void SetUp() override {
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer) || \
-    __has_feature(thread_sanitizer)
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
     GTEST_SKIP() << "a sanitizer's own syscalls are not in the allow-lists";
 #endif
   }
@@ -48,14 +47,10 @@ TEST_P(Confine, RunsItsOwnWork) {
 TEST_P(Confine, SeesNoFiles) {
   const int host = ::open("/etc/passwd", O_RDONLY);
   ASSERT_GE(host, 0);
-  EXPECT_EQ(outcome(GetParam(),
-                    [] { return ::open("/etc/passwd", O_RDONLY) < 0 && errno == EACCES ? 7 : 1; }),
-            7);
+  EXPECT_EQ(outcome(GetParam(), [] { return ::open("/etc/passwd", O_RDONLY) < 0 && errno == EACCES ? 7 : 1; }), 7);
   struct stat st{};
-  // A descriptor for a directory of the empty root is all there is: even with stat allowed, no
-  // /etc.
-  EXPECT_EQ(outcome(GetParam(), [&] { return ::fstatat(AT_FDCWD, "/etc", &st, 0) < 0 ? 7 : 1; }),
-            7);
+  // A descriptor for a directory of the empty root is all there is: even with stat allowed, no /etc.
+  EXPECT_EQ(outcome(GetParam(), [&] { return ::fstatat(AT_FDCWD, "/etc", &st, 0) < 0 ? 7 : 1; }), 7);
   ::close(host);
 }
 TEST_P(Confine, StartsNoProcess) {
@@ -65,8 +60,8 @@ TEST_P(Confine, StartsNoProcess) {
 TEST_P(Confine, MakesNoMemoryExecutable) {
   EXPECT_EQ(outcome(GetParam(),
                     [] {
-                      return ::mmap(nullptr, 4096, PROT_READ | PROT_EXEC,
-                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED
+                      return ::mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+                                     MAP_FAILED
                                  ? 1
                                  : 2;
                     }),
@@ -76,12 +71,10 @@ TEST_P(Confine, OpensNoUnixSocketToTheHost) {
   EXPECT_EQ(outcome(GetParam(), [] { return ::socket(AF_UNIX, SOCK_STREAM, 0); }), killed);
 }
 
-INSTANTIATE_TEST_SUITE_P(Roles, Confine,
-                         testing::Values(Role::front, Role::egress, Role::evidence));
+INSTANTIATE_TEST_SUITE_P(Roles, Confine, testing::Values(Role::front, Role::egress, Role::evidence));
 
 TEST_P(Confine, OnlyEgressHasANetwork) {
-  const int got = outcome(
-      GetParam(), [] { return ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0 ? 7 : 1; });
+  const int got = outcome(GetParam(), [] { return ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0 ? 7 : 1; });
   EXPECT_EQ(got, GetParam() == Role::egress ? 7 : killed);
   EXPECT_EQ(outcome(GetParam(), [] { return ::socket(AF_INET, SOCK_RAW, IPPROTO_ICMP); }), killed);
 }

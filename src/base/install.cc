@@ -19,19 +19,16 @@ Result<UniqueFd> open_helper(const std::string& name) {
   for (const std::string& path : {here + "/" + name, here + "/../libexec/bulkhead/" + name}) {
     if (auto fd = sys::open(path, O_PATH); fd) return fd;
   }
-  return fail("the helper " + name + " is missing beside " + here +
-              "/bulkhead; build or install Bulkhead again");
+  return fail("the helper " + name + " is missing beside " + here + "/bulkhead; build or install Bulkhead again");
 }
 
 Result<std::string> data_directory() {
   BH_TRY(const std::string here, program_directory());
   // build/PRESET/bin in a source tree, bin in an installation.
   for (const std::string& path : {here + "/../share/bulkhead", here + "/../../.."}) {
-    if (sys::is_directory(path + "/profiles") && sys::is_directory(path + "/presets"))
-      return sys::real_path(path);
+    if (sys::is_directory(path + "/profiles") && sys::is_directory(path + "/presets")) return sys::real_path(path);
   }
-  return fail("Bulkhead's profiles and presets are missing near " + here +
-              "; build or install Bulkhead again");
+  return fail("Bulkhead's profiles and presets are missing near " + here + "; build or install Bulkhead again");
 }
 
 }  // namespace bulkhead

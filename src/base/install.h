@@ -1,6 +1,5 @@
 // Where Bulkhead's own parts are, seen from the running program: beside it in a build tree, in
-// ../libexec/bulkhead and ../share/bulkhead once installed. Never from the environment or the
-// working directory.
+// ../libexec/bulkhead and ../share/bulkhead once installed. Never from the environment or the working directory.
 #pragma once
 
 #include <string>

@@ -34,9 +34,7 @@ Result<void> send(int socket, std::string_view text, std::span<const int> fds) {
 }
 
 Result<void> send(int socket, const nlohmann::json& object, std::span<const int> fds) {
-  return send(
-      socket,
-      std::string_view(object.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)), fds);
+  return send(socket, std::string_view(object.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)), fds);
 }
 
 Result<Message> receive(int socket) {
@@ -63,8 +61,7 @@ Result<Message> receive(int socket) {
       message.fds.emplace_back(fd);
     }
   }
-  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
-    return fail("message cut short", EMSGSIZE);
+  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return fail("message cut short", EMSGSIZE);
   message.text.resize(static_cast<std::size_t>(n));
   message.closed = n == 0 && message.fds.empty();
   return message;
@@ -72,8 +69,7 @@ Result<Message> receive(int socket) {
 
 Result<nlohmann::json> parse(std::string_view text) {
   nlohmann::json object = nlohmann::json::parse(
-      text, [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) { return depth <= 64; },
-      false);
+      text, [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) { return depth <= 64; }, false);
   if (!object.is_object()) return fail("not a JSON object");
   return object;
 }

@@ -1,6 +1,5 @@
 // Messages between our own processes: one JSON object per SOCK_SEQPACKET datagram, with descriptors
-// attached (SCM_RIGHTS). The receiver knows who speaks by the socket, never by what the message
-// says.
+// attached (SCM_RIGHTS). The receiver knows who speaks by the socket, never by what the message says.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

@@ -42,8 +42,7 @@ void arrange_fds(const std::vector<int>& fds) {
     if (::dup2(high[i], static_cast<int>(i)) < 0) die("bulkhead: cannot arrange descriptors");
   }
   // close_range(2), Linux 5.9: a leaked directory descriptor would walk around every mount.
-  if (::syscall(SYS_close_range, static_cast<unsigned>(fds.size()), ~0U, 0) != 0)
-    die("bulkhead: close_range failed");
+  if (::syscall(SYS_close_range, static_cast<unsigned>(fds.size()), ~0U, 0) != 0) die("bulkhead: close_range failed");
 }
 
 void die_with_parent(pid_t parent) {
@@ -55,16 +54,15 @@ void reset_signals() {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  for (const int s : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD, SIGWINCH, SIGCONT,
-                      SIGTSTP, SIGTTIN, SIGTTOU}) {
+  for (const int s :
+       {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD, SIGWINCH, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU}) {
     ::signal(s, SIG_DFL);
   }
 }
 
 std::vector<char*> c_strings(const std::vector<std::string>& strings) {
   std::vector<char*> out;
-  for (const std::string& s : strings)
-    out.push_back(const_cast<char*>(s.c_str()));  // execve(2)'s old type
+  for (const std::string& s : strings) out.push_back(const_cast<char*>(s.c_str()));  // execve(2)'s old type
   out.push_back(nullptr);
   return out;
 }
@@ -92,18 +90,14 @@ namespace {
   std::vector<char*> argv = c_strings(options.arguments);
   std::vector<char*> envp = c_strings(options.environment);
   ::syscall(SYS_execveat, at, "", argv.data(), envp.data(), AT_EMPTY_PATH);
-  die("bulkhead: " +
-      errno_error("execveat", options.arguments.empty() ? "" : options.arguments[0], errno)
-          .message);
+  die("bulkhead: " + errno_error("execveat", options.arguments.empty() ? "" : options.arguments[0], errno).message);
 }
 
 // unshare(2) puts only children into the new pid namespace, so one more process is needed;
 // CLONE_PARENT makes it a child of the spawner's, and the one between ends at once. Its pid goes
 // back through `report`.
-[[noreturn]] void clone_into_pid_namespace(const SpawnOptions& options, int program, int spawner,
-                                           int report) {
-  if (::unshare(CLONE_NEWPID) != 0)
-    die("bulkhead: " + errno_error("unshare(CLONE_NEWPID)", "", errno).message);
+[[noreturn]] void clone_into_pid_namespace(const SpawnOptions& options, int program, int spawner, int report) {
+  if (::unshare(CLONE_NEWPID) != 0) die("bulkhead: " + errno_error("unshare(CLONE_NEWPID)", "", errno).message);
   const long pid = ::syscall(SYS_clone, CLONE_PARENT | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
   if (pid < 0) die("bulkhead: " + errno_error("clone(CLONE_PARENT)", "", errno).message);
   if (pid > 0) {
@@ -150,8 +144,7 @@ Result<Child> spawn(const SpawnOptions& options) {
       if (auto done = options.before_exec(); !done) die("bulkhead: " + done.error().message);
     }
     die_with_parent(parent);  // after before_exec: changing credentials clears it (prctl(2))
-    if (options.own_pid_namespace)
-      clone_into_pid_namespace(options, program, self.get(), report.second.get());
+    if (options.own_pid_namespace) clone_into_pid_namespace(options, program, self.get(), report.second.get());
     execute(options, program);
   }
   BH_TRY(Child child, adopt(pid));

@@ -1,6 +1,6 @@
-// Child processes: helpers of ours and the tier's program. Each starts with an empty environment
-// and exactly the descriptors it was given, has a terminal session of its own (setsid: no
-// controlling terminal), dies with its parent (PR_SET_PDEATHSIG) and is known by pidfd.
+// Child processes: helpers of ours and the tier's program. Each starts with an empty environment and
+// exactly the descriptors it was given, has a terminal session of its own (setsid: no controlling terminal),
+// dies with its parent (PR_SET_PDEATHSIG) and is known by pidfd.
 #pragma once
 
 #include <sys/types.h>
@@ -26,8 +26,7 @@ class Child {
  public:
   Child() = default;
   Child(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
-  Child(Child&& other) noexcept
-      : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
+  Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
   Child& operator=(Child&& other) noexcept;
   ~Child();  // SIGKILLs and reaps a child nobody waited for
 
@@ -46,21 +45,17 @@ class Child {
 };
 
 struct SpawnOptions {
-  // The program: an open descriptor (execveat with AT_EMPTY_PATH; the path can't be swapped
-  // meanwhile).
+  // The program: an open descriptor (execveat with AT_EMPTY_PATH; the path can't be swapped meanwhile).
   int program = -1;
   std::vector<std::string> arguments;    // argv, with argv[0]
   std::vector<std::string> environment;  // KEY=value; empty by default, on purpose
-  // The child's descriptor i is fds[i] of the parent; -1 gives /dev/null. Everything else is
-  // closed.
+  // The child's descriptor i is fds[i] of the parent; -1 gives /dev/null. Everything else is closed.
   std::vector<int> fds;
   // Runs in the child before exec (setns, unshare, setsid…). Async-signal-safe work only when the
-  // parent has threads (ours don't). A failure ends the child with its message on fd 2 and exit
-  // 125.
+  // parent has threads (ours don't). A failure ends the child with its message on fd 2 and exit 125.
   std::function<Result<void>()> before_exec;
-  // In a pid namespace of its own, as its first process: when it dies, by whatever hand and at
-  // whatever moment, the kernel kills everything it started. before_exec must leave it privileged
-  // enough (CAP_SYS_ADMIN in its namespace).
+  // In a pid namespace of its own, as its first process: when it dies, by whatever hand and at whatever moment, the
+  // kernel kills everything it started. before_exec must leave it privileged enough (CAP_SYS_ADMIN in its namespace).
   bool own_pid_namespace = false;
 };
 

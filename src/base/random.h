@@ -6,8 +6,7 @@
 
 namespace bulkhead {
 
-// `bytes` random bytes as lower-case hex. Aborts when the kernel has none: nothing may go on
-// without.
+// `bytes` random bytes as lower-case hex. Aborts when the kernel has none: nothing may go on without.
 std::string random_hex(std::size_t bytes);
 std::string random_bytes(std::size_t bytes);
 

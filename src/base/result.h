@@ -29,8 +29,7 @@ inline tl::unexpected<Error> fail(std::string message, int code = 0) {
 
 // The kernel's errno as `syscall "object": ENOENT (No such file or directory)`.
 Error errno_error(std::string_view syscall, std::string_view object, int code);
-inline tl::unexpected<Error> fail_errno(std::string_view syscall, std::string_view object,
-                                        int code) {
+inline tl::unexpected<Error> fail_errno(std::string_view syscall, std::string_view object, int code) {
   return tl::unexpected<Error>(errno_error(syscall, object, code));
 }
 
@@ -41,8 +40,7 @@ inline tl::unexpected<Error> fail_errno(std::string_view syscall, std::string_vi
 
 // BH_TRY(auto fd, open_file(path)); declares fd or returns the error. (Not a statement expression:
 // those are broken inside coroutines with GCC 12.)
-#define BH_TRY(declaration, expression) \
-  BH_TRY_INNER(BH_CONCAT(bh_try_, __COUNTER__), declaration, expression)
+#define BH_TRY(declaration, expression) BH_TRY_INNER(BH_CONCAT(bh_try_, __COUNTER__), declaration, expression)
 #define BH_TRY_INNER(name, declaration, expression)          \
   auto name = (expression);                                  \
   if (!name) return tl::unexpected(std::move(name).error()); \

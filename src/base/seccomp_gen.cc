@@ -1,6 +1,5 @@
-// Build-time tool: writes each role's seccomp allow-list as a BPF program that confine.cc includes,
-// so that no libseccomp is needed (or trusted) at run time. The lists are what docs/architecture.md
-// promises per role.
+// Build-time tool: writes each role's seccomp allow-list as a BPF program that confine.cc includes, so that
+// no libseccomp is needed (or trusted) at run time. The lists are what docs/architecture.md promises per role.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -32,9 +31,9 @@ void allow(scmp_filter_ctx filter, std::initializer_list<int> calls) {
 }
 
 void allow_if(scmp_filter_ctx filter, int call, std::initializer_list<scmp_arg_cmp> arguments) {
-  check(seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call,
-                               static_cast<unsigned>(arguments.size()), arguments.begin()),
-        "allow_if");
+  check(
+      seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, static_cast<unsigned>(arguments.size()), arguments.begin()),
+      "allow_if");
 }
 
 void common(scmp_filter_ctx filter) {
@@ -57,42 +56,35 @@ void common(scmp_filter_ctx filter) {
                  SCMP_SYS(sched_yield),    SCMP_SYS(getrusage),
                  SCMP_SYS(mremap),         SCMP_SYS(getppid),
                  SCMP_SYS(rseq),           SCMP_SYS(set_robust_list)});
-  // sendmsg/sendto: to connected peers and, for DNS answers, to an address; neither opens anything
-  // new.
+  // sendmsg/sendto: to connected peers and, for DNS answers, to an address; neither opens anything new.
   allow(filter, {SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(sendmmsg)});
   // Memory that is never executable.
   allow_if(filter, SCMP_SYS(mmap), {SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)});
   allow_if(filter, SCMP_SYS(mprotect), {SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)});
   allow(filter, {SCMP_SYS(mlock), SCMP_SYS(munlock), SCMP_SYS(tgkill)});  // tgkill: abort(3)
   for (const int command : {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC}) {
-    allow_if(filter, SCMP_SYS(fcntl),
-             {SCMP_A1_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(command))});
+    allow_if(filter, SCMP_SYS(fcntl), {SCMP_A1_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(command))});
   }
-  for (const unsigned long request :
-       {static_cast<unsigned long>(FIONBIO), static_cast<unsigned long>(FIONREAD)}) {
-    allow_if(filter, SCMP_SYS(ioctl),
-             {SCMP_A1_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(request))});
+  for (const unsigned long request : {static_cast<unsigned long>(FIONBIO), static_cast<unsigned long>(FIONREAD)}) {
+    allow_if(filter, SCMP_SYS(ioctl), {SCMP_A1_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(request))});
   }
 }
 
 void no_files(scmp_filter_ctx filter) {
-  // Libraries look for optional files lazily (time zone, openssl.cnf): they are told there are
-  // none.
-  for (const int call :
-       {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(access), SCMP_SYS(faccessat),
-        SCMP_SYS(faccessat2), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(statx), SCMP_SYS(readlink),
-        SCMP_SYS(readlinkat), SCMP_SYS(ioctl), SCMP_SYS(uname), SCMP_SYS(sched_getaffinity),
-        SCMP_SYS(prlimit64), SCMP_SYS(sysinfo)}) {
+  // Libraries look for optional files lazily (time zone, openssl.cnf): they are told there are none.
+  for (const int call : {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(access), SCMP_SYS(faccessat),
+                         SCMP_SYS(faccessat2), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(statx), SCMP_SYS(readlink),
+                         SCMP_SYS(readlinkat), SCMP_SYS(ioctl), SCMP_SYS(uname), SCMP_SYS(sched_getaffinity),
+                         SCMP_SYS(prlimit64), SCMP_SYS(sysinfo)}) {
     if (call == SCMP_SYS(ioctl)) continue;  // anything else: the default
     check(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 0), "errno");
   }
 }
 
 void sockets(scmp_filter_ctx filter) {
-  allow(filter, {SCMP_SYS(epoll_create1), SCMP_SYS(epoll_create), SCMP_SYS(epoll_ctl),
-                 SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(eventfd2),
-                 SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime), SCMP_SYS(accept4),
-                 SCMP_SYS(accept), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
+  allow(filter, {SCMP_SYS(epoll_create1), SCMP_SYS(epoll_create), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait),
+                 SCMP_SYS(epoll_pwait), SCMP_SYS(eventfd2), SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
+                 SCMP_SYS(accept4), SCMP_SYS(accept), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
                  SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(shutdown), SCMP_SYS(dup)});
   allow_if(filter, SCMP_SYS(socketpair), {SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX)});
 }
@@ -106,8 +98,7 @@ void write_program(scmp_filter_ctx filter, const std::string& name, std::FILE* o
   if (::pread(fd, program.data(), static_cast<std::size_t>(size), 0) != size) std::exit(1);
   ::close(fd);
   std::fprintf(out, "constexpr sock_filter %s_filter[] = {\n", name.c_str());
-  for (const sock_filter& f : program)
-    std::fprintf(out, "    {0x%02x, %u, %u, 0x%08x},\n", f.code, f.jt, f.jf, f.k);
+  for (const sock_filter& f : program) std::fprintf(out, "    {0x%02x, %u, %u, 0x%08x},\n", f.code, f.jt, f.jf, f.k);
   std::fprintf(out, "};\n");
   seccomp_release(filter);
 }
@@ -138,26 +129,21 @@ int main(int argc, char** argv) {
   for (const std::uint32_t family : {AF_INET, AF_INET6}) {
     for (const std::uint32_t type : {SOCK_STREAM, SOCK_DGRAM}) {
       // The low four bits are the type, the rest SOCK_NONBLOCK and SOCK_CLOEXEC (socket(2)).
-      allow_if(egress, SCMP_SYS(socket),
-               {SCMP_A0_32(SCMP_CMP_EQ, family), SCMP_A1_32(SCMP_CMP_MASKED_EQ, 0xf, type)});
+      allow_if(egress, SCMP_SYS(socket), {SCMP_A0_32(SCMP_CMP_EQ, family), SCMP_A1_32(SCMP_CMP_MASKED_EQ, 0xf, type)});
     }
   }
   write_program(egress, "egress", out);
 
   scmp_filter_ctx evidence = fresh();
-  allow(evidence, {SCMP_SYS(fdatasync), SCMP_SYS(fsync), SCMP_SYS(fallocate), SCMP_SYS(ftruncate),
-                   SCMP_SYS(pwrite64)});
+  allow(evidence, {SCMP_SYS(fdatasync), SCMP_SYS(fsync), SCMP_SYS(fallocate), SCMP_SYS(ftruncate), SCMP_SYS(pwrite64)});
   write_program(evidence, "evidence", out);
   scmp_filter_ctx broker = fresh(true);
-  allow(broker,
-        {SCMP_SYS(process_vm_readv), SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_getfd), SCMP_SYS(connect),
-         SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(fchdir), SCMP_SYS(chdir),
-         SCMP_SYS(fstatfs), SCMP_SYS(openat), SCMP_SYS(stat), SCMP_SYS(lstat)});
-  for (const std::uint64_t request :
-       {std::uint64_t{SECCOMP_IOCTL_NOTIF_RECV}, std::uint64_t{SECCOMP_IOCTL_NOTIF_SEND},
-        std::uint64_t{SECCOMP_IOCTL_NOTIF_ID_VALID}}) {
-    allow_if(broker, SCMP_SYS(ioctl),
-             {SCMP_A1_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(request))});
+  allow(broker, {SCMP_SYS(process_vm_readv), SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_getfd), SCMP_SYS(connect),
+                 SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(fchdir), SCMP_SYS(chdir), SCMP_SYS(fstatfs),
+                 SCMP_SYS(openat), SCMP_SYS(stat), SCMP_SYS(lstat)});
+  for (const std::uint64_t request : {std::uint64_t{SECCOMP_IOCTL_NOTIF_RECV}, std::uint64_t{SECCOMP_IOCTL_NOTIF_SEND},
+                                      std::uint64_t{SECCOMP_IOCTL_NOTIF_ID_VALID}}) {
+    allow_if(broker, SCMP_SYS(ioctl), {SCMP_A1_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(request))});
   }
   write_program(broker, "broker", out);
   return std::fclose(out) == 0 ? 0 : 1;

@@ -41,8 +41,7 @@ Result<UniqueFd> open_at(int dir, const std::string& path, int flags, mode_t mod
   return UniqueFd(fd);
 }
 
-Result<UniqueFd> open_at2(int dir, const std::string& path, std::uint64_t flags,
-                          std::uint64_t resolve, mode_t mode) {
+Result<UniqueFd> open_at2(int dir, const std::string& path, std::uint64_t flags, std::uint64_t resolve, mode_t mode) {
   open_how how{};
   how.flags = flags | O_CLOEXEC;
   how.mode = mode;
@@ -61,9 +60,7 @@ Result<std::string> read_all(int fd, std::size_t limit, std::string_view name) {
     if (n < 0) return fail_errno("read", name, errno);
     if (n == 0) return out;
     if (out.size() + static_cast<std::size_t>(n) > limit) {
-      return fail("\"" + escape_for_terminal(name) + "\" is larger than " + std::to_string(limit) +
-                      " bytes",
-                  EFBIG);
+      return fail("\"" + escape_for_terminal(name) + "\" is larger than " + std::to_string(limit) + " bytes", EFBIG);
     }
     out.append(buffer, static_cast<std::size_t>(n));
   }
@@ -168,8 +165,7 @@ Result<Pair> pipe() {
 
 Result<Pair> socket_pair(int type) {
   int fds[2];
-  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) != 0)
-    return fail_errno("socketpair", "", errno);
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) != 0) return fail_errno("socketpair", "", errno);
   return Pair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
@@ -217,15 +213,13 @@ Result<void> pidfd_send_signal(int pidfd, int signal) {
   return {};
 }
 
-Result<void> write_id_maps(pid_t pid, uid_t inside_uid, uid_t outside_uid, gid_t inside_gid,
-                           gid_t outside_gid) {
+Result<void> write_id_maps(pid_t pid, uid_t inside_uid, uid_t outside_uid, gid_t inside_gid, gid_t outside_gid) {
   const std::string proc = "/proc/" + (pid == 0 ? std::string("self") : std::to_string(pid)) + "/";
   const auto put = [&](const char* file, const std::string& text) -> Result<void> {
     BH_TRY(UniqueFd fd, open(proc + file, O_WRONLY));
     return write_all(fd.get(), text, proc + file);
   };
-  // user_namespaces(7): an unprivileged gid_map needs setgroups denied first (Linux 3.19,
-  // CVE-2014-8989).
+  // user_namespaces(7): an unprivileged gid_map needs setgroups denied first (Linux 3.19, CVE-2014-8989).
   BH_CHECK(put("setgroups", "deny"));
   BH_CHECK(put("uid_map", std::to_string(inside_uid) + " " + std::to_string(outside_uid) + " 1\n"));
   return put("gid_map", std::to_string(inside_gid) + " " + std::to_string(outside_gid) + " 1\n");

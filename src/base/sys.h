@@ -1,5 +1,5 @@
-// Syscalls as Results: the error names the call and what it was applied to. Only calls that
-// somebody uses are here. All descriptors are close-on-exec unless said otherwise.
+// Syscalls as Results: the error names the call and what it was applied to. Only calls that somebody
+// uses are here. All descriptors are close-on-exec unless said otherwise.
 #pragma once
 
 #include <fcntl.h>
@@ -22,15 +22,14 @@ namespace bulkhead::sys {
 Result<UniqueFd> open(const std::string& path, int flags, mode_t mode = 0);
 Result<UniqueFd> open_at(int dir, const std::string& path, int flags, mode_t mode = 0);
 // openat2(2), Linux 5.6: `resolve` is RESOLVE_* (RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, …).
-Result<UniqueFd> open_at2(int dir, const std::string& path, std::uint64_t flags,
-                          std::uint64_t resolve, mode_t mode = 0);
+Result<UniqueFd> open_at2(int dir, const std::string& path, std::uint64_t flags, std::uint64_t resolve,
+                          mode_t mode = 0);
 
 // The whole file, refused above `limit` bytes. Regular files and pipes alike.
 Result<std::string> read_file(const std::string& path, std::size_t limit);
 Result<std::string> read_all(int fd, std::size_t limit, std::string_view name);
 Result<void> write_all(int fd, std::string_view bytes, std::string_view name);
-// Writes beside `path`, fsyncs, renames over it: readers see the old content or the new, never
-// half.
+// Writes beside `path`, fsyncs, renames over it: readers see the old content or the new, never half.
 Result<void> write_file_atomically(const std::string& path, std::string_view bytes, mode_t mode);
 
 // mkdir -p; every directory it makes gets `mode`.
@@ -64,11 +63,9 @@ Result<void> set_close_on_exec(int fd, bool on);
 Result<UniqueFd> pidfd_open(pid_t pid);  // Linux 5.3
 Result<void> pidfd_send_signal(int pidfd, int signal);
 
-Result<void> write_id_maps(pid_t pid, uid_t inside_uid, uid_t outside_uid, gid_t inside_gid,
-                           gid_t outside_gid);
+Result<void> write_id_maps(pid_t pid, uid_t inside_uid, uid_t outside_uid, gid_t inside_gid, gid_t outside_gid);
 
-// Milliseconds of CLOCK_BOOTTIME and the boot's id: how a state file knows that it is from an
-// earlier boot.
+// Milliseconds of CLOCK_BOOTTIME and the boot's id: how a state file knows that it is from an earlier boot.
 Result<std::string> boot_id();
 // Field 22 of /proc/PID/stat (clock ticks since boot): together with the pid it names one process.
 Result<std::uint64_t> process_start_time(pid_t pid);

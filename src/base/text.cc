@@ -33,9 +33,8 @@ Decoded decode(std::string_view text, std::size_t at) {
 
 bool harmful(std::uint32_t p) {
   return p < 0x20 || (p >= 0x7f && p < 0xa0) || p == 0xad || p == 0x61c || p == 0x180e ||
-         (p >= 0x200b && p <= 0x200f) || (p >= 0x2028 && p <= 0x202e) ||
-         (p >= 0x2060 && p <= 0x206f) || p == 0xfeff || (p >= 0xfff9 && p <= 0xfffb) ||
-         (p >= 0xe0000 && p <= 0xe0fff);
+         (p >= 0x200b && p <= 0x200f) || (p >= 0x2028 && p <= 0x202e) || (p >= 0x2060 && p <= 0x206f) || p == 0xfeff ||
+         (p >= 0xfff9 && p <= 0xfffb) || (p >= 0xe0000 && p <= 0xe0fff);
 }
 
 }  // namespace

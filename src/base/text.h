@@ -8,14 +8,12 @@
 
 namespace bulkhead {
 
-// Control characters, DEL, C1, bidi overrides and isolates, zero-width characters and invalid UTF-8
-// become
-// \xNN or \u{NNNN}; everything else stays. What comes out can't move a cursor, forge a line or hide
-// text (Trojan Source, CVE-2021-42574). Cut to `limit` bytes of input with "…" when longer.
+// Control characters, DEL, C1, bidi overrides and isolates, zero-width characters and invalid UTF-8 become
+// \xNN or \u{NNNN}; everything else stays. What comes out can't move a cursor, forge a line or hide text
+// (Trojan Source, CVE-2021-42574). Cut to `limit` bytes of input with "…" when longer.
 std::string escape_for_terminal(std::string_view text, std::size_t limit = 1024);
 
-// "did you mean": the candidate nearest to `word` (Levenshtein, at most a third of its length), or
-// empty.
+// "did you mean": the candidate nearest to `word` (Levenshtein, at most a third of its length), or empty.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);

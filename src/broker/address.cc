@@ -34,8 +34,7 @@ tl::expected<UniqueFd, Refused> open_socket(const Proc& proc, pid_t tid, const s
   // system says nothing; the device does.
   for (const std::string& folder_of_ours : own) {
     struct stat base{};
-    if (::stat(folder_of_ours.c_str(), &base) == 0 && base.st_dev == st.st_dev)
-      return std::move(*socket);
+    if (::stat(folder_of_ours.c_str(), &base) == 0 && base.st_dev == st.st_dev) return std::move(*socket);
   }
   return tl::unexpected(Refused{EACCES, path});
 }

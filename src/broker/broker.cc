@@ -41,10 +41,7 @@ struct Pending {
 class Broker {
  public:
   Broker(int supervisor, UniqueFd listener, std::vector<std::string> own, const Proc& proc)
-      : supervisor_(supervisor),
-        listener_(std::move(listener)),
-        own_(std::move(own)),
-        proc_(proc) {}
+      : supervisor_(supervisor), listener_(std::move(listener)), own_(std::move(own)), proc_(proc) {}
 
   Result<void> run(Result<void> (*enter)(const Proc&, pid_t)) {
     for (;;) {
@@ -57,11 +54,7 @@ class Broker {
           again = true;
         }
       }
-      if (::poll(fds.data(), fds.size(),
-                 again              ? again_ms
-                 : pending_.empty() ? -1
-                                    : 1000) < 0 &&
-          errno != EINTR) {
+      if (::poll(fds.data(), fds.size(), again ? again_ms : pending_.empty() ? -1 : 1000) < 0 && errno != EINTR) {
         return fail_errno("poll", "", errno);
       }
       if (fds[0].revents != 0) return {};
@@ -73,9 +66,7 @@ class Broker {
   }
 
  private:
-  bool valid(std::uint64_t id) const {
-    return ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
-  }
+  bool valid(std::uint64_t id) const { return ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0; }
 
   void answer(std::uint64_t id, int error) const {
     seccomp_notif_resp response{};
@@ -111,8 +102,7 @@ class Broker {
       iovec here{address.data(), address.size()};
       // A user-space address travels as a number.
       iovec there{reinterpret_cast<void*>(notification.data.args[1]), address.size()};  // NOLINT
-      if (::process_vm_readv(tid, &here, 1, &there, 1, 0) != static_cast<ssize_t>(address.size()))
-        return EFAULT;
+      if (::process_vm_readv(tid, &here, 1, &there, 1, 0) != static_cast<ssize_t>(address.size())) return EFAULT;
     }
     auto socket = socket_of(tid, static_cast<int>(notification.data.args[0] & 0xffffffffU));
     // Only now is it certain that both came from the thread that asks: a dead one's id could be
@@ -132,8 +122,7 @@ class Broker {
 
   // /proc/TID/status: pidfd_open(2) takes a thread's id only since Linux 6.9.
   Result<pid_t> thread_group(pid_t tid) const {
-    BH_TRY(const UniqueFd file,
-           sys::open_at(proc_.root.get(), std::to_string(tid) + "/status", O_RDONLY));
+    BH_TRY(const UniqueFd file, sys::open_at(proc_.root.get(), std::to_string(tid) + "/status", O_RDONLY));
     BH_TRY(const std::string text, sys::read_all(file.get(), max_status, "status"));
     const std::size_t at = text.find("\nTgid:");
     if (at == std::string::npos) return fail("", ESRCH);
@@ -168,8 +157,7 @@ class Broker {
 
   // One try that does not wait. A blocking socket gets a send timeout of one tick meanwhile, which
   // connect(2) obeys.
-  std::optional<int> attempt(std::uint64_t id, UniqueFd socket, std::string address,
-                             UniqueFd target) {
+  std::optional<int> attempt(std::uint64_t id, UniqueFd socket, std::string address, UniqueFd target) {
     const bool blocking = (::fcntl(socket.get(), F_GETFL) & O_NONBLOCK) == 0;
     timeval before{};
     socklen_t size = sizeof before;
@@ -178,8 +166,7 @@ class Broker {
       (void)::getsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &before, &size);
       (void)::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof tick);
     }
-    const int error =
-        target ? connect_to(socket.get(), target.get()) : connect_raw(socket.get(), address);
+    const int error = target ? connect_to(socket.get(), target.get()) : connect_raw(socket.get(), address);
     if (!blocking) return error;
     (void)::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &before, sizeof before);
     const bool later = error == EINPROGRESS || error == EAGAIN;
@@ -203,8 +190,7 @@ class Broker {
     const std::string name = std::to_string(target);
     ::memcpy(address.sun_path, name.c_str(), name.size() + 1);
     if (::fchdir(proc_.self_fds.get()) != 0) return EACCES;
-    const int result =
-        ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    const int result = ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address);
     const int error = result == 0 ? 0 : errno;
     (void)!::chdir("/");
     return error;
@@ -230,8 +216,7 @@ class Broker {
         Pending mine = std::move(p);
         it = pending_.erase(it);
         const std::uint64_t id = mine.id;
-        if (const auto error = attempt(id, std::move(mine.socket), std::move(mine.address),
-                                       std::move(mine.target))) {
+        if (const auto error = attempt(id, std::move(mine.socket), std::move(mine.address), std::move(mine.target))) {
           answer(id, *error);
         }
         // Put back at the end when it has to wait on: reached again only by the next turn.
@@ -258,8 +243,7 @@ class Broker {
         {"type", "denied"},
         {"count", 1},
         {"what", "connect to the socket " + escape_for_terminal(path, 200)},
-        {"why",
-         "sockets in mounted folders belong to the host; those in /tmp and /run are the session's"},
+        {"why", "sockets in mounted folders belong to the host; those in /tmp and /run are the session's"},
         {"add", ""}};
     (void)ipc::send(supervisor_, message);
   }
@@ -282,8 +266,8 @@ Result<Proc> open_proc() {
   return proc;
 }
 
-Result<void> serve(int supervisor, UniqueFd listener, std::vector<std::string> own,
-                   const Proc& proc, Result<void> (*enter)(const Proc&, pid_t)) {
+Result<void> serve(int supervisor, UniqueFd listener, std::vector<std::string> own, const Proc& proc,
+                   Result<void> (*enter)(const Proc&, pid_t)) {
   return Broker(supervisor, std::move(listener), std::move(own), proc).run(enter);
 }
 

@@ -49,7 +49,7 @@ Result<Proc> open_proc();
 
 // Serves until the supervisor or the workload is gone. `enter` is called at the first notification
 // with the pid of the process that made it, before anything of it is read.
-Result<void> serve(int supervisor, UniqueFd listener, std::vector<std::string> own,
-                   const Proc& proc, Result<void> (*enter)(const Proc&, pid_t));
+Result<void> serve(int supervisor, UniqueFd listener, std::vector<std::string> own, const Proc& proc,
+                   Result<void> (*enter)(const Proc&, pid_t));
 
 }  // namespace bulkhead::broker

@@ -18,14 +18,12 @@ constexpr int failure = 125;
 
 // The next message, which has to be of this type and carry one descriptor. An empty one: the
 // supervisor is gone.
-bulkhead::Result<bulkhead::UniqueFd> expect(int supervisor, const char* type,
-                                            nlohmann::json& object) {
+bulkhead::Result<bulkhead::UniqueFd> expect(int supervisor, const char* type, nlohmann::json& object) {
   using namespace bulkhead;
   BH_TRY(ipc::Message message, ipc::receive(supervisor));
   if (message.closed) return UniqueFd();
   BH_TRY(object, ipc::parse(message.text));
-  if (object.value("type", "") != type || message.fds.size() != 1)
-    return fail("a message that makes no sense");
+  if (object.value("type", "") != type || message.fds.size() != 1) return fail("a message that makes no sense");
   return std::move(message.fds[0]);
 }
 
@@ -41,8 +39,8 @@ bulkhead::Result<void> run() {
   release_startup_pages();
   BH_TRY(UniqueFd listener, expect(supervisor.get(), "listen", object));
   if (!listener) return {};
-  return broker::serve(supervisor.get(), std::move(listener),
-                       object.value("own", std::vector<std::string>()), proc, broker::enter);
+  return broker::serve(supervisor.get(), std::move(listener), object.value("own", std::vector<std::string>()), proc,
+                       broker::enter);
 }
 
 }  // namespace

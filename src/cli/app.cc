@@ -11,9 +11,7 @@ namespace bulkhead::cli {
 
 void add_version(CLI::App& root, Invocation& invocation) {
   root.add_subcommand("version", "Print the version")->callback([&invocation] {
-    invocation.action = [] {
-      return std::puts("bulkhead " BULKHEAD_VERSION) < 0 ? exit_failed : 0;
-    };
+    invocation.action = [] { return std::puts("bulkhead " BULKHEAD_VERSION) < 0 ? exit_failed : 0; };
   });
 }
 
@@ -38,8 +36,8 @@ std::vector<std::string> command_names(const CLI::App& root) {
   return names;
 }
 
-std::string unknown(const std::string& kind, const std::string& word,
-                    const std::vector<std::string>& candidates, const std::string& help) {
+std::string unknown(const std::string& kind, const std::string& word, const std::vector<std::string>& candidates,
+                    const std::string& help) {
   const std::string near = nearest(word, candidates);
   return "there is no " + kind + " \"" + escape_for_terminal(word) + "\"" +
          (near.empty() ? "" : "; did you mean " + near + "?") + " (" + help + " lists them)";
@@ -48,8 +46,7 @@ std::string unknown(const std::string& kind, const std::string& word,
 // The words an unknown option may have meant.
 std::vector<std::string> option_names(const CLI::App& command) {
   std::vector<std::string> names;
-  for (const CLI::Option* option :
-       command.get_options([](const CLI::Option* o) { return !o->get_group().empty(); })) {
+  for (const CLI::Option* option : command.get_options([](const CLI::Option* o) { return !o->get_group().empty(); })) {
     for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
   }
   return names;
@@ -61,8 +58,7 @@ const CLI::App& deepest(const CLI::App& app) {
 }
 
 std::string full_name(const CLI::App& app) {
-  return app.get_parent() == nullptr ? app.get_name()
-                                     : full_name(*app.get_parent()) + " " + app.get_name();
+  return app.get_parent() == nullptr ? app.get_name() : full_name(*app.get_parent()) + " " + app.get_name();
 }
 
 int usage_error(const CLI::App& root, const CLI::ParseError& error) {
@@ -80,8 +76,7 @@ int usage_error(const CLI::App& root, const CLI::ParseError& error) {
 
 }  // namespace
 
-std::vector<std::string> split_at_dashes(const std::vector<std::string>& arguments,
-                                         Invocation& invocation) {
+std::vector<std::string> split_at_dashes(const std::vector<std::string>& arguments, Invocation& invocation) {
   const auto dashes = std::ranges::find(arguments, "--");
   invocation.had_dashes = dashes != arguments.end();
   if (invocation.had_dashes) invocation.after_dashes.assign(dashes + 1, arguments.end());
@@ -90,8 +85,7 @@ std::vector<std::string> split_at_dashes(const std::vector<std::string>& argumen
 
 int dispatch(int argc, char** argv) {
   CLI::App root(
-      "Runs agents and other programs behind a boundary: they see what you mount, reach what you "
-      "grant,\n"
+      "Runs agents and other programs behind a boundary: they see what you mount, reach what you grant,\n"
       "and hold a token instead of your keys.",
       "bulkhead");
   Invocation invocation;
@@ -101,15 +95,13 @@ int dispatch(int argc, char** argv) {
   root.set_version_flag("--version", "bulkhead " BULKHEAD_VERSION, "Print the version");
   for (const auto add : commands) add(root, invocation);
 
-  std::vector<std::string> arguments =
-      split_at_dashes({argv + 1, argv + std::max(argc, 1)}, invocation);
+  std::vector<std::string> arguments = split_at_dashes({argv + 1, argv + std::max(argc, 1)}, invocation);
   if (arguments.empty()) {
     std::fputs(root.help().c_str(), stderr);
     return exit_usage;
   }
   if (const auto names = command_names(root);
-      !arguments.front().starts_with('-') &&
-      std::ranges::find(names, arguments.front()) == names.end()) {
+      !arguments.front().starts_with('-') && std::ranges::find(names, arguments.front()) == names.end()) {
     return complain(unknown("command", arguments.front(), names, "bulkhead --help"), exit_usage);
   }
   std::ranges::reverse(arguments);  // as CLI11 wants them

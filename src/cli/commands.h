@@ -1,8 +1,8 @@
-// cli/: one file per command, one line here. A command registers its options with CLI11 and leaves
-// an action to run; app.cc alone decides about errors, exit statuses and help.
+// cli/: one file per command, one line here. A command registers its options with CLI11 and leaves an action to
+// run; app.cc alone decides about errors, exit statuses and help.
 //
-// Exit statuses: `run` has the workload's own, 125 for Bulkhead's failures and for usage, 126/127
-// as session.h says. Everything else: 0, 1 when what was asked for could not be done, 2 for usage.
+// Exit statuses: `run` has the workload's own, 125 for Bulkhead's failures and for usage, 126/127 as session.h says.
+// Everything else: 0, 1 when what was asked for could not be done, 2 for usage.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -14,8 +14,7 @@
 namespace bulkhead::cli {
 
 struct Invocation {
-  std::vector<std::string>
-      after_dashes;  // what stood behind the first "--", which CLI11 never sees
+  std::vector<std::string> after_dashes;  // what stood behind the first "--", which CLI11 never sees
   bool had_dashes = false;
   std::vector<std::string> command;  // run: the workload's
   std::function<int()> action;
@@ -33,7 +32,6 @@ inline CLI::ParseError usage(const std::string& text) {
   return {text, 2};
 }
 
-inline constexpr std::array commands = {add_run,    add_ps,     add_stop,
-                                        add_policy, add_doctor, add_version};
+inline constexpr std::array commands = {add_run, add_ps, add_stop, add_policy, add_doctor, add_version};
 
 }  // namespace bulkhead::cli

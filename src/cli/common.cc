@@ -35,8 +35,8 @@ Result<Tier> tier_from(const std::string& name) {
 
 // Terminal columns, well enough: bytes that begin a character.
 std::size_t width(const std::string& text) {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 }  // namespace
@@ -54,8 +54,7 @@ Result<session::Paths> user_paths() {
 }
 
 Result<PolicyRequest> policy_request(const PolicyOptions& options, const std::string& command) {
-  if (options.no_profile && !options.profile.empty())
-    return fail("--profile and --no-profile exclude each other");
+  if (options.no_profile && !options.profile.empty()) return fail("--profile and --no-profile exclude each other");
   PolicyRequest request;
   BH_TRY(const session::Paths paths, user_paths());
   BH_TRY(request.place.working_directory, working_directory());
@@ -103,8 +102,7 @@ std::string command_line(const std::vector<std::string>& arguments, std::size_t 
   std::string line;
   for (const std::string& argument : arguments) {
     if (!line.empty()) line += ' ';
-    const bool plain = !argument.empty() &&
-                       argument.find_first_of(" \t\n'\"\\$`*?<>|&;()[]{}#~!") == std::string::npos;
+    const bool plain = !argument.empty() && argument.find_first_of(" \t\n'\"\\$`*?<>|&;()[]{}#~!") == std::string::npos;
     if (plain) {
       line += argument;
     } else {

@@ -14,8 +14,7 @@ namespace bulkhead::cli {
 inline constexpr int exit_failed = 1;
 inline constexpr int exit_usage = 2;
 
-// `bulkhead: TEXT` on stderr; returns `status`. `text` is ours: hostile parts are escaped where
-// they enter it.
+// `bulkhead: TEXT` on stderr; returns `status`. `text` is ours: hostile parts are escaped where they enter it.
 int complain(const std::string& text, int status);
 
 Result<session::Paths> user_paths();
@@ -35,8 +34,7 @@ struct Colours {
 };
 Colours colours_for(int fd);
 
-// Columns padded to their widest cell (cells are escaped already), two spaces between, the last one
-// not padded.
+// Columns padded to their widest cell (cells are escaped already), two spaces between, the last one not padded.
 std::string table(const std::vector<std::vector<std::string>>& rows);
 
 // Arguments as a shell would take them, escaped for a terminal, cut to `limit` bytes.

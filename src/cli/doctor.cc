@@ -49,8 +49,7 @@ State state_of(const Guarantee& guarantee, const std::vector<ProbeResult>& resul
   State worst = State::ok;
   for (const ProbeResult& r : results) {
     const auto needing = session::guarantees_needing(r.probe->id);
-    if (std::ranges::find(needing, &guarantee) != needing.end())
-      worst = std::max(worst, r.finding.state);
+    if (std::ranges::find(needing, &guarantee) != needing.end()) worst = std::max(worst, r.finding.state);
   }
   return worst;
 }
@@ -78,10 +77,9 @@ std::string json_text(const std::vector<ProbeResult>& results) {
                           {"tiers", split(g.tiers, ' ')},
                           {"state", session::name_of(state_of(g, results))}});
   }
-  const nlohmann::json all{
-      {"version", BULKHEAD_VERSION}, {"kernel", kernel()},
-      {"root", ::geteuid() == 0},    {"probes", probes},
-      {"guarantees", guarantees},    {"tiers", {{"native", session::usable(results)}}}};
+  const nlohmann::json all{{"version", BULKHEAD_VERSION}, {"kernel", kernel()},
+                           {"root", ::geteuid() == 0},    {"probes", probes},
+                           {"guarantees", guarantees},    {"tiers", {{"native", session::usable(results)}}}};
   return all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
@@ -94,14 +92,12 @@ std::string padded(std::string_view text, std::size_t width) {
 void print_probe(const ProbeResult& r, const Colours& c) {
   const session::Finding& f = r.finding;
   const bool quiet = r.probe->kind == Kind::later && f.state != State::ok;
-  const std::string_view colour = quiet                  ? c.dim
-                                  : f.state == State::ok ? c.good
-                                  : f.state == State::missing && r.probe->kind == Kind::required
-                                      ? c.bad
-                                      : c.warn;
-  std::printf("%s%s%s%s%s\n", std::string(colour).c_str(),
-              padded(session::name_of(f.state), 10).c_str(), std::string(c.off).c_str(),
-              padded(r.probe->id, 16).c_str(),
+  const std::string_view colour = quiet                                                          ? c.dim
+                                  : f.state == State::ok                                         ? c.good
+                                  : f.state == State::missing && r.probe->kind == Kind::required ? c.bad
+                                                                                                 : c.warn;
+  std::printf("%s%s%s%s%s\n", std::string(colour).c_str(), padded(session::name_of(f.state), 10).c_str(),
+              std::string(c.off).c_str(), padded(r.probe->id, 16).c_str(),
               (std::string(r.probe->title) + ": " + escape_for_terminal(f.found)).c_str());
   if (f.state == State::ok) return;
   const std::string indent(26, ' ');
@@ -109,10 +105,8 @@ void print_probe(const ProbeResult& r, const Colours& c) {
   for (const Guarantee* g : session::guarantees_needing(r.probe->id)) ids.emplace_back(g->id);
   std::string costs = join(ids, ", ");
   if (!f.costs.empty()) costs += (costs.empty() ? "" : "; ") + f.costs;
-  if (!costs.empty())
-    std::printf("%scosts: %s\n", indent.c_str(), escape_for_terminal(costs).c_str());
-  if (!f.fix.empty())
-    std::printf("%sfix:   %s\n", indent.c_str(), escape_for_terminal(f.fix).c_str());
+  if (!costs.empty()) std::printf("%scosts: %s\n", indent.c_str(), escape_for_terminal(costs).c_str());
+  if (!f.fix.empty()) std::printf("%sfix:   %s\n", indent.c_str(), escape_for_terminal(f.fix).c_str());
 }
 
 void print_human(const std::vector<ProbeResult>& results, bool verbose) {
@@ -121,28 +115,22 @@ void print_human(const std::vector<ProbeResult>& results, bool verbose) {
               ::geteuid() == 0 ? ", as root (a session gets an unprivileged uid of its own)" : "");
   bool later = false;
   for (const ProbeResult& r : results) {
-    if (r.probe->kind == Kind::later && !std::exchange(later, true))
-      std::puts("\nFor tiers and modes to come:");
+    if (r.probe->kind == Kind::later && !std::exchange(later, true)) std::puts("\nFor tiers and modes to come:");
     print_probe(r, c);
   }
-  std::printf("\nGuarantees of the native tier%s\n",
-              verbose ? ":" : " that are weaker here (--verbose shows all):");
+  std::printf("\nGuarantees of the native tier%s\n", verbose ? ":" : " that are weaker here (--verbose shows all):");
   int weaker = 0;
   for (const Guarantee& g : session::guarantees()) {
     const State state = state_of(g, results);
     weaker += state != State::ok;
     if (!verbose && state == State::ok) continue;
-    const std::string_view colour = state == State::ok         ? c.good
-                                    : state == State::degraded ? c.warn
-                                                               : c.bad;
-    std::printf("  %s%s%s%s%s\n", std::string(colour).c_str(),
-                padded(session::name_of(state), 10).c_str(), std::string(c.off).c_str(),
-                padded(g.id, 16).c_str(), std::string(g.sentence).c_str());
+    const std::string_view colour = state == State::ok ? c.good : state == State::degraded ? c.warn : c.bad;
+    std::printf("  %s%s%s%s%s\n", std::string(colour).c_str(), padded(session::name_of(state), 10).c_str(),
+                std::string(c.off).c_str(), padded(g.id, 16).c_str(), std::string(g.sentence).c_str());
   }
   if (weaker == 0) std::puts(verbose ? "All of them hold." : "  none: all of them hold.");
-  std::puts(session::usable(results)
-                ? "\nThe native tier works here."
-                : "\nThe native tier can't run here: see what is required and missing above.");
+  std::puts(session::usable(results) ? "\nThe native tier works here."
+                                     : "\nThe native tier can't run here: see what is required and missing above.");
 }
 
 Result<int> doctor(const DoctorOptions& options) {
@@ -169,8 +157,7 @@ void add_doctor(CLI::App& root, Invocation& invocation) {
   command->add_flag("-v,--verbose", options->verbose, "Every guarantee, not only the weaker ones");
   command->add_flag("--guarantees-markdown", options->markdown, "docs/guarantees.md")->group("");
   command->footer(
-      "Each line says what was found, which guarantees depend on it, and the command that mends "
-      "it.\n"
+      "Each line says what was found, which guarantees depend on it, and the command that mends it.\n"
       "Changes nothing. Exit status 1 when the native tier can't run here.");
   command->callback([options, &invocation] {
     invocation.action = [options] {

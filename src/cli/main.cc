@@ -10,7 +10,6 @@ int main(int argc, char** argv) {
   try {
     return bulkhead::cli::dispatch(argc, argv);
   } catch (const std::exception& error) {  // a library's: ours are values
-    return bulkhead::cli::complain(bulkhead::escape_for_terminal(error.what()),
-                                   bulkhead::session::exit_failure);
+    return bulkhead::cli::complain(bulkhead::escape_for_terminal(error.what()), bulkhead::session::exit_failure);
   }
 }

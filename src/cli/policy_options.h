@@ -9,23 +9,15 @@ namespace bulkhead::cli {
 
 inline void add_policy_options(CLI::App& command, PolicyOptions& options) {
   // One value each: CLI11 would take every word up to the next option for a list.
-  command
-      .add_option("-p,--policy", options.policy,
-                  "Policy file, in place of ~/.config/bulkhead/policy.toml")
+  command.add_option("-p,--policy", options.policy, "Policy file, in place of ~/.config/bulkhead/policy.toml")
       ->type_name("FILE");
-  command.add_option("-P,--profile", options.profile, "Profile: claude, codex, opencode, shell, …")
-      ->type_name("NAME");
-  command.add_flag("--no-profile", options.no_profile,
-                   "No profile, whatever the command is called");
+  command.add_option("-P,--profile", options.profile, "Profile: claude, codex, opencode, shell, …")->type_name("NAME");
+  command.add_flag("--no-profile", options.no_profile, "No profile, whatever the command is called");
   command.add_option("-t,--tier", options.tier, "How to isolate: native")->type_name("TIER");
-  command
-      .add_option("-m,--mount", options.mounts,
-                  "Show PATH inside: rw (default), ro; may be repeated")
+  command.add_option("-m,--mount", options.mounts, "Show PATH inside: rw (default), ro; may be repeated")
       ->type_name("PATH[:MODE]")
       ->allow_extra_args(false);
-  command
-      .add_option("-e,--env", options.environment,
-                  "Set a variable inside, or pass on the host's; may be repeated")
+  command.add_option("-e,--env", options.environment, "Set a variable inside, or pass on the host's; may be repeated")
       ->type_name("NAME[=VALUE]")
       ->allow_extra_args(false);
 }

@@ -16,10 +16,8 @@ struct PsOptions {
 };
 
 nlohmann::json to_json(const session::SessionInfo& s) {
-  return {{"id", s.id},           {"tier", s.tier},
-          {"profile", s.profile}, {"workspace", s.workspace},
-          {"command", s.command}, {"started", s.started},
-          {"pid", s.pid}};
+  return {{"id", s.id},           {"tier", s.tier},       {"profile", s.profile}, {"workspace", s.workspace},
+          {"command", s.command}, {"started", s.started}, {"pid", s.pid}};
 }
 
 Result<void> ps(const PsOptions& options) {
@@ -35,13 +33,11 @@ Result<void> ps(const PsOptions& options) {
   } else if (options.quiet) {
     for (const auto& s : sessions) out += s.id + "\n";
   } else {
-    std::vector<std::vector<std::string>> rows = {
-        {"ID", "TIER", "PROFILE", "STARTED", "PID", "WORKSPACE", "COMMAND"}};
+    std::vector<std::vector<std::string>> rows = {{"ID", "TIER", "PROFILE", "STARTED", "PID", "WORKSPACE", "COMMAND"}};
     for (const auto& s : sessions) {
-      rows.push_back({s.id, escape_for_terminal(s.tier),
-                      s.profile.empty() ? "-" : escape_for_terminal(s.profile),
-                      escape_for_terminal(s.started), std::to_string(s.pid),
-                      escape_for_terminal(s.workspace, 60), command_line(s.command, 60)});
+      rows.push_back({s.id, escape_for_terminal(s.tier), s.profile.empty() ? "-" : escape_for_terminal(s.profile),
+                      escape_for_terminal(s.started), std::to_string(s.pid), escape_for_terminal(s.workspace, 60),
+                      command_line(s.command, 60)});
     }
     out = table(rows);
   }

@@ -10,8 +10,7 @@ namespace bulkhead::cli {
 
 namespace {
 
-constexpr const char* examples =
-    R"(Everything after `--`, or from the first word that is no option, is the command.
+constexpr const char* examples = R"(Everything after `--`, or from the first word that is no option, is the command.
 
 Examples:
   bulkhead run -- bash
@@ -62,8 +61,7 @@ void add_run(CLI::App& root, Invocation& invocation) {
   command->formatter(std::make_shared<RunFormatter>());
   command->callback([command, options, &invocation] {
     std::vector<std::string> words = command->remaining();
-    if (!words.empty() && words.front().starts_with('-'))
-      throw CLI::ExtrasError("run", {words.front()});
+    if (!words.empty() && words.front().starts_with('-')) throw CLI::ExtrasError("run", {words.front()});
     // A `--` behind the command's name is the command's own.
     if (!words.empty() && invocation.had_dashes) words.emplace_back("--");
     words.insert(words.end(), invocation.after_dashes.begin(), invocation.after_dashes.end());

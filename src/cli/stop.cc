@@ -1,5 +1,5 @@
-// bulkhead stop: ends sessions. The supervisor gets SIGTERM and ends its workload in order; one
-// that doesn't within ten seconds is killed, and everything of its session dies with it.
+// bulkhead stop: ends sessions. The supervisor gets SIGTERM and ends its workload in order; one that doesn't within
+// ten seconds is killed, and everything of its session dies with it.
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -33,14 +33,12 @@ Result<UniqueFd> hold(const SessionInfo& s) {
   auto fd = sys::pidfd_open(s.pid);
   if (!fd && fd.error().code == ESRCH) return UniqueFd();
   if (!fd) return tl::unexpected(std::move(fd).error());
-  // Checked after the descriptor is held: the lock says that the supervisor lives, the start time
-  // that this is it.
+  // Checked after the descriptor is held: the lock says that the supervisor lives, the start time that this is it.
   const auto boot = sys::boot_id();
   const auto start = sys::process_start_time(s.pid);
   if (!boot || *boot != s.boot_id || !start || *start != s.pid_start_time) {
     return fail("session " + s.id + ": process " + std::to_string(s.pid) +
-                " is not its supervisor (another machine or container shares this state "
-                "directory?); stop it there");
+                " is not its supervisor (another machine or container shares this state directory?); stop it there");
   }
   return std::move(*fd);
 }
@@ -56,9 +54,8 @@ bool ended_within(const SessionInfo& s, int pidfd, std::chrono::seconds limit) {
     if (ended || waited >= limit) break;
     if (progress && waited >= std::chrono::seconds(1)) {
       shown = true;
-      std::fprintf(
-          stderr, "\rbulkhead: waiting for %s to end (%d s)", s.id.c_str(),
-          static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(waited).count()));
+      std::fprintf(stderr, "\rbulkhead: waiting for %s to end (%d s)", s.id.c_str(),
+                   static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(waited).count()));
     }
   }
   if (shown) std::fputs("\n", stderr);
@@ -77,12 +74,10 @@ Result<void> stop(const SessionInfo& s) {
   const auto killed = sys::pidfd_send_signal(supervisor.get(), SIGKILL);
   if (!gone(killed)) BH_CHECK(killed);
   if (ended_within(s, supervisor.get(), after_kill)) return {};
-  return fail("session " + s.id + ": process " + std::to_string(s.pid) +
-              " survived SIGKILL (stuck in the kernel?)");
+  return fail("session " + s.id + ": process " + std::to_string(s.pid) + " survived SIGKILL (stuck in the kernel?)");
 }
 
-Result<std::vector<SessionInfo>> choose(const StopOptions& options,
-                                        const std::vector<SessionInfo>& running) {
+Result<std::vector<SessionInfo>> choose(const StopOptions& options, const std::vector<SessionInfo>& running) {
   if (options.all) return running;
   std::vector<SessionInfo> chosen;
   for (const std::string& id : options.ids) {

@@ -78,8 +78,7 @@ TEST(Exchange, EachCarrier) {
   EXPECT_EQ(exchange(slot, secret)->value.reveal(), "Bearer s3cret/+=");
   slot.carrier = Credential::Carrier::basic;
   slot.basic_user = "Aladdin";  // RFC 7617's own example
-  EXPECT_EQ(exchange(slot, Secret("open sesame"))->value.reveal(),
-            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+  EXPECT_EQ(exchange(slot, Secret("open sesame"))->value.reveal(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
   slot.basic_user = "a:b";
   EXPECT_FALSE(exchange(slot, secret));
   EXPECT_FALSE(exchange(TokenSlot{}, secret));  // header without a name
@@ -103,8 +102,7 @@ TEST(Source, Environment) {
 }
 
 TEST(Source, RefusesWhatCannotTravelInAHeader) {
-  const auto read = [](std::string value,
-                       Credential::Carrier carrier = Credential::Carrier::header) {
+  const auto read = [](std::string value, Credential::Carrier carrier = Credential::Carrier::header) {
     Credential c = credential(Credential::Source::env, "K");
     c.carrier = carrier;
     return read_secret(c, SourceContext{{"K=" + value}});
@@ -135,8 +133,7 @@ TEST(Source, File) {
   ASSERT_TRUE(good);
   EXPECT_EQ(good->secret.reveal(), "file-secret");
   EXPECT_TRUE(good->notes.empty());
-  EXPECT_EQ(read_secret(credential(Credential::Source::file, "~/key"), {{"HOME=" + folder.path}})
-                ->secret.reveal(),
+  EXPECT_EQ(read_secret(credential(Credential::Source::file, "~/key"), {{"HOME=" + folder.path}})->secret.reveal(),
             "file-secret");
   EXPECT_FALSE(read_secret(credential(Credential::Source::file, "~/key"), {}));
 
@@ -159,9 +156,9 @@ TEST(Source, File) {
 
 TEST(Source, Command) {
   const auto run = [](const std::string& command, int timeout_ms = 5000) {
-    return read_secret(credential(Credential::Source::command, command),
-                       {{"PATH=/usr/bin:/bin", "GREETING=from-the-environment"},
-                        std::chrono::milliseconds(timeout_ms)});
+    return read_secret(
+        credential(Credential::Source::command, command),
+        {{"PATH=/usr/bin:/bin", "GREETING=from-the-environment"}, std::chrono::milliseconds(timeout_ms)});
   };
   EXPECT_EQ(run("printf '%s\\n' \"$GREETING\"")->secret.reveal(), "from-the-environment");
   const auto status = run("exit 3");

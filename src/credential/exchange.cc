@@ -9,8 +9,7 @@ namespace bulkhead {
 Secret base64(std::string_view bytes) {
   std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');  // EVP_EncodeBlock writes a NUL behind
   const int n = ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                  reinterpret_cast<const unsigned char*>(bytes.data()),
-                                  static_cast<int>(bytes.size()));
+                                  reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
   Secret result(std::string_view(out).substr(0, static_cast<std::size_t>(n)));
   wipe(out);
   return result;
@@ -27,16 +26,14 @@ Result<CredentialHeader> exchange(const TokenSlot& slot, const Secret& secret) {
       return CredentialHeader{lower_ascii(slot.header), Secret(secret.reveal())};
     case Credential::Carrier::bearer: {
       std::string value = "Bearer ";
-      value.reserve(value.size() +
-                    secret.reveal().size());  // no reallocation leaves half a secret behind
+      value.reserve(value.size() + secret.reveal().size());  // no reallocation leaves half a secret behind
       value += secret.reveal();
       CredentialHeader header{"authorization", Secret(value)};
       wipe(value);
       return header;
     }
     case Credential::Carrier::basic: {
-      if (slot.basic_user.find(':') != std::string::npos)
-        return fail(named("has a user name with \":\" in it"));
+      if (slot.basic_user.find(':') != std::string::npos) return fail(named("has a user name with \":\" in it"));
       std::string pair;
       pair.reserve(slot.basic_user.size() + 1 + secret.reveal().size());
       pair += slot.basic_user;

@@ -15,15 +15,13 @@ void wipe(std::string& text) {
 }
 
 Secret::Secret(std::string_view bytes)
-    : bytes_(bytes.empty() ? nullptr : std::make_unique<char[]>(bytes.size())),
-      size_(bytes.size()) {
+    : bytes_(bytes.empty() ? nullptr : std::make_unique<char[]>(bytes.size())), size_(bytes.size()) {
   if (size_ == 0) return;
   (void)::mlock(bytes_.get(), size_);
   std::ranges::copy(bytes, bytes_.get());
 }
 
-Secret::Secret(Secret&& other) noexcept
-    : bytes_(std::move(other.bytes_)), size_(std::exchange(other.size_, 0)) {}
+Secret::Secret(Secret&& other) noexcept : bytes_(std::move(other.bytes_)), size_(std::exchange(other.size_, 0)) {}
 
 Secret& Secret::operator=(Secret&& other) noexcept {
   if (this != &other) {

@@ -32,8 +32,7 @@ std::optional<std::string> find_variable(const SourceContext& context, std::stri
 Result<std::string> read_variable(const Credential& credential, const SourceContext& context) {
   auto value = find_variable(context, credential.source_value);
   if (!value || value->empty()) {
-    return fail(escape_for_terminal(credential.source_value) +
-                    " is not set; set it, or mark the credential optional",
+    return fail(escape_for_terminal(credential.source_value) + " is not set; set it, or mark the credential optional",
                 ENOENT);
   }
   return std::move(*value);
@@ -56,8 +55,7 @@ Result<std::string> read_file(const Credential& credential, const SourceContext&
   if (!fd) return tl::unexpected(std::move(fd).error());
   BH_TRY(const struct stat st, sys::stat_fd(fd->get(), path));
   if (!S_ISREG(st.st_mode)) return fail(shown + " is not a regular file");
-  if ((st.st_mode & (S_IRGRP | S_IROTH)) != 0)
-    notes.push_back(shown + " can be read by other users; chmod 600 it");
+  if ((st.st_mode & (S_IRGRP | S_IROTH)) != 0) notes.push_back(shown + " can be read by other users; chmod 600 it");
   return sys::read_all(fd->get(), max_source_read, path);
 }
 
@@ -67,8 +65,7 @@ Result<std::string> read_until(int fd, Clock::time_point end) {
   std::string out;
   char buffer[4096];
   for (;;) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
     pollfd p{fd, POLLIN, 0};
     const int ready = left <= 0 ? 0 : ::poll(&p, 1, static_cast<int>(left));
     if (ready < 0 && errno == EINTR) continue;
@@ -90,8 +87,7 @@ Result<std::string> read_until(int fd, Clock::time_point end) {
 
 Result<std::string> run_command(const Credential& credential, const SourceContext& context) {
   const auto end = Clock::now() + context.command_timeout;
-  const std::string shown =
-      "command \"" + escape_for_terminal(credential.source_value, 200) + "\" ";
+  const std::string shown = "command \"" + escape_for_terminal(credential.source_value, 200) + "\" ";
   BH_TRY(UniqueFd shell, sys::open("/bin/sh", O_PATH));
   BH_TRY(sys::Pair pipe, sys::pipe());
   SpawnOptions options;
@@ -104,8 +100,7 @@ Result<std::string> run_command(const Credential& credential, const SourceContex
   auto text = read_until(pipe.first.get(), end);
   if (!text) return fail(shown + text.error().message, text.error().code);  // ~Child kills it
   // Its output has ended, it need not have: the status counts, so wait for that too.
-  const auto left =
-      std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
   pollfd p{child.pidfd(), POLLIN, 0};
   if (::poll(&p, 1, static_cast<int>(std::max<long>(left, 0))) <= 0) {
     wipe(*text);
@@ -134,8 +129,7 @@ Result<std::string> read_source(const Credential& credential, const SourceContex
 
 Result<void> check(const Credential& credential, std::string_view text) {
   if (text.empty()) return fail("the source holds nothing");
-  if (text.size() > max_secret)
-    return fail("the secret is longer than " + std::to_string(max_secret) + " bytes");
+  if (text.size() > max_secret) return fail("the secret is longer than " + std::to_string(max_secret) + " bytes");
   const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
   if (std::ranges::any_of(text, control)) {
     return fail(
@@ -143,8 +137,7 @@ Result<void> check(const Credential& credential, std::string_view text) {
         "end is dropped");
   }
   const bool raw = credential.carrier != Credential::Carrier::basic;
-  if (raw && (text.front() == ' ' || text.back() == ' '))
-    return fail("the secret begins or ends with a blank");
+  if (raw && (text.front() == ' ' || text.back() == ' ')) return fail("the secret begins or ends with a blank");
   return {};
 }
 
@@ -163,8 +156,7 @@ Result<SourceRead> read_secret(const Credential& credential, const SourceContext
   wipe(*text);
   if (!fine) return fail(name + ": " + fine.error().message, fine.error().code);
   if (result.secret.reveal().size() < 8) {
-    result.notes.push_back(
-        "the secret is so short that removing it from answers will hit ordinary text");
+    result.notes.push_back("the secret is so short that removing it from answers will hit ordinary text");
   }
   for (std::string& note : result.notes) note.insert(0, name + ": ");
   return result;

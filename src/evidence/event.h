@@ -1,6 +1,5 @@
-// The events a log can hold: one table, from which docs/formats.md is checked and `audit` will
-// explain. The writer takes any well-formed type, so that a newer component never loses evidence to
-// an older table.
+// The events a log can hold: one table, from which docs/formats.md is checked and `audit` will explain.
+// The writer takes any well-formed type, so that a newer component never loses evidence to an older table.
 #pragma once
 
 #include <span>

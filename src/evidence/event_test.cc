@@ -18,8 +18,7 @@ TEST(Event, TypesAreUniqueAndWellFormed) {
 }
 
 TEST(Event, RefusesTypesThatCouldConfuseAReader) {
-  for (const char* bad :
-       {"", "Session.start", "a b", "a\n", ".start", "1a", "a-b", "session\"start"}) {
+  for (const char* bad : {"", "Session.start", "a b", "a\n", ".start", "1a", "a-b", "session\"start"}) {
     EXPECT_FALSE(valid_type(bad)) << bad;
   }
   EXPECT_FALSE(valid_type(std::string(65, 'a')));
@@ -29,9 +28,8 @@ TEST(Event, RefusesTypesThatCouldConfuseAReader) {
 TEST(Event, FormatsDocumentHoldsThisTable) {
   const auto text = sys::read_file(BULKHEAD_SOURCE_DIR "/docs/formats.md", 1 << 20);
   ASSERT_TRUE(text) << text.error().message;
-  EXPECT_NE(text->find(event_table_markdown()), std::string::npos)
-      << "docs/formats.md must hold, word for word:\n"
-      << event_table_markdown();
+  EXPECT_NE(text->find(event_table_markdown()), std::string::npos) << "docs/formats.md must hold, word for word:\n"
+                                                                   << event_table_markdown();
 }
 
 }  // namespace

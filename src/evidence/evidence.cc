@@ -21,21 +21,17 @@ void wait_for(int socket, short events) {
   (void)::poll(&p, 1, -1);
 }
 
-Result<void> send_event(int socket, std::string_view type, const nlohmann::json& fields,
-                        bool sync) {
-  if (!fields.is_object() && !fields.is_null())
-    return fail("evidence: the fields of an event must be an object");
+Result<void> send_event(int socket, std::string_view type, const nlohmann::json& fields, bool sync) {
+  if (!fields.is_object() && !fields.is_null()) return fail("evidence: the fields of an event must be an object");
   nlohmann::json message = fields.is_null() ? nlohmann::json::object() : fields;
   for (const std::string_view key : reserved_keys) {
-    if (message.contains(key))
-      return fail("evidence: \"" + std::string(key) + "\" is a reserved key");
+    if (message.contains(key)) return fail("evidence: \"" + std::string(key) + "\" is a reserved key");
   }
   message["type"] = type;
   if (sync) message["sync"] = true;
   const std::string text = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (text.size() > max_event) {
-    return fail("evidence: event of " + std::to_string(text.size()) + " bytes is too long",
-                EMSGSIZE);
+    return fail("evidence: event of " + std::to_string(text.size()) + " bytes is too long", EMSGSIZE);
   }
   for (;;) {
     auto sent = ipc::send(socket, std::string_view(text));
@@ -65,13 +61,12 @@ Result<void> Recorder::finish_sync() {
     }
     if (n < 0) return fail_errno("recv", "evidence", errno);
     if (n == 0) return fail("evidence: the writer is gone", EPIPE);
-    const nlohmann::json answer = nlohmann::json::parse(
-        std::string_view(buffer.data(), static_cast<std::size_t>(n)), nullptr, false);
+    const nlohmann::json answer =
+        nlohmann::json::parse(std::string_view(buffer.data(), static_cast<std::size_t>(n)), nullptr, false);
     if (!answer.is_object()) return fail("evidence: the writer's answer is not an object");
     if (answer.value("ok", nlohmann::json()) == true) return {};
     const nlohmann::json why = answer.value("error", nlohmann::json());
-    return fail("evidence: " +
-                (why.is_string() ? why.get<std::string>() : std::string("not recorded")));
+    return fail("evidence: " + (why.is_string() ? why.get<std::string>() : std::string("not recorded")));
   }
 }
 

@@ -23,24 +23,21 @@ bulkhead::Result<int> serve() {
   BH_TRY(ipc::Message message, ipc::receive(supervisor.get()));
   BH_TRY(evidence::Start start, evidence::start_from(std::move(message)));
   BH_TRY(evidence::Log log, evidence::Log::open(std::move(start.log), std::move(start.session)));
-  // The record outlives a supervisor that was killed by the one line that says so; the closed
-  // socket ends us then.
+  // The record outlives a supervisor that was killed by the one line that says so; the closed socket ends us then.
   if (::prctl(PR_SET_PDEATHSIG, 0) != 0) return fail_errno("prctl(PR_SET_PDEATHSIG)", "", errno);
   BH_CHECK(confine(Role::evidence));
   BH_CHECK(ipc::send(supervisor.get(), nlohmann::json{{"type", "ready"}}));
   release_startup_pages();
-  evidence::Writer writer(std::move(supervisor), std::move(log), std::move(start.sources),
-                          std::move(start.sockets));
+  evidence::Writer writer(std::move(supervisor), std::move(log), std::move(start.sources), std::move(start.sockets));
   return writer.run();
 }
 
 }  // namespace
 
 int main() {
-  // Ctrl-C reaches the whole foreground group, and a closed terminal hangs it up: the record
-  // outlives both. SIGXFSZ would end us where a file size limit should only make the log full.
-  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE, SIGXFSZ})
-    ::signal(number, SIG_IGN);
+  // Ctrl-C reaches the whole foreground group, and a closed terminal hangs it up: the record outlives both.
+  // SIGXFSZ would end us where a file size limit should only make the log full.
+  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE, SIGXFSZ}) ::signal(number, SIG_IGN);
   const auto status = serve();
   if (status) return *status;
   std::fprintf(stderr, "bulkhead-evidence: %s\n", status.error().message.c_str());

@@ -35,8 +35,7 @@ TEST(Recorder, SendsTheEventAsItIs) {
 
 TEST(Recorder, RefusesReservedKeysAndWhatIsNoEvent) {
   Ends e = ends();
-  for (const auto key : reserved_keys)
-    EXPECT_FALSE(e.recorder.record("x", {{std::string(key), 1}})) << key;
+  for (const auto key : reserved_keys) EXPECT_FALSE(e.recorder.record("x", {{std::string(key), 1}})) << key;
   EXPECT_FALSE(e.recorder.record("x", nlohmann::json::array({1})));
   EXPECT_FALSE(e.recorder.record("x", {{"text", std::string(max_event, 'x')}}));
 }
@@ -56,8 +55,7 @@ TEST(Recorder, WaitsForTheAnswerAndBelievesOnlyTrue) {
     return e.recorder.finish_sync();
   };
   EXPECT_TRUE(answered(R"({"ok":true,"seq":4})"));
-  for (const char* no :
-       {R"({"ok":false,"error":"disk"})", R"({"ok":"true"})", R"({"ok":1})", "{}", "[]", "x"}) {
+  for (const char* no : {R"({"ok":false,"error":"disk"})", R"({"ok":"true"})", R"({"ok":1})", "{}", "[]", "x"}) {
     EXPECT_FALSE(answered(no)) << no;
   }
 }
@@ -79,8 +77,7 @@ TEST(Recorder, WaitsOnANonBlockingSocketInsteadOfLosingEvents) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     while (received < count && !ipc::receive(e.peer.get())->closed) ++received;
   });
-  for (int i = 0; i < count; ++i)
-    ASSERT_TRUE(e.recorder.record("x", {{"text", std::string(20000, 'x')}}));
+  for (int i = 0; i < count; ++i) ASSERT_TRUE(e.recorder.record("x", {{"text", std::string(20000, 'x')}}));
   reader.join();
   EXPECT_EQ(received, count);
 }

@@ -18,8 +18,7 @@ namespace bulkhead::evidence {
 
 namespace {
 
-// Each extension of the reserve is a metadata operation: ask for more than needed while there is
-// room.
+// Each extension of the reserve is a metadata operation: ask for more than needed while there is room.
 constexpr std::uint64_t generous = 1024 * 1024;
 
 bool out_of_space(int code) {
@@ -27,8 +26,7 @@ bool out_of_space(int code) {
 }
 
 Result<void> allocate(int fd, std::uint64_t from, std::uint64_t length) {
-  while (::fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from),
-                     static_cast<off_t>(length)) != 0) {
+  while (::fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from), static_cast<off_t>(length)) != 0) {
     if (errno != EINTR) return fail_errno("fallocate", "evidence log", errno);
   }
   return {};
@@ -42,21 +40,17 @@ std::string timestamp() {
   tm utc{};
   ::gmtime_r(&now.tv_sec, &utc);
   std::array<char, 64> text;
-  const int n = std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ",
-                              utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
-                              utc.tm_min, utc.tm_sec, now.tv_nsec / 1000);
+  const int n = std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ", utc.tm_year + 1900,
+                              utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1000);
   return {text.data(), static_cast<std::size_t>(n)};
 }
 
 Result<Log> Log::open(UniqueFd file, std::string session) {
   BH_TRY(const struct stat st, sys::stat_fd(file.get(), "evidence log"));
   if (!S_ISREG(st.st_mode)) return fail("the evidence log is not a regular file");
-  if (st.st_size != 0)
-    return fail("the evidence log is not empty: a log is written by one session only");
-  if ((::fcntl(file.get(), F_GETFL) & O_APPEND) == 0)
-    return fail("the evidence log is not open for appending only");
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
-    return fail("the evidence log has another writer", errno);
+  if (st.st_size != 0) return fail("the evidence log is not empty: a log is written by one session only");
+  if ((::fcntl(file.get(), F_GETFL) & O_APPEND) == 0) return fail("the evidence log is not open for appending only");
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return fail("the evidence log has another writer", errno);
   Log log;
   log.file_ = std::move(file);
   log.session_ = std::move(session);
@@ -87,8 +81,7 @@ Result<void> Log::extend(std::uint64_t line) {
   return {};
 }
 
-std::string Log::line_for(std::string_view source, std::string_view type,
-                          const nlohmann::ordered_json& fields) const {
+std::string Log::line_for(std::string_view source, std::string_view type, const nlohmann::ordered_json& fields) const {
   nlohmann::ordered_json line{{"v", schema_version}, {"seq", seq_ + 1},  {"time", timestamp()},
                               {"session", session_}, {"source", source}, {"type", type}};
   for (const auto& [key, value] : fields.items()) line[key] = value;
@@ -114,12 +107,11 @@ void Log::become_full(const Error& why) {
   full_ = true;
   why_full_ = why.message;
   const nlohmann::ordered_json fields{{"reason", why.message}};
-  (void)write_line(line_for("evidence", "evidence.full",
-                            fields));  // from the reserve; nobody left to tell on failure
+  (void)write_line(line_for("evidence", "evidence.full", fields));  // from the reserve; nobody left to tell on failure
 }
 
-Result<std::uint64_t> Log::append(std::string_view source, std::string_view type,
-                                  const nlohmann::ordered_json& fields, bool ending) {
+Result<std::uint64_t> Log::append(std::string_view source, std::string_view type, const nlohmann::ordered_json& fields,
+                                  bool ending) {
   if (full_ && !ending) return fail("the evidence log is full: " + why_full_, ENOSPC);
   std::string line = line_for(source, type, fields);
   if (line.size() > max_line)
@@ -151,8 +143,7 @@ Result<void> Log::sync() {
 
 Result<void> Log::close() {
   // Truncating to the size it has releases what was allocated beyond it.
-  if (::ftruncate(file_.get(), static_cast<off_t>(size_)) != 0)
-    return fail_errno("ftruncate", "evidence log", errno);
+  if (::ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) return fail_errno("ftruncate", "evidence log", errno);
   return sync();
 }
 

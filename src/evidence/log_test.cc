@@ -32,9 +32,7 @@ class LogTest : public testing::Test {
     ::unlink(path_.c_str());
     ::rmdir(directory_.c_str());
   }
-  UniqueFd file(int flags = O_WRONLY | O_APPEND | O_CREAT) {
-    return std::move(*sys::open(path_, flags, 0600));
-  }
+  UniqueFd file(int flags = O_WRONLY | O_APPEND | O_CREAT) { return std::move(*sys::open(path_, flags, 0600)); }
   Log log() {
     auto opened = Log::open(file(), "abc");
     EXPECT_TRUE(opened) << opened.error().message;
@@ -101,8 +99,7 @@ TEST_F(LogTest, KeepsAReserveAndGivesItBack) {
   ASSERT_TRUE(l.append("front", "x", {{"text", std::string(1000, 'x')}}));
   const auto watch = sys::open(path_, O_RDONLY);
   const auto before = *sys::stat_fd(watch->get(), path_);
-  EXPECT_GE(static_cast<std::uint64_t>(before.st_blocks) * 512,
-            static_cast<std::uint64_t>(before.st_size) + reserve);
+  EXPECT_GE(static_cast<std::uint64_t>(before.st_blocks) * 512, static_cast<std::uint64_t>(before.st_size) + reserve);
   ASSERT_TRUE(l.close());
   const auto after = *sys::stat_fd(watch->get(), path_);
   EXPECT_EQ(after.st_size, before.st_size);
@@ -151,8 +148,7 @@ TEST_F(LogTest, AFullDiskLeavesWholeLinesAndRoomForTheEnd) {
     if (l->append("front", "x", json::object())) return 4;  // nothing ordinary any more
     // 20 KB of ends fit: that is what the reserve is for.
     for (int i = 0; i < 10; ++i) {
-      if (!l->append("supervisor", "session.end", {{"text", std::string(2000, 'e')}}, true))
-        return 5;
+      if (!l->append("supervisor", "session.end", {{"text", std::string(2000, 'e')}}, true)) return 5;
     }
     if (!l->close()) return 6;
     const auto got = lines();

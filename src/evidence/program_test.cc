@@ -38,9 +38,8 @@ class ProgramTest : public testing::Test {
     control_ = std::move(control->first);
     const auto log = sys::open(path_, O_WRONLY | O_APPEND);
     const int fds[] = {log->get(), source->second.get()};
-    ASSERT_TRUE(ipc::send(
-        control_.get(),
-        nlohmann::json{{"type", "start"}, {"session", "s1"}, {"sources", {"supervisor"}}}, fds));
+    ASSERT_TRUE(ipc::send(control_.get(),
+                          nlohmann::json{{"type", "start"}, {"session", "s1"}, {"sources", {"supervisor"}}}, fds));
     recorder_.emplace(std::move(source->first));
   }
   std::string next() { return ipc::receive(control_.get())->text; }

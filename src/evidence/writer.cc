@@ -20,8 +20,7 @@ namespace {
 using std::chrono::duration;
 using std::chrono::milliseconds;
 
-constexpr int datagrams_per_turn =
-    64;  // so that one busy source does not hold up the others' syncs
+constexpr int datagrams_per_turn = 64;      // so that one busy source does not hold up the others' syncs
 constexpr int datagrams_at_the_end = 4096;  // more than a socket buffer holds
 
 struct Event {
@@ -32,17 +31,14 @@ struct Event {
 
 // U+FFFD for each broken sequence, by the JSON library: quoted with replacement, read back.
 std::string repaired(std::string_view text) {
-  const std::string quoted =
-      nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::string quoted = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return nlohmann::json::parse(quoted).get<std::string>();
 }
 
 Result<Event> parse_event(std::string_view text, bool& sync) {
-  // Depth is limited while parsing: serialising is recursive, and the sender may be somebody else's
-  // by now.
+  // Depth is limited while parsing: serialising is recursive, and the sender may be somebody else's by now.
   bool deep = false;
-  const auto watch = [&](int depth, nlohmann::ordered_json::parse_event_t,
-                         nlohmann::ordered_json&) {
+  const auto watch = [&](int depth, nlohmann::ordered_json::parse_event_t, nlohmann::ordered_json&) {
     deep = deep || depth > max_depth;
     return !deep;
   };
@@ -56,8 +52,7 @@ Result<Event> parse_event(std::string_view text, bool& sync) {
     object.erase(it);
   }
   const auto type = object.find("type");
-  if (type == object.end() || !type->is_string() ||
-      !valid_type(type->get_ref<const std::string&>())) {
+  if (type == object.end() || !type->is_string() || !valid_type(type->get_ref<const std::string&>())) {
     return fail("no valid \"type\"");
   }
   event.type = type->get<std::string>();
@@ -79,9 +74,8 @@ Result<Start> start_from(ipc::Message message) {
   if (message.closed) return fail("the supervisor left before it sent a start message");
   BH_TRY(const nlohmann::json object, ipc::parse(message.text));
   const auto sources = object.find("sources");
-  if (object.value("type", nlohmann::json()) != "start" ||
-      !object.value("session", nlohmann::json()).is_string() || sources == object.end() ||
-      !sources->is_array()) {
+  if (object.value("type", nlohmann::json()) != "start" || !object.value("session", nlohmann::json()).is_string() ||
+      sources == object.end() || !sources->is_array()) {
     return fail("the first message is not a start message");
   }
   Start start;
@@ -93,17 +87,14 @@ Result<Start> start_from(ipc::Message message) {
   if (message.fds.size() != start.sources.size() + 1)
     return fail("the start message has the wrong number of descriptors");
   start.log = std::move(message.fds[0]);
-  for (std::size_t i = 1; i < message.fds.size(); ++i)
-    start.sockets.push_back(std::move(message.fds[i]));
+  for (std::size_t i = 1; i < message.fds.size(); ++i) start.sockets.push_back(std::move(message.fds[i]));
   return start;
 }
 
-Writer::Writer(UniqueFd supervisor, Log log, std::vector<std::string> names,
-               std::vector<UniqueFd> sockets)
+Writer::Writer(UniqueFd supervisor, Log log, std::vector<std::string> names, std::vector<UniqueFd> sockets)
     : supervisor_(std::move(supervisor)), log_(std::move(log)), refilled_(Clock::now()) {
   for (std::size_t i = 0; i < sockets.size(); ++i) {
-    sources_.push_back(
-        {std::move(names[i]), std::move(sockets[i]), events_per_second, bytes_per_second});
+    sources_.push_back({std::move(names[i]), std::move(sockets[i]), events_per_second, bytes_per_second});
   }
   buffer_.resize(max_line);
 }
@@ -114,10 +105,8 @@ int Writer::run() {
     refill();
     polled.assign(1, {supervisor_.get(), POLLIN, 0});
     // A negative descriptor is skipped by poll(2): a source that left, or one that has to wait.
-    for (const Source& s : sources_)
-      polled.push_back({s.throttled() ? -1 : s.socket.get(), POLLIN, 0});
-    if (::poll(polled.data(), polled.size(), poll_timeout()) < 0 && errno != EINTR)
-      return finish(true);
+    for (const Source& s : sources_) polled.push_back({s.throttled() ? -1 : s.socket.get(), POLLIN, 0});
+    if (::poll(polled.data(), polled.size(), poll_timeout()) < 0 && errno != EINTR) return finish(true);
 
     for (std::size_t i = 0; i < sources_.size(); ++i) {
       if (polled[i + 1].revents != 0) read_source(i, datagrams_per_turn);
@@ -126,15 +115,13 @@ int Writer::run() {
       was_dirty_ = true;
       dirty_since_ = Clock::now();
     }
-    if (!waiters_.empty() || (was_dirty_ && Clock::now() - dirty_since_ >= commit_interval))
-      commit();
+    if (!waiters_.empty() || (was_dirty_ && Clock::now() - dirty_since_ >= commit_interval)) commit();
     report_full();
 
     if (polled[0].revents != 0) {
       const auto message = ipc::receive(supervisor_.get());
-      const bool stop =
-          message && !message->closed && message->fds.empty() &&
-          nlohmann::json::parse(message->text, nullptr, false) == nlohmann::json{{"type", "stop"}};
+      const bool stop = message && !message->closed && message->fds.empty() &&
+                        nlohmann::json::parse(message->text, nullptr, false) == nlohmann::json{{"type", "stop"}};
       return finish(!stop);
     }
   }
@@ -153,12 +140,10 @@ void Writer::refill() {
 int Writer::poll_timeout() const {
   int timeout = -1;
   if (was_dirty_) {
-    const auto left =
-        std::chrono::ceil<milliseconds>(commit_interval - (Clock::now() - dirty_since_));
+    const auto left = std::chrono::ceil<milliseconds>(commit_interval - (Clock::now() - dirty_since_));
     timeout = std::max(0, static_cast<int>(left.count()));
   }
-  const bool somebody_waits =
-      std::ranges::any_of(sources_, [](const Source& s) { return s.socket && s.throttled(); });
+  const bool somebody_waits = std::ranges::any_of(sources_, [](const Source& s) { return s.socket && s.throttled(); });
   if (somebody_waits && (timeout < 0 || timeout > 10)) timeout = 10;
   return timeout;
 }
@@ -206,8 +191,7 @@ void Writer::take(std::size_t index, std::string_view text) {
 }
 
 void Writer::reject(std::size_t index, bool sync, const std::string& reason) {
-  (void)log_.append("evidence", "evidence.rejected",
-                    {{"from", sources_[index].name}, {"reason", reason}});
+  (void)log_.append("evidence", "evidence.rejected", {{"from", sources_[index].name}, {"reason", reason}});
   if (sync) answer(index, {{"ok", false}, {"error", reason}});
 }
 
@@ -216,8 +200,7 @@ void Writer::answer(std::size_t index, const nlohmann::json& object) {
   Source& source = sources_[index];
   if (!source.socket) return;
   // Never wait for a reader: a source that doesn't take its answers is cut off, and notices.
-  const ssize_t n =
-      ::send(source.socket.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  const ssize_t n = ::send(source.socket.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (n < 0) source.socket.reset();
 }
 
@@ -243,12 +226,10 @@ void Writer::report_full() {
 
 int Writer::finish(bool lost) {
   for (std::size_t i = 0; i < sources_.size(); ++i) read_source(i, datagrams_at_the_end);
-  if (lost && !ended_)
-    (void)log_.append("evidence", "session.lost", nlohmann::ordered_json::object(), true);
+  if (lost && !ended_) (void)log_.append("evidence", "session.lost", nlohmann::ordered_json::object(), true);
   commit();
   const auto closed = log_.close();
-  const std::string text =
-      nlohmann::json{{"type", "stopped"}, {"lines", log_.lines()}, {"refused", refused_}}.dump();
+  const std::string text = nlohmann::json{{"type", "stopped"}, {"lines", log_.lines()}, {"refused", refused_}}.dump();
   (void)::send(supervisor_.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   return closed && !log_.full() ? 0 : 1;
 }

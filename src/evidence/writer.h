@@ -1,5 +1,5 @@
-// The writer's loop: sockets in, one log out. It knows a source by its socket; what an event says
-// about itself counts for nothing. Single-threaded, poll(2), no exec, no files beyond the log.
+// The writer's loop: sockets in, one log out. It knows a source by its socket; what an event says about
+// itself counts for nothing. Single-threaded, poll(2), no exec, no files beyond the log.
 //
 // On descriptor 3, from the supervisor:
 //   {"type":"start","session":ID,"sources":["supervisor","front","egress:","egress:NAME",…]}
@@ -7,15 +7,12 @@
 //   {"type":"stop"}    take what is still queued, sync, give the reserve back, answer, exit 0
 // and to it:
 //   {"type":"ready"}                                  the log stands and the process is confined
-//   {"type":"full","reason":"…"}                      once: stop the session, nothing can be
-//   recorded any more
-//   {"type":"stopped","lines":N,"refused":N}          `refused`: events that came when the log was
-//   full
-// When descriptor 3 closes without `stop`, the writer adds session.lost (unless session.end stands)
-// and exits.
+//   {"type":"full","reason":"…"}                      once: stop the session, nothing can be recorded any more
+//   {"type":"stopped","lines":N,"refused":N}          `refused`: events that came when the log was full
+// When descriptor 3 closes without `stop`, the writer adds session.lost (unless session.end stands) and exits.
 //
-// A source sends one event per datagram, {"type":…, fields…}; with "sync":true it is answered,
-// after fdatasync, by {"ok":true,"seq":N} or {"ok":false,"error":"…"}.
+// A source sends one event per datagram, {"type":…, fields…}; with "sync":true it is answered, after
+// fdatasync, by {"ok":true,"seq":N} or {"ok":false,"error":"…"}.
 #pragma once
 
 #include <chrono>
@@ -42,10 +39,8 @@ Result<Start> start_from(ipc::Message message);
 
 class Writer {
  public:
-  Writer(UniqueFd supervisor, Log log, std::vector<std::string> names,
-         std::vector<UniqueFd> sockets);
-  // Until the supervisor says stop or is gone. The exit status: 0 when the record is whole, 1
-  // otherwise.
+  Writer(UniqueFd supervisor, Log log, std::vector<std::string> names, std::vector<UniqueFd> sockets);
+  // Until the supervisor says stop or is gone. The exit status: 0 when the record is whole, 1 otherwise.
   int run();
 
  private:

@@ -66,8 +66,7 @@ class WriterTest : public testing::Test {
       std::vector<UniqueFd> sockets;
       sockets.push_back(std::move(a->second));
       sockets.push_back(std::move(b->second));
-      Writer writer(std::move(control->second), std::move(*log), {"supervisor", "front"},
-                    std::move(sockets));
+      Writer writer(std::move(control->second), std::move(*log), {"supervisor", "front"}, std::move(sockets));
       ::_exit(writer.run());
     }
     control_ = std::move(control->first);
@@ -93,9 +92,7 @@ class WriterTest : public testing::Test {
     }
     return out;
   }
-  void raw(const std::string& text) {
-    ASSERT_TRUE(ipc::send(front_->socket(), std::string_view(text)));
-  }
+  void raw(const std::string& text) { ASSERT_TRUE(ipc::send(front_->socket(), std::string_view(text))); }
 
   std::string path_;
   pid_t pid_ = -1;
@@ -163,16 +160,15 @@ TEST_F(WriterTest, ASourceIsItsSocketWhateverItSays) {
 
 TEST_F(WriterTest, RejectsWhatIsNoEventAndSaysSo) {
   start();
-  std::vector<std::string> bad = {
-      "[]",
-      "x",
-      "{}",
-      R"({"type":7})",
-      R"({"type":"Bad Type"})",
-      R"({"type":"x","sync":1})",
-      R"({"type":"x","a":)" + std::string(100, '[') + std::string(100, ']') + "}",
-      R"({"type":"x","a":")" + std::string(max_line, 'a') + R"("})",
-      R"({"type":"x","a":")" + std::string(max_line - 40, '\x01') + R"("})"};
+  std::vector<std::string> bad = {"[]",
+                                  "x",
+                                  "{}",
+                                  R"({"type":7})",
+                                  R"({"type":"Bad Type"})",
+                                  R"({"type":"x","sync":1})",
+                                  R"({"type":"x","a":)" + std::string(100, '[') + std::string(100, ']') + "}",
+                                  R"({"type":"x","a":")" + std::string(max_line, 'a') + R"("})",
+                                  R"({"type":"x","a":")" + std::string(max_line - 40, '\x01') + R"("})"};
   for (const char* key : {"v", "seq", "time", "session", "source"}) {
     bad.push_back(R"({"type":"x",")" + std::string(key) + R"(":1})");
   }
@@ -183,8 +179,7 @@ TEST_F(WriterTest, RejectsWhatIsNoEventAndSaysSo) {
   stop();
   const auto got = lines();
   ASSERT_EQ(got.size(), bad.size() + 2);
-  for (std::size_t i = 0; i + 1 < got.size(); ++i)
-    EXPECT_EQ(got[i]["type"], "evidence.rejected") << bad[i];
+  for (std::size_t i = 0; i + 1 < got.size(); ++i) EXPECT_EQ(got[i]["type"], "evidence.rejected") << bad[i];
   EXPECT_EQ(got.back()["type"], "fine");
 }
 

@@ -1,26 +1,20 @@
-// gateway/: the host side of the room. Two kinds of processes, each confined before its first
-// hostile byte:
+// gateway/: the host side of the room. Two kinds of processes, each confined before its first hostile byte:
 //
-//   front   (bulkhead-front)   one per session. Holds the room's listening sockets and the
-//   session's CA key.
-//                              Ends TLS, answers DNS, judges each request against the grants. Knows
-//                              tokens, never a secret; has no network of its own, no files, no
-//                              exec.
-//   egress  (bulkhead-egress)  one per credential and one, named "", without any. Gets requests
-//   that front
-//                              allowed over a lane, judges them again, puts its credential in,
-//                              resolves once, dials that address, verifies TLS, scrubs the
-//                              credential from what comes back.
+//   front   (bulkhead-front)   one per session. Holds the room's listening sockets and the session's CA key.
+//                              Ends TLS, answers DNS, judges each request against the grants. Knows tokens,
+//                              never a secret; has no network of its own, no files, no exec.
+//   egress  (bulkhead-egress)  one per credential and one, named "", without any. Gets requests that front
+//                              allowed over a lane, judges them again, puts its credential in, resolves once,
+//                              dials that address, verifies TLS, scrubs the credential from what comes back.
 //
 //   grant/   pure judgement: names, paths, carriers, budgets. Used by both.
 //   http/    the strict gate, Beast behind it, serialising from scratch
 //   tls/     the session's CA, leaves, server and client contexts
 //
-// What the supervisor tells each: the structs below, as one JSON message on descriptor 3 with
-// descriptors attached in the order the struct says. Descriptor 4 is the way to evidence
-// (evidence/evidence.h). Descriptor 2 is a pipe the supervisor reads: whatever a helper prints
-// there is for people. When 3 or 4 closes, the helper exits at once: without a supervisor or
-// evidence there is no gateway.
+// What the supervisor tells each: the structs below, as one JSON message on descriptor 3 with descriptors
+// attached in the order the struct says. Descriptor 4 is the way to evidence (evidence/evidence.h).
+// Descriptor 2 is a pipe the supervisor reads: whatever a helper prints there is for people.
+// When 3 or 4 closes, the helper exits at once: without a supervisor or evidence there is no gateway.
 #pragma once
 
 #include <cstdint>
@@ -51,26 +45,22 @@ struct TokenSlot {
   std::string basic_user;
 };
 
-// supervisor -> front. Descriptors: one per listener, in order, then one SEQPACKET socket per
-// egress, in order.
+// supervisor -> front. Descriptors: one per listener, in order, then one SEQPACKET socket per egress, in order.
 struct FrontConfig {
   std::string session;
   std::vector<Listener> listeners;
-  std::vector<std::string>
-      egress;  // credential names in the order of the sockets; "" = without credential
+  std::vector<std::string> egress;  // credential names in the order of the sockets; "" = without credential
   std::vector<Grant> grants;
   std::vector<TokenSlot> tokens;
 };
 // front -> supervisor, once it serves: the CA to put before the workload's tools.
-//   {"type":"ready","ca_pem":"…","ca_subject_hash":"1a2b3c4d","ca_java":[bytes of a Java trust
-//   store]}
+//   {"type":"ready","ca_pem":"…","ca_subject_hash":"1a2b3c4d","ca_java":[bytes of a Java trust store]}
 // and whenever something new was denied (deduplicated and bounded by front):
-//   {"type":"denied","count":N,"what":"GET https://example.com/x","why":"no grant","add":"[[grant]]
-//   …"}
+//   {"type":"denied","count":N,"what":"GET https://example.com/x","why":"no grant","add":"[[grant]] …"}
 // All strings in it may be hostile text: escape before showing.
 
-// supervisor -> egress. Descriptors: [0] the lanes' control socket from front (SEQPACKET), [1] the
-// system's CA bundle opened read-only, then one per upstream_ca file.
+// supervisor -> egress. Descriptors: [0] the lanes' control socket from front (SEQPACKET), [1] the system's
+// CA bundle opened read-only, then one per upstream_ca file.
 struct EgressConfig {
   std::string session;
   std::string credential;                // name, "" = none
@@ -87,8 +77,7 @@ nlohmann::json to_json(const EgressConfig& config);
 Result<FrontConfig> front_config_from(const nlohmann::json& object);
 Result<EgressConfig> egress_config_from(const nlohmann::json& object);
 
-// Lanes. front makes a SOCK_STREAM socketpair per lane and sends one end over the egress control
-// socket (message {"type":"lane"} + 1 descriptor). A lane carries exchanges one after another; the
-// kernel's socket buffer is the back-pressure. Frame: u8 kind, u32 little-endian payload length,
-// payload. See lane.h.
+// Lanes. front makes a SOCK_STREAM socketpair per lane and sends one end over the egress control socket
+// (message {"type":"lane"} + 1 descriptor). A lane carries exchanges one after another; the kernel's socket
+// buffer is the back-pressure. Frame: u8 kind, u32 little-endian payload length, payload. See lane.h.
 }  // namespace bulkhead

@@ -1,7 +1,7 @@
-// The typed protocol between front and egress (docs/formats.md). One lane = one SOCK_STREAM
-// socketpair end each; front sends `request [body…] end`, egress answers `response [body…] end` or
-// `failure`. After both ends the lane may carry the next exchange. A frame out of order, an unknown
-// kind or a length above the limit closes the lane: neither side repairs.
+// The typed protocol between front and egress (docs/formats.md). One lane = one SOCK_STREAM socketpair end each;
+// front sends `request [body…] end`, egress answers `response [body…] end` or `failure`. After both ends the
+// lane may carry the next exchange. A frame out of order, an unknown kind or a length above the limit closes
+// the lane: neither side repairs.
 #pragma once
 
 #include <cstdint>
@@ -45,9 +45,8 @@ struct Response {
 
 struct Failure {
   std::uint16_t status = 502;  // what front answers: 502, 503, 504, 403
-  std::string
-      reason;  // stable word for evidence: "resolve", "address", "connect", "tls", "protocol", …
-  std::string text;  // one line for people
+  std::string reason;          // stable word for evidence: "resolve", "address", "connect", "tls", "protocol", …
+  std::string text;            // one line for people
 };
 
 std::string encode(const Request& request);  // whole frames, header included

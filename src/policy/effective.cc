@@ -19,8 +19,7 @@ Result<Policy> effective_policy(const PolicyRequest& request) {
     auto user = load_document_file(file, named ? "policy file" : "user");
     // Only "there is no such file" means no user layer. A file that is there and can't be read is
     // an error: going on without it could open what it keeps shut.
-    if (!user && (named || user.error().code != ENOENT))
-      return tl::unexpected(std::move(user).error());
+    if (!user && (named || user.error().code != ENOENT)) return tl::unexpected(std::move(user).error());
     if (user) {
       if (profile.empty() && user->profile) {
         profile = *user->profile;

@@ -51,8 +51,7 @@ Result<bool> boolean(const json& object, const char* key) {
 Result<std::uint64_t> number(const json& object, const char* key, std::uint64_t most) {
   BH_TRY(const json* found, value(object, key));
   // A negative number, a fraction and anything beyond 64 bits are other types to the parser.
-  if (!found->is_number_integer() ||
-      (!found->is_number_unsigned() && found->get<std::int64_t>() < 0)) {
+  if (!found->is_number_integer() || (!found->is_number_unsigned() && found->get<std::int64_t>() < 0)) {
     return wrong(key, "a number from 0");
   }
   const auto number = found->get<std::uint64_t>();
@@ -93,8 +92,7 @@ json optional_number(const std::optional<std::uint64_t>& number) {
 
 Result<std::optional<std::uint64_t>> optional_number_from(const json& object, const char* key) {
   if (object.is_object() && object.contains(key) && object.at(key).is_null()) return std::nullopt;
-  BH_TRY(const std::uint64_t number,
-         json_read::number(object, key, std::numeric_limits<std::uint64_t>::max()));
+  BH_TRY(const std::uint64_t number, json_read::number(object, key, std::numeric_limits<std::uint64_t>::max()));
   return number;
 }
 
@@ -107,8 +105,7 @@ json to_json(const Rule& rule) {
 }
 
 Result<Rule> rule_from(const json& object) {
-  BH_CHECK(
-      json_read::keys(object, {"methods", "path", "query", "content_type", "max_body"}, "a rule"));
+  BH_CHECK(json_read::keys(object, {"methods", "path", "query", "content_type", "max_body"}, "a rule"));
   Rule rule;
   BH_TRY(rule.methods, json_read::strings(object, "methods"));
   BH_TRY(rule.path, json_read::string(object, "path"));
@@ -116,11 +113,9 @@ Result<Rule> rule_from(const json& object) {
   BH_TRY(rule.content_type, json_read::string(object, "content_type"));
   BH_TRY(rule.max_body, optional_number_from(object, "max_body"));
   if (rule.methods.empty()) return fail("a rule without methods");
-  if (rule.path.empty() || rule.path.front() != '/')
-    return fail("a rule's path does not start with '/'");
+  if (rule.path.empty() || rule.path.front() != '/') return fail("a rule's path does not start with '/'");
   for (const auto* words : {&rule.methods, &rule.query}) {
-    if (std::find(words->begin(), words->end(), "") != words->end())
-      return fail("a rule with an empty word");
+    if (std::find(words->begin(), words->end(), "") != words->end()) return fail("a rule with an empty word");
   }
   return rule;
 }
@@ -133,8 +128,7 @@ json to_json(const Budget& budget) {
 }
 
 Result<Budget> budget_from(const json& object) {
-  BH_CHECK(json_read::keys(object, {"requests", "requests_per_minute", "bytes_up", "bytes_down"},
-                           "a budget"));
+  BH_CHECK(json_read::keys(object, {"requests", "requests_per_minute", "bytes_up", "bytes_down"}, "a budget"));
   Budget budget;
   BH_TRY(budget.requests, optional_number_from(object, "requests"));
   BH_TRY(budget.requests_per_minute, optional_number_from(object, "requests_per_minute"));
@@ -148,8 +142,7 @@ Result<Origin> origin_from(const json& object) {
   Origin origin;
   BH_TRY(origin.layer, json_read::string(object, "layer"));
   BH_TRY(origin.file, json_read::string(object, "file"));
-  BH_TRY(const std::uint64_t line,
-         json_read::number(object, "line", std::numeric_limits<int>::max()));
+  BH_TRY(const std::uint64_t line, json_read::number(object, "line", std::numeric_limits<int>::max()));
   origin.line = static_cast<int>(line);
   return origin;
 }
@@ -168,16 +161,12 @@ json to_json(const Grant& grant) {
           {"budget", to_json(grant.budget)},
           {"preset", grant.preset},
           {"origin",
-           {{"layer", grant.origin.layer},
-            {"file", grant.origin.file},
-            {"line", std::max(0, grant.origin.line)}}}};
+           {{"layer", grant.origin.layer}, {"file", grant.origin.file}, {"line", std::max(0, grant.origin.line)}}}};
 }
 
 Result<Grant> grant_from(const json& object) {
   BH_CHECK(json_read::keys(
-      object,
-      {"id", "host", "port", "protocol", "credential", "allow", "budget", "preset", "origin"},
-      "a grant"));
+      object, {"id", "host", "port", "protocol", "credential", "allow", "budget", "preset", "origin"}, "a grant"));
   Grant grant;
   BH_TRY(grant.id, json_read::string(object, "id"));
   BH_TRY(grant.host, json_read::string(object, "host"));
@@ -202,8 +191,7 @@ Result<Grant> grant_from(const json& object) {
   BH_TRY(grant.preset, json_read::string(object, "preset"));
   BH_TRY(const json* origin, json_read::object(object, "origin"));
   BH_TRY(grant.origin, origin_from(*origin));
-  if (grant.id.empty() || grant.host.empty() || grant.port == 0)
-    return fail("a grant without id, host or port");
+  if (grant.id.empty() || grant.host.empty() || grant.port == 0) return fail("a grant without id, host or port");
   return grant;
 }
 
@@ -221,8 +209,7 @@ const char* name_of(Credential::Carrier carrier) {
 
 Result<Credential::Carrier> carrier_from(const json& object, const char* key) {
   BH_TRY(const std::string word, json_read::string(object, key));
-  for (const auto carrier :
-       {Credential::Carrier::header, Credential::Carrier::bearer, Credential::Carrier::basic}) {
+  for (const auto carrier : {Credential::Carrier::header, Credential::Carrier::bearer, Credential::Carrier::basic}) {
     if (word == name_of(carrier)) return carrier;
   }
   return fail("an unknown carrier");

@@ -23,8 +23,7 @@ Result<Credential::Carrier> carrier_from(const nlohmann::json& object, const cha
 // Reading objects: each of these is an error when the key is absent or of another type.
 namespace json_read {
 // Exactly these keys, no more and no fewer.
-Result<void> keys(const nlohmann::json& object, const std::vector<std::string>& expected,
-                  const char* what);
+Result<void> keys(const nlohmann::json& object, const std::vector<std::string>& expected, const char* what);
 Result<std::string> string(const nlohmann::json& object, const char* key);
 Result<bool> boolean(const nlohmann::json& object, const char* key);
 Result<std::uint64_t> number(const nlohmann::json& object, const char* key,

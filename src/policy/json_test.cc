@@ -16,8 +16,7 @@ Grant full_grant() {
   grant.port = 8080;
   grant.protocol = Protocol::http;
   grant.credential = "";
-  grant.allow = {{{"GET", "HEAD"}, "/a/{b}", {"x", "y"}, "text/plain", 12345},
-                 {{"POST"}, "/", {}, "", std::nullopt}};
+  grant.allow = {{{"GET", "HEAD"}, "/a/{b}", {"x", "y"}, "text/plain", 12345}, {{"POST"}, "/", {}, "", std::nullopt}};
   grant.budget.requests = 0;
   grant.budget.bytes_down = 18446744073709551615ULL;
   grant.preset = "p";
@@ -57,10 +56,8 @@ TEST(GrantJson, NothingIsHalfUnderstood) {
       json changed = good;
       changed[where].erase(key);
       EXPECT_FALSE(grant_from(changed)) << "without " << key;
-      for (const json& other :
-           {json(true), json(-1), json(1.5), json("?"), json::array({1}), json::object()}) {
-        if (other.type() == value.type() && other.is_string() && key != "protocol" && key != "path")
-          continue;
+      for (const json& other : {json(true), json(-1), json(1.5), json("?"), json::array({1}), json::object()}) {
+        if (other.type() == value.type() && other.is_string() && key != "protocol" && key != "path") continue;
         changed = good;
         changed[where][key] = other;
         EXPECT_FALSE(grant_from(changed)) << key << " = " << other;
@@ -74,8 +71,7 @@ TEST(GrantJson, NothingIsHalfUnderstood) {
   each(json::json_pointer("/allow/0"));
   each(json::json_pointer("/budget"));
   each(json::json_pointer("/origin"));
-  for (const json& bad : {json(), json(1), json::array(), json("x"), json::object()})
-    EXPECT_FALSE(grant_from(bad));
+  for (const json& bad : {json(), json(1), json::array(), json("x"), json::object()}) EXPECT_FALSE(grant_from(bad));
 }
 
 TEST(GrantJson, EmptyWordsAreRefused) {

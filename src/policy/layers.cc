@@ -69,8 +69,7 @@ void merge_environment(const std::vector<Document>& layers, Policy& policy) {
   std::set<std::string> named;
   const auto keep = [&](const Document& layer, const std::string& key) {
     const auto origin = layer.origins.find(key);
-    policy.origins[key] =
-        origin != layer.origins.end() ? origin->second : Origin{layer.layer, layer.file, 0};
+    policy.origins[key] = origin != layer.origins.end() ? origin->second : Origin{layer.layer, layer.file, 0};
   };
   for (const Document& layer : layers) {
     std::set<std::string> names;
@@ -107,13 +106,12 @@ void merge_grants(const std::vector<Document>& layers, Policy& policy) {
 }
 
 template <class T>
-void take(std::optional<T>& value, const std::optional<T>& weaker, const std::string& key,
-          const Document& layer, Policy& policy) {
+void take(std::optional<T>& value, const std::optional<T>& weaker, const std::string& key, const Document& layer,
+          Policy& policy) {
   if (value || !weaker) return;
   value = weaker;
   const auto origin = layer.origins.find(key);
-  policy.origins[key] =
-      origin != layer.origins.end() ? origin->second : Origin{layer.layer, layer.file, 0};
+  policy.origins[key] = origin != layer.origins.end() ? origin->second : Origin{layer.layer, layer.file, 0};
 }
 
 void merge_scalars(const std::vector<Document>& layers, Policy& policy) {
@@ -145,10 +143,8 @@ Result<void> judge_whole(const Policy& policy) {
       std::vector<std::string> names;
       for (const auto& [name, credential] : policy.credentials) names.push_back(name);
       const std::string near = suggestion(grant.credential, names);
-      return fail(where(grant.origin) + ": credential " + in_quotes(grant.credential) +
-                  " is nowhere defined" +
-                  (near.empty() ? "; add [credential." + grant.credential + "]"
-                                : "; did you mean \"" + near + "\"?"));
+      return fail(where(grant.origin) + ": credential " + in_quotes(grant.credential) + " is nowhere defined" +
+                  (near.empty() ? "; add [credential." + grant.credential + "]" : "; did you mean \"" + near + "\"?"));
     }
     bytes += to_json(grant).dump().size();
   }
@@ -162,8 +158,8 @@ Result<void> judge_whole(const Policy& policy) {
     if (credential.expose_env.empty()) continue;
     const auto [other, fresh] = exposed.emplace(credential.expose_env, name);
     if (!fresh) {
-      return fail(where(credential.origin) + ": credentials \"" + other->second + "\" and \"" +
-                  name + "\" are both exposed in " + credential.expose_env +
+      return fail(where(credential.origin) + ": credentials \"" + other->second + "\" and \"" + name +
+                  "\" are both exposed in " + credential.expose_env +
                   "; give each its own variable, or both the same name so that the stronger "
                   "layer's counts");
     }
@@ -177,14 +173,13 @@ Result<void> judge_whole(const Policy& policy) {
   for (const std::string& variable : policy.env.pass) {
     const Origin& origin = policy.origins.at("env.pass." + variable);
     if (const auto it = exposed.find(variable); it != exposed.end()) {
-      return fail(where(origin) + ": " + variable + " is where the token of credential \"" +
-                  it->second + "\" goes; don't pass it");
+      return fail(where(origin) + ": " + variable + " is where the token of credential \"" + it->second +
+                  "\" goes; don't pass it");
     }
     for (const auto& [name, credential] : policy.credentials) {
       if (credential.source == Credential::Source::env && credential.source_value == variable) {
-        return fail(
-            where(origin) + ": " + variable + " holds credential \"" + name +
-            "\", and a credential is never passed in; the workload gets a token in its place");
+        return fail(where(origin) + ": " + variable + " holds credential \"" + name +
+                    "\", and a credential is never passed in; the workload gets a token in its place");
       }
     }
   }
@@ -225,8 +220,7 @@ Result<Document> command_line_document(const CommandLine& flags) {
       const std::string word = flag.substr(colon + 1);
       bool known = false;
       std::vector<std::string> names;
-      for (const MountMode mode :
-           {MountMode::ro, MountMode::rw, MountMode::rw_no_delete, MountMode::review}) {
+      for (const MountMode mode : {MountMode::ro, MountMode::rw, MountMode::rw_no_delete, MountMode::review}) {
         names.emplace_back(name_of(mode));
         if (word != name_of(mode)) continue;
         mount.mode = mode;
@@ -234,8 +228,7 @@ Result<Document> command_line_document(const CommandLine& flags) {
         known = true;
       }
       if (!known) {
-        return fail("--mount " + in_quotes(flag) + ": no mode " + in_quotes(word) + "; one of " +
-                    join(names, ", ") +
+        return fail("--mount " + in_quotes(flag) + ": no mode " + in_quotes(word) + "; one of " + join(names, ", ") +
                     " (a path with a colon in its last part goes into a policy file)");
       }
     }
@@ -270,8 +263,7 @@ Result<Policy> merge_layers(const std::vector<Document>& strongest_first, const 
   Policy policy;
   for (const Document& layer : strongest_first) {
     if (!layer.file.empty()) policy.sources.push_back(layer.file);
-    for (const auto& [name, credential] : layer.credentials)
-      policy.credentials.emplace(name, credential);
+    for (const auto& [name, credential] : layer.credentials) policy.credentials.emplace(name, credential);
   }
   merge_scalars(strongest_first, policy);
   BH_CHECK(merge_mounts(strongest_first, place, policy));

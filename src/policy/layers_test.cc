@@ -16,8 +16,7 @@ const Place place{"/home/me/src/project", "/home/me"};
 Result<Policy> merge(std::vector<std::string> bodies, const Place& where = place) {
   std::vector<Document> layers;
   for (std::size_t i = 0; i < bodies.size(); ++i) {
-    auto document = load_document("version = 1\n" + bodies[i], "layer" + std::to_string(i),
-                                  "L" + std::to_string(i));
+    auto document = load_document("version = 1\n" + bodies[i], "layer" + std::to_string(i), "L" + std::to_string(i));
     if (!document) return tl::unexpected(document.error());
     layers.push_back(*document);
   }
@@ -34,14 +33,12 @@ std::string mount(const std::string& path, const std::string& rest = "") {
 }
 
 std::string grant(const std::string& host, const std::string& rest = "") {
-  return "[[grant]]\nhost = \"" + host + "\"\n" + rest +
-         "\n[[grant.allow]]\nmethod = \"GET\"\npath = \"/\"\n";
+  return "[[grant]]\nhost = \"" + host + "\"\n" + rest + "\n[[grant.allow]]\nmethod = \"GET\"\npath = \"/\"\n";
 }
 
-std::string credential(const std::string& name, const std::string& source,
-                       const std::string& expose) {
-  return "[credential." + name + "]\nsource = \"" + source +
-         "\"\ncarry = { bearer = true }\nexpose = { env = \"" + expose + "\" }\n";
+std::string credential(const std::string& name, const std::string& source, const std::string& expose) {
+  return "[credential." + name + "]\nsource = \"" + source + "\"\ncarry = { bearer = true }\nexpose = { env = \"" +
+         expose + "\" }\n";
 }
 
 TEST(Layers, NothingSaidIsAFolderAndNoNetwork) {
@@ -59,8 +56,7 @@ TEST(Layers, NothingSaidIsAFolderAndNoNetwork) {
 }
 
 TEST(Layers, TheDefaultMountStandsBackForAnyOther) {
-  for (const char* path :
-       {".", "./", "/home/me/src/project", "~/src/project", "~/src/", "..", "/home/me"}) {
+  for (const char* path : {".", "./", "/home/me/src/project", "~/src/project", "~/src/", "..", "/home/me"}) {
     auto policy = merge({"", mount(path)});
     ASSERT_TRUE(policy) << path;
     ASSERT_EQ(policy->mounts.size(), 1U) << path;
@@ -72,8 +68,7 @@ TEST(Layers, TheDefaultMountStandsBackForAnyOther) {
 
 TEST(Layers, TheHomeFolderIsNeverMountedByDefault) {
   for (const char* folder : {"/home/me", "/home/me/", "/home", "/", "/home/me/."}) {
-    EXPECT_NE(merge_error({""}, {folder, "/home/me"}).find("whole home folder"), std::string::npos)
-        << folder;
+    EXPECT_NE(merge_error({""}, {folder, "/home/me"}).find("whole home folder"), std::string::npos) << folder;
     EXPECT_EQ(merge_error({mount(".", "mode = \"rw\"")}, {folder, "/home/me"}), "") << folder;
   }
   EXPECT_EQ(merge_error({""}, {"/home/me2", "/home/me"}), "");
@@ -81,9 +76,8 @@ TEST(Layers, TheHomeFolderIsNeverMountedByDefault) {
 }
 
 TEST(Layers, ScalarsComeFromTheStrongest) {
-  auto policy = merge(
-      {"[limits]\nprocesses = 10\n", "tier = \"vm\"\n[limits]\nprocesses = 20\nmemory = \"1GB\"\n",
-       "tier = \"gvisor\"\ntoolchains = false\ndns = [\"1.1.1.1\"]\n[limits]\nmemory = \"2GB\"\n"});
+  auto policy = merge({"[limits]\nprocesses = 10\n", "tier = \"vm\"\n[limits]\nprocesses = 20\nmemory = \"1GB\"\n",
+                       "tier = \"gvisor\"\ntoolchains = false\ndns = [\"1.1.1.1\"]\n[limits]\nmemory = \"2GB\"\n"});
   ASSERT_TRUE(policy);
   EXPECT_EQ(policy->tier, Tier::vm);
   EXPECT_FALSE(policy->toolchains);
@@ -100,24 +94,22 @@ TEST(Layers, ScalarsComeFromTheStrongest) {
 }
 
 TEST(Layers, MountsAreAUnionByPathAndPlace) {
-  auto policy = merge({mount("~/.claude", "mode = \"ro\""),
-                       mount("/home/me/.claude", "copy = true") + mount("~/other") +
-                           mount("/a", "target = \"/home/me/.x\""),
-                       mount("~/.x") + mount("~/third") + mount(".")});
+  auto policy =
+      merge({mount("~/.claude", "mode = \"ro\""),
+             mount("/home/me/.claude", "copy = true") + mount("~/other") + mount("/a", "target = \"/home/me/.x\""),
+             mount("~/.x") + mount("~/third") + mount(".")});
   ASSERT_TRUE(policy);
   std::vector<std::string> seen;
   for (const Mount& one : policy->mounts) seen.push_back(one.path + "@" + one.origin.layer);
-  EXPECT_EQ(seen, (std::vector<std::string>{"~/.claude@L0", "~/other@L1", "/a@L1", "~/third@L2",
-                                            ".@L2"}));
+  EXPECT_EQ(seen, (std::vector<std::string>{"~/.claude@L0", "~/other@L1", "/a@L1", "~/third@L2", ".@L2"}));
   EXPECT_FALSE(policy->mounts[0].copy);
   EXPECT_NE(merge_error({mount("a") + mount("./a/")}).find("two mounts"), std::string::npos);
   EXPECT_EQ(merge_error({mount("a") + mount("a", "target = \"/b\"")}), "");
 }
 
 TEST(Layers, CredentialsByName) {
-  auto policy =
-      merge({credential("a", "env:MINE", "TOKEN"),
-             credential("a", "env:THEIRS", "TOKEN") + credential("b", "env:B", "B_TOKEN")});
+  auto policy = merge({credential("a", "env:MINE", "TOKEN"),
+                       credential("a", "env:THEIRS", "TOKEN") + credential("b", "env:B", "B_TOKEN")});
   ASSERT_TRUE(policy);
   EXPECT_EQ(policy->credentials.at("a").source_value, "MINE");
   EXPECT_EQ(policy->credentials.at("b").origin.layer, "L1");
@@ -135,9 +127,8 @@ TEST(Layers, GrantsAreAUnionStrongestFirst) {
 
 TEST(Layers, AWeakerUseOfTheSamePresetDoesNotAddASecondBudget) {
   std::vector<Document> layers;
-  for (const char* body :
-       {"[[grant]]\npreset = \"npm-install\"\nbudget = { requests = 5 }\n",
-        "[[grant]]\npreset = \"npm-install\"\n[[grant]]\npreset = \"pypi-install\"\n"}) {
+  for (const char* body : {"[[grant]]\npreset = \"npm-install\"\nbudget = { requests = 5 }\n",
+                           "[[grant]]\npreset = \"npm-install\"\n[[grant]]\npreset = \"pypi-install\"\n"}) {
     layers.push_back(testing_help::must_load(body));
     auto ok = expand_presets(source_dir, layers.back());
     ASSERT_TRUE(ok) << ok.error().message;
@@ -151,8 +142,8 @@ TEST(Layers, AWeakerUseOfTheSamePresetDoesNotAddASecondBudget) {
 }
 
 TEST(Layers, EnvironmentByVariable) {
-  auto policy = merge({"env.pass = [\"A\"]", "env.set = {A = \"1\", B = \"2\"}",
-                       "env.set = {B = \"3\"}\nenv.pass = [\"C\"]"});
+  auto policy =
+      merge({"env.pass = [\"A\"]", "env.set = {A = \"1\", B = \"2\"}", "env.set = {B = \"3\"}\nenv.pass = [\"C\"]"});
   ASSERT_TRUE(policy);
   EXPECT_EQ(policy->env.pass, (std::vector<std::string>{"A", "C"}));
   EXPECT_EQ(policy->env.set, (std::map<std::string, std::string>{{"B", "2"}}));
@@ -163,22 +154,17 @@ TEST(Layers, EnvironmentByVariable) {
 }
 
 TEST(Layers, ARealSecretIsNeverPassed) {
-  EXPECT_NE(merge_error({"env.pass = [\"SECRET\"]", credential("a", "env:SECRET", "TOKEN")})
-                .find("never passed"),
+  EXPECT_NE(merge_error({"env.pass = [\"SECRET\"]", credential("a", "env:SECRET", "TOKEN")}).find("never passed"),
             std::string::npos);
   EXPECT_NE(merge_error({"env.pass = [\"TOKEN\"]", credential("a", "env:SECRET", "TOKEN")}), "");
   EXPECT_NE(merge_error({"env.set.TOKEN = \"x\"", credential("a", "env:SECRET", "TOKEN")}), "");
-  EXPECT_NE(merge_error({credential("a", "env:A", "TOKEN"), credential("b", "env:B", "TOKEN")})
-                .find("both exposed"),
+  EXPECT_NE(merge_error({credential("a", "env:A", "TOKEN"), credential("b", "env:B", "TOKEN")}).find("both exposed"),
             std::string::npos);
 }
 
 TEST(Layers, AGrantNeedsItsCredential) {
-  EXPECT_NE(merge_error({grant("x.example", "credential = \"a\"")}).find("nowhere defined"),
-            std::string::npos);
-  EXPECT_EQ(
-      merge_error({grant("x.example", "credential = \"a\""), credential("a", "env:A", "TOKEN")}),
-      "");
+  EXPECT_NE(merge_error({grant("x.example", "credential = \"a\"")}).find("nowhere defined"), std::string::npos);
+  EXPECT_EQ(merge_error({grant("x.example", "credential = \"a\""), credential("a", "env:A", "TOKEN")}), "");
 }
 
 TEST(Layers, GrantsThatFitNoMessageAreRefused) {
@@ -188,8 +174,8 @@ TEST(Layers, GrantsThatFitNoMessageAreRefused) {
 }
 
 TEST(Layers, CommandLine) {
-  auto document = command_line_document(
-      {{"a", "b:ro", "/c:review", "~/d:e/f", "."}, {"A=1", "B=", "C", "D=x=y"}, Tier::vm});
+  auto document =
+      command_line_document({{"a", "b:ro", "/c:review", "~/d:e/f", "."}, {"A=1", "B=", "C", "D=x=y"}, Tier::vm});
   ASSERT_TRUE(document) << document.error().message;
   ASSERT_EQ(document->mounts.size(), 5U);
   EXPECT_EQ(document->mounts[0].mode, MountMode::rw);
@@ -197,15 +183,14 @@ TEST(Layers, CommandLine) {
   EXPECT_EQ(document->mounts[1].mode, MountMode::ro);
   EXPECT_EQ(document->mounts[2].mode, MountMode::review);
   EXPECT_EQ(document->mounts[3].path, "~/d:e/f");
-  EXPECT_EQ(document->env.set,
-            (std::map<std::string, std::string>{{"A", "1"}, {"B", ""}, {"D", "x=y"}}));
+  EXPECT_EQ(document->env.set, (std::map<std::string, std::string>{{"A", "1"}, {"B", ""}, {"D", "x=y"}}));
   EXPECT_EQ(document->env.pass, std::vector<std::string>{"C"});
   EXPECT_EQ(document->tier, Tier::vm);
   for (const char* bad : {"", ":rw", "a:wr", "~root", "a\xff", "a:"}) {
     EXPECT_FALSE(command_line_document({{bad}, {}, {}})) << bad;
   }
-  for (const std::vector<std::string>& bad : std::vector<std::vector<std::string>>{
-           {""}, {"=1"}, {"1A=x"}, {"A=\xff"}, {"A=1", "A=2"}, {"A", "A=2"}}) {
+  for (const std::vector<std::string>& bad :
+       std::vector<std::vector<std::string>>{{""}, {"=1"}, {"1A=x"}, {"A=\xff"}, {"A=1", "A=2"}, {"A", "A=2"}}) {
     EXPECT_FALSE(command_line_document({{}, bad, {}})) << bad[0];
   }
 }
@@ -265,8 +250,7 @@ TEST_F(Effective, TheCommandPicksTheProfileUnlessSomethingSaysOtherwise) {
   EXPECT_EQ(effective_policy(request_)->profile, "codex");
   EXPECT_EQ(effective_policy(request_)->origins.at("profile").line, 2);
   request_.profile = "claud";
-  EXPECT_NE(effective_policy(request_).error().message.find("did you mean \"claude\""),
-            std::string::npos);
+  EXPECT_NE(effective_policy(request_).error().message.find("did you mean \"claude\""), std::string::npos);
 }
 
 TEST_F(Effective, TheNamedFileTakesTheUsersPlace) {

@@ -51,20 +51,15 @@ Result<void> load_mount(const TomlValue& table, Document& document) {
   BH_TRY(const auto mode, reader.string("mode"));
   if (mode) {
     BH_TRY(mount.mode,
-           one_of(reader, "mode", *mode,
-                  {MountMode::ro, MountMode::rw, MountMode::rw_no_delete, MountMode::review}));
+           one_of(reader, "mode", *mode, {MountMode::ro, MountMode::rw, MountMode::rw_no_delete, MountMode::review}));
     if (mount.copy && mount.mode != MountMode::ro && mount.mode != MountMode::rw) {
-      return reader.fail_key(
-          "mode", "a private copy is thrown away, so only ro and rw make sense with `copy`");
+      return reader.fail_key("mode", "a private copy is thrown away, so only ro and rw make sense with `copy`");
     }
   }
   BH_TRY(auto except, reader.strings("except"));
   if (except) {
-    if (!mount.copy)
-      return reader.fail_key("except",
-                             "leaves names out of a private copy: it needs `copy = true`");
-    for (const std::string& name : *except)
-      BH_CHECK(reader.checked("except", check_inner_path(name)));
+    if (!mount.copy) return reader.fail_key("except", "leaves names out of a private copy: it needs `copy = true`");
+    for (const std::string& name : *except) BH_CHECK(reader.checked("except", check_inner_path(name)));
     mount.except = std::move(*except);
   }
   document.mounts.push_back(std::move(mount));
@@ -91,8 +86,7 @@ Result<void> load_env(const TomlValue& table, Document& document) {
       if (document.env.set.contains(name)) {
         return reader.fail_key("pass", in_quotes(name) + " is also in `set`: one or the other");
       }
-      document.origins["env.pass." + name] = {document.layer, document.file,
-                                              reader.find("pass")->line};
+      document.origins["env.pass." + name] = {document.layer, document.file, reader.find("pass")->line};
     }
     document.env.pass = *pass;
   }
@@ -143,15 +137,13 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   const TableReader reader(root, "", document.file);
   std::vector<std::string> known{"version", "grant"};
   if (kind != DocumentKind::preset) {
-    known.insert(known.end(), {"tier", "mount", "credential", "env", "limits", "upstream_ca", "dns",
-                               "toolchains"});
+    known.insert(known.end(), {"tier", "mount", "credential", "env", "limits", "upstream_ca", "dns", "toolchains"});
   }
   if (kind == DocumentKind::policy) known.emplace_back("profile");
   BH_CHECK(reader.only(known));
 
   BH_TRY(const auto version, reader.count("version", 0, 1000000));
-  if (!version)
-    return fail(document.file + ":1: `version` is missing: the file starts with `version = 1`");
+  if (!version) return fail(document.file + ":1: `version` is missing: the file starts with `version = 1`");
   if (*version != 1) return reader.fail_key("version", "this Bulkhead reads version 1");
 
   BH_CHECK(load_scalars(reader, document));
@@ -161,8 +153,7 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   if (credentials != nullptr) {
     for (const TomlEntry& entry : credentials->entries) {
       if (entry.value.type != TomlValue::Type::table) {
-        return fail(document.file + ":" + std::to_string(entry.line) +
-                    ": a credential is a table: write [credential." +
+        return fail(document.file + ":" + std::to_string(entry.line) + ": a credential is a table: write [credential." +
                     escape_for_terminal(entry.key, 60) + "]");
       }
       BH_CHECK(load_credential(entry.value, entry.key, document));
@@ -179,8 +170,8 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
 
 }  // namespace
 
-Result<Document> load_document(std::string_view text, const std::string& file,
-                               const std::string& layer, DocumentKind kind) {
+Result<Document> load_document(std::string_view text, const std::string& file, const std::string& layer,
+                               DocumentKind kind) {
   Document document;
   document.file = file;
   document.layer = layer;
@@ -190,8 +181,7 @@ Result<Document> load_document(std::string_view text, const std::string& file,
   return document;
 }
 
-Result<Document> load_document_file(const std::string& path, const std::string& layer,
-                                    DocumentKind kind) {
+Result<Document> load_document_file(const std::string& path, const std::string& layer, DocumentKind kind) {
   BH_TRY(const std::string text, sys::read_file(path, max_toml_bytes));
   return load_document(text, path, layer, kind);
 }

@@ -40,8 +40,8 @@ struct Document {
 enum class DocumentKind { policy, profile, preset };
 
 // `file` is only a name here. Never throws and never aborts, whatever the text is.
-Result<Document> load_document(std::string_view text, const std::string& file,
-                               const std::string& layer, DocumentKind kind = DocumentKind::policy);
+Result<Document> load_document(std::string_view text, const std::string& file, const std::string& layer,
+                               DocumentKind kind = DocumentKind::policy);
 
 // Reads the file (at most max_toml_bytes), then as above.
 Result<Document> load_document_file(const std::string& path, const std::string& layer,

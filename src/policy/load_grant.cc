@@ -12,29 +12,25 @@ constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
 // `method` is a string or an array of them.
 Result<std::vector<std::string>> load_methods(const TableReader& reader) {
   const TomlEntry* entry = reader.find("method");
-  if (entry == nullptr)
-    return reader.fail_table("`method` is missing, e.g. method = \"GET\" or [\"GET\", \"HEAD\"]");
+  if (entry == nullptr) return reader.fail_table("`method` is missing, e.g. method = \"GET\" or [\"GET\", \"HEAD\"]");
   std::vector<std::string> methods;
   if (entry->value.type == TomlValue::Type::string) {
     methods.push_back(entry->value.string);
   } else {
     BH_TRY(auto several, reader.strings("method"));
     methods = std::move(*several);
-    if (methods.empty())
-      return reader.fail_key("method", "an empty list allows nothing; name a method");
+    if (methods.empty()) return reader.fail_key("method", "an empty list allows nothing; name a method");
   }
-  for (const std::string& method : methods)
-    BH_CHECK(reader.checked("method", check_method(method)));
+  for (const std::string& method : methods) BH_CHECK(reader.checked("method", check_method(method)));
   return methods;
 }
 
 Result<Rule> load_rule(const TomlValue& table, const std::string& file) {
   const TableReader reader(table, "[[grant.allow]]", file);
-  BH_CHECK(reader.only(
-      {"method", "path", "query", "content_type", "max_body"},
-      {{"headers", "a grant can't list request headers in this version"},
-       {"body", "a grant can't judge bodies in this version; `content_type` and `max_body` can"},
-       {"json", "a grant can't judge bodies in this version"}}));
+  BH_CHECK(reader.only({"method", "path", "query", "content_type", "max_body"},
+                       {{"headers", "a grant can't list request headers in this version"},
+                        {"body", "a grant can't judge bodies in this version; `content_type` and `max_body` can"},
+                        {"json", "a grant can't judge bodies in this version"}}));
   Rule rule;
   BH_TRY(rule.methods, load_methods(reader));
   BH_TRY(const auto path, reader.string("path"));
@@ -45,8 +41,7 @@ Result<Rule> load_rule(const TomlValue& table, const std::string& file) {
   if (query) {
     for (const std::string& key : *query) BH_CHECK(reader.checked("query", check_query_key(key)));
     if (query->size() > 1 && std::find(query->begin(), query->end(), "*") != query->end()) {
-      return reader.fail_key("query",
-                             "\"*\" already means any key; list keys or say \"*\", not both");
+      return reader.fail_key("query", "\"*\" already means any key; list keys or say \"*\", not both");
     }
     rule.query = std::move(*query);
   }
@@ -80,18 +75,15 @@ Result<void> load_host(const TableReader& reader, Grant& grant) {
   BH_TRY(const auto protocol, reader.string("protocol"));
   if (protocol && *protocol == "http") {
     grant.protocol = Protocol::http;
-  } else if (protocol && (*protocol == "ws" || *protocol == "wss" || *protocol == "grpc" ||
-                          *protocol == "tcp" || *protocol == "udp" || *protocol == "ssh" ||
-                          *protocol == "http2" || *protocol == "h2")) {
-    return reader.fail_key("protocol", "not supported yet: " + in_quotes(*protocol) +
-                                           "; this version speaks https and http");
+  } else if (protocol && (*protocol == "ws" || *protocol == "wss" || *protocol == "grpc" || *protocol == "tcp" ||
+                          *protocol == "udp" || *protocol == "ssh" || *protocol == "http2" || *protocol == "h2")) {
+    return reader.fail_key("protocol",
+                           "not supported yet: " + in_quotes(*protocol) + "; this version speaks https and http");
   } else if (protocol && *protocol != "https") {
     return reader.fail_key("protocol", in_quotes(*protocol) + ": one of \"https\", \"http\"");
   }
   BH_TRY(const auto port, reader.count("port", 1, 65535));
-  grant.port = port                               ? static_cast<std::uint16_t>(*port)
-               : grant.protocol == Protocol::http ? 80
-                                                  : 443;
+  grant.port = port ? static_cast<std::uint16_t>(*port) : grant.protocol == Protocol::http ? 80 : 443;
   if (grant.port == 53) return reader.fail_key("port", "53 is the room's own name server");
   if (grant.protocol == Protocol::http && !grant.credential.empty()) {
     return reader.fail_key("credential", "a credential never travels over plain http");
@@ -99,8 +91,7 @@ Result<void> load_host(const TableReader& reader, Grant& grant) {
 
   BH_TRY(const auto rules, reader.tables_at("allow"));
   if (rules.empty()) {
-    return reader.fail_table(
-        "allows nothing: add a [[grant.allow]] with method and path, or name a preset");
+    return reader.fail_table("allows nothing: add a [[grant.allow]] with method and path, or name a preset");
   }
   for (const TomlValue* rule : rules) {
     BH_TRY(Rule loaded, load_rule(*rule, reader.file()));
@@ -113,16 +104,14 @@ Result<void> load_host(const TableReader& reader, Grant& grant) {
 
 Result<void> load_grant(const TomlValue& table, DocumentKind kind, Document& document) {
   const TableReader reader(table, "[[grant]]", document.file);
-  const std::vector<TableReader::Later> later{
-      {"expires", "a grant lasts as long as its session in this version"},
-      {"expiry", "a grant lasts as long as its session in this version"},
-      {"headers", "a grant can't list request headers in this version"},
-      {"body", "a grant can't judge bodies in this version"}};
+  const std::vector<TableReader::Later> later{{"expires", "a grant lasts as long as its session in this version"},
+                                              {"expiry", "a grant lasts as long as its session in this version"},
+                                              {"headers", "a grant can't list request headers in this version"},
+                                              {"body", "a grant can't judge bodies in this version"}};
   if (kind == DocumentKind::preset) {
     BH_CHECK(reader.only({"host", "port", "protocol", "allow", "budget"}, later));
   } else {
-    BH_CHECK(reader.only({"preset", "host", "port", "protocol", "credential", "allow", "budget"},
-                         later));
+    BH_CHECK(reader.only({"preset", "host", "port", "protocol", "credential", "allow", "budget"}, later));
   }
   Grant grant;
   grant.origin = {document.layer, document.file, reader.line()};
@@ -140,8 +129,7 @@ Result<void> load_grant(const TomlValue& table, DocumentKind kind, Document& doc
     BH_CHECK(reader.checked("preset", check_name(*preset)));
     for (const char* key : {"host", "port", "protocol", "allow"}) {
       if (reader.find(key) != nullptr) {
-        return reader.fail_key(
-            key, "the preset says that; beside `preset` stand only `credential` and `budget`");
+        return reader.fail_key(key, "the preset says that; beside `preset` stand only `credential` and `budget`");
       }
     }
     grant.preset = *preset;

@@ -120,8 +120,8 @@ TEST(Load, VersionIsRequired) {
     ASSERT_FALSE(document) << text;
     EXPECT_NE(document.error().message.find("version"), std::string::npos);
   }
-  for (const char* text : {"version = 2", "version = \"1\"", "version = 1.0", "version = true",
-                           "version = -1", "version = [1]"}) {
+  for (const char* text :
+       {"version = 2", "version = \"1\"", "version = 1.0", "version = true", "version = -1", "version = [1]"}) {
     EXPECT_FALSE(load_document(text, "f", "user")) << text;
   }
   EXPECT_TRUE(load_document("version = 1", "f", "user"));
@@ -223,16 +223,13 @@ TEST(Load, WrongTypesAndRanges) {
        }) {
     EXPECT_NE(error_of(body), "") << body;
   }
-  EXPECT_NE(error_of("[[mount]]\npath = \"a\"\nmode = \"rw-nodelete\"")
-                .find("did you mean \"rw-no-delete\""),
+  EXPECT_NE(error_of("[[mount]]\npath = \"a\"\nmode = \"rw-nodelete\"").find("did you mean \"rw-no-delete\""),
             std::string::npos);
 }
 
 TEST(Load, AllModesAndTiersParse) {
   for (const char* mode : {"ro", "rw", "rw-no-delete", "review"}) {
-    EXPECT_STREQ(name_of(must_load("[[mount]]\npath = \"a\"\nmode = \"" + std::string(mode) + "\"")
-                             .mounts[0]
-                             .mode),
+    EXPECT_STREQ(name_of(must_load("[[mount]]\npath = \"a\"\nmode = \"" + std::string(mode) + "\"").mounts[0].mode),
                  mode);
   }
   for (const char* tier : {"native", "gvisor", "vm"}) {
@@ -248,37 +245,30 @@ TEST(Load, Credentials) {
   EXPECT_EQ(error_of(source("env:A")), "");
   EXPECT_EQ(error_of(source("file:~/.x")), "");
   EXPECT_EQ(error_of(source("command:a b | c")), "");
-  EXPECT_NE(error_of(source("secret-service:x")).find("not supported by this version"),
-            std::string::npos);
-  EXPECT_NE(error_of(source("systemd-creds:x")).find("not supported by this version"),
-            std::string::npos);
-  for (const char* bad : {"", "env", "env:", "env:1A", "env:A=B", "file:", "file:~x/y",
-                          "command:", "vault:x", "ENV:A"}) {
+  EXPECT_NE(error_of(source("secret-service:x")).find("not supported by this version"), std::string::npos);
+  EXPECT_NE(error_of(source("systemd-creds:x")).find("not supported by this version"), std::string::npos);
+  for (const char* bad :
+       {"", "env", "env:", "env:1A", "env:A=B", "file:", "file:~x/y", "command:", "vault:x", "ENV:A"}) {
     EXPECT_NE(error_of(source(bad)), "") << bad;
   }
-  const auto carry = [](const std::string& text) {
-    return "[credential.a]\nsource = \"env:A\"\n" + text + "\n";
-  };
+  const auto carry = [](const std::string& text) { return "[credential.a]\nsource = \"env:A\"\n" + text + "\n"; };
   EXPECT_EQ(must_load(carry("carry = { header = \"X-Key\" }")).credentials.at("a").header, "x-key");
-  for (const char* bad :
-       {"", "carry = \"x\"", "carry = {}", "carry = { header = \"a\", bearer = true }",
-        "carry = { bearer = false }", "carry = { bearer = \"x\" }", "carry = { header = \"host\" }",
-        "carry = { header = \"\" }", "carry = { basic = \"\" }", "carry = { basic = \"a:b\" }",
-        "carry = { basic = true }", "carry = { query = \"key\" }", "carry = { cookie = \"x\" }"}) {
+  for (const char* bad : {"", "carry = \"x\"", "carry = {}", "carry = { header = \"a\", bearer = true }",
+                          "carry = { bearer = false }", "carry = { bearer = \"x\" }", "carry = { header = \"host\" }",
+                          "carry = { header = \"\" }", "carry = { basic = \"\" }", "carry = { basic = \"a:b\" }",
+                          "carry = { basic = true }", "carry = { query = \"key\" }", "carry = { cookie = \"x\" }"}) {
     EXPECT_NE(error_of(carry(bad)), "") << bad;
   }
-  for (const char* bad :
-       {"expose = {}", "expose = \"A\"", "expose = { env = \"\" }", "expose = { env = \"A-B\" }",
-        "expose = { prefix = \"x\" }", "expose = { env = \"A\", prefix = \"a b\" }",
-        "expose = { env = \"A\", prefix = \"\\n\" }", "expose = { env = \"A\", file = \"x\" }"}) {
+  for (const char* bad : {"expose = {}", "expose = \"A\"", "expose = { env = \"\" }", "expose = { env = \"A-B\" }",
+                          "expose = { prefix = \"x\" }", "expose = { env = \"A\", prefix = \"a b\" }",
+                          "expose = { env = \"A\", prefix = \"\\n\" }", "expose = { env = \"A\", file = \"x\" }"}) {
     EXPECT_NE(error_of(credential + bad), "") << bad;
   }
   EXPECT_NE(error_of("[credential.\"a b\"]\nsource = \"env:A\"\ncarry = { bearer = true }\n"), "");
 }
 
 TEST(Load, Grants) {
-  const Document plain =
-      must_load("[[grant]]\nhost = \"example.com\"\nprotocol = \"http\"\n" + allow);
+  const Document plain = must_load("[[grant]]\nhost = \"example.com\"\nprotocol = \"http\"\n" + allow);
   EXPECT_EQ(plain.grants[0].port, 80);
   EXPECT_EQ(must_load(grant + allow).grants[0].port, 443);
   EXPECT_EQ(must_load(grant + allow).grants[0].origin.line, 2);
@@ -300,26 +290,23 @@ TEST(Load, Grants) {
        }) {
     EXPECT_NE(error_of("[[grant]]\n" + bad), "") << bad;
   }
-  for (const char* bad : {"path = \"/\"\nmethod = \"get\"", "path = \"/\"\nmethod = \"CONNECT\"",
-                          "path = \"/\"\nmethod = \"TRACE\"", "path = \"v1\"\nmethod = \"GET\"",
-                          "path = \"/\"\nmethod = 1", "path = \"/\"\nmethod = [1]",
-                          "path = \"/\"\nmethod = [\"GET\", \"GET\"]",
-                          "path = \"/\"\nmethod = \"GET\"\nquery = \"a\"",
-                          "path = \"/\"\nmethod = \"GET\"\nquery = [\"*\", \"a\"]",
-                          "path = \"/\"\nmethod = \"GET\"\nmax_body = \"1mb\"",
-                          "path = \"/\"\nmethod = \"GET\"\nmax_body = -1"}) {
+  for (const char* bad :
+       {"path = \"/\"\nmethod = \"get\"", "path = \"/\"\nmethod = \"CONNECT\"", "path = \"/\"\nmethod = \"TRACE\"",
+        "path = \"v1\"\nmethod = \"GET\"", "path = \"/\"\nmethod = 1", "path = \"/\"\nmethod = [1]",
+        "path = \"/\"\nmethod = [\"GET\", \"GET\"]", "path = \"/\"\nmethod = \"GET\"\nquery = \"a\"",
+        "path = \"/\"\nmethod = \"GET\"\nquery = [\"*\", \"a\"]", "path = \"/\"\nmethod = \"GET\"\nmax_body = \"1mb\"",
+        "path = \"/\"\nmethod = \"GET\"\nmax_body = -1"}) {
     EXPECT_NE(error_of(grant + "[[grant.allow]]\n" + bad), "") << bad;
   }
   for (const char* protocol : {"wss", "grpc", "tcp", "ws", "ssh"}) {
-    EXPECT_NE(error_of("[[grant]]\nhost = \"example.com\"\nprotocol = \"" + std::string(protocol) +
-                       "\"\n" + allow)
+    EXPECT_NE(error_of("[[grant]]\nhost = \"example.com\"\nprotocol = \"" + std::string(protocol) + "\"\n" + allow)
                   .find("not supported yet"),
               std::string::npos);
   }
   for (const std::string& later :
-       {grant + "expires = \"1h\"\n" + allow, grant + "headers = []\n" + allow,
-        grant + "body = 1\n" + allow, grant + allow + "headers = []\n",
-        grant + allow + "body = {}\n", grant + allow + "[grant.budget]\nexpires = \"1h\"\n"}) {
+       {grant + "expires = \"1h\"\n" + allow, grant + "headers = []\n" + allow, grant + "body = 1\n" + allow,
+        grant + allow + "headers = []\n", grant + allow + "body = {}\n",
+        grant + allow + "[grant.budget]\nexpires = \"1h\"\n"}) {
     EXPECT_NE(error_of(later).find("not supported yet"), std::string::npos) << later;
   }
 }
@@ -327,10 +314,9 @@ TEST(Load, Grants) {
 TEST(Load, ProfilesAndPresetsMaySayLess) {
   EXPECT_NE(error_of("profile = \"x\"", DocumentKind::profile), "");
   EXPECT_EQ(error_of("tier = \"vm\"", DocumentKind::profile), "");
-  for (const std::string& bad :
-       {std::string("tier = \"vm\""), std::string("[[mount]]\npath = \".\""), credential,
-        std::string("env.set.A = \"x\""), std::string("upstream_ca = [\"/x\"]"),
-        grant + "credential = \"a\"\n" + allow, std::string("[[grant]]\npreset = \"x\"\n")}) {
+  for (const std::string& bad : {std::string("tier = \"vm\""), std::string("[[mount]]\npath = \".\""), credential,
+                                 std::string("env.set.A = \"x\""), std::string("upstream_ca = [\"/x\"]"),
+                                 grant + "credential = \"a\"\n" + allow, std::string("[[grant]]\npreset = \"x\"\n")}) {
     EXPECT_NE(error_of(bad, DocumentKind::preset), "") << bad;
   }
   EXPECT_EQ(error_of(grant + allow, DocumentKind::preset), "");

@@ -60,21 +60,15 @@ bool is_v4_mapped(const std::string& text) {
 Result<void> check_labels(std::string_view host) {
   if (host.size() > 253) return fail("a host name has at most 253 characters");
   for (const std::string& label : split(host, '.')) {
-    if (label.empty())
-      return fail(in_quotes(host) +
-                  ": empty label; write the name without leading or trailing dot");
+    if (label.empty()) return fail(in_quotes(host) + ": empty label; write the name without leading or trailing dot");
     if (label.size() > 63) return fail(in_quotes(host) + ": a label has at most 63 characters");
     if (label.find('*') != std::string::npos) {
-      return fail(
-          in_quotes(host) +
-          ": a wildcard is the whole first label, like `*.example.com`, and stands for one");
+      return fail(in_quotes(host) + ": a wildcard is the whole first label, like `*.example.com`, and stands for one");
     }
     if (!all_of(label, [](char c) { return is_lower(c) || is_digit(c) || c == '-'; })) {
-      return fail(in_quotes(host) +
-                  ": a host name is letters, digits, `-` and `.` (others in their xn-- form)");
+      return fail(in_quotes(host) + ": a host name is letters, digits, `-` and `.` (others in their xn-- form)");
     }
-    if (label.front() == '-' || label.back() == '-')
-      return fail(in_quotes(host) + ": a label begins or ends with `-`");
+    if (label.front() == '-' || label.back() == '-') return fail(in_quotes(host) + ": a label begins or ends with `-`");
   }
   return {};
 }
@@ -89,8 +83,7 @@ std::string suggestion(std::string_view word, const std::vector<std::string>& ca
   for (std::size_t i = 0; i + 1 < word.size(); ++i) {
     std::string swapped(word);
     std::swap(swapped[i], swapped[i + 1]);
-    if (std::find(candidates.begin(), candidates.end(), swapped) != candidates.end())
-      return swapped;
+    if (std::find(candidates.begin(), candidates.end(), swapped) != candidates.end()) return swapped;
   }
   return nearest(word, candidates);
 }
@@ -104,12 +97,10 @@ Result<void> check_host(std::string_view host) {
   if (host.find(':') != std::string_view::npos) {
     const std::string canonical = canonical_ipv6(text);
     if (canonical.empty()) {
-      return fail(in_quotes(host) +
-                  ": no host name; a port goes into `port`, and IPv6 is written without brackets");
+      return fail(in_quotes(host) + ": no host name; a port goes into `port`, and IPv6 is written without brackets");
     }
     if (is_v4_mapped(text)) return fail(in_quotes(host) + ": write the IPv4 address itself");
-    if (canonical != host)
-      return fail(in_quotes(host) + ": write the address as " + in_quotes(canonical));
+    if (canonical != host) return fail(in_quotes(host) + ": write the address as " + in_quotes(canonical));
     return {};
   }
   if (const std::string lower = lower_ascii(host); lower != host) {
@@ -120,15 +111,13 @@ Result<void> check_host(std::string_view host) {
   const std::string last = split(host, '.').back();
   const bool numeric = !last.empty() && (all_of(last, is_digit) || last.starts_with("0x"));
   if (numeric) {
-    if (!is_ipv4(text))
-      return fail(in_quotes(host) + ": neither a host name nor a dotted IPv4 address");
+    if (!is_ipv4(text)) return fail(in_quotes(host) + ": neither a host name nor a dotted IPv4 address");
     return {};
   }
   if (host.starts_with("*.")) {
     host.remove_prefix(2);
     if (host.find('.') == std::string_view::npos) {
-      return fail(in_quotes(text) +
-                  ": a wildcard needs at least two labels after it, like `*.example.com`");
+      return fail(in_quotes(text) + ": a wildcard needs at least two labels after it, like `*.example.com`");
     }
   }
   return check_labels(host);
@@ -150,18 +139,15 @@ Result<void> check_literal(std::string_view segment) {
   for (std::size_t i = 0; i < segment.size(); ++i) {
     const char c = segment[i];
     if (c == '*' || c == '{' || c == '}') {
-      return fail(in_quotes(segment) +
-                  ": `*` and `{name}` stand for a whole segment, not for a part of one");
+      return fail(in_quotes(segment) + ": `*` and `{name}` stand for a whole segment, not for a part of one");
     }
     if (c == '?') return fail("a query is not part of the path: its keys go into `query`");
     if (c == '%') {
       const int high = i + 1 < segment.size() ? hex_value(segment[i + 1]) : -1;
       const int low = i + 2 < segment.size() ? hex_value(segment[i + 2]) : -1;
-      if (high < 0 || low < 0)
-        return fail(in_quotes(segment) + ": `%` is followed by two upper-case hex digits");
+      if (high < 0 || low < 0) return fail(in_quotes(segment) + ": `%` is followed by two upper-case hex digits");
       const int byte = high * 16 + low;
-      if (byte < 0x20 || byte == 0x7f)
-        return fail(in_quotes(segment) + ": an encoded control character");
+      if (byte < 0x20 || byte == 0x7f) return fail(in_quotes(segment) + ": an encoded control character");
       if (is_unreserved(static_cast<char>(byte)) && byte < 0x80) {
         return fail(in_quotes(segment) + ": write that character itself, not percent-encoded");
       }
@@ -179,8 +165,7 @@ Result<void> check_literal(std::string_view segment) {
 
 Result<void> check_path_template(std::string_view path) {
   if (path.empty() || path.front() != '/') {
-    return fail(in_quotes(path) +
-                ": a path starts with `/` (to allow every path of a host, say \"/**\")");
+    return fail(in_quotes(path) + ": a path starts with `/` (to allow every path of a host, say \"/**\")");
   }
   if (path.size() > 2048) return fail("a path template has at most 2048 characters");
   const std::vector<std::string> segments = split(path.substr(1), '/');
@@ -191,8 +176,7 @@ Result<void> check_path_template(std::string_view path) {
       if (!last) return fail(in_quotes(path) + ": `//` is not canonical");
       continue;
     }
-    if (segment == "." || segment == "..")
-      return fail(in_quotes(path) + ": `.` and `..` are not canonical");
+    if (segment == "." || segment == "..") return fail(in_quotes(path) + ": `.` and `..` are not canonical");
     if (segment == "*") continue;
     if (segment == "**") {
       if (!last) return fail(in_quotes(path) + ": `**` stands only at the end");
@@ -209,21 +193,18 @@ Result<void> check_path_template(std::string_view path) {
 }
 
 Result<void> check_method(std::string_view method) {
-  static const std::vector<std::string> known{
-      "GET",   "HEAD", "POST", "PUT",  "PATCH",  "DELETE", "OPTIONS", "PROPFIND", "PROPPATCH",
-      "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "SEARCH", "REPORT",  "QUERY"};
+  static const std::vector<std::string> known{"GET",     "HEAD",     "POST",      "PUT",    "PATCH", "DELETE",
+                                              "OPTIONS", "PROPFIND", "PROPPATCH", "MKCOL",  "COPY",  "MOVE",
+                                              "LOCK",    "UNLOCK",   "SEARCH",    "REPORT", "QUERY"};
   if (method.empty()) return fail("an empty method matches nothing; name one");
   std::string upper(method);
   for (char& c : upper) {
     if (is_lower(c)) c = static_cast<char>(c - 'a' + 'A');
   }
-  if (upper == "CONNECT")
-    return fail("CONNECT can't be granted: it would open a tunnel that nobody judges");
-  if (upper == "TRACE")
-    return fail("TRACE can't be granted: its answer repeats the request, credential included");
+  if (upper == "CONNECT") return fail("CONNECT can't be granted: it would open a tunnel that nobody judges");
+  if (upper == "TRACE") return fail("TRACE can't be granted: its answer repeats the request, credential included");
   const bool is_known = std::find(known.begin(), known.end(), upper) != known.end();
-  if (is_known && upper != method)
-    return fail(in_quotes(method) + ": methods are upper case: \"" + upper + '"');
+  if (is_known && upper != method) return fail(in_quotes(method) + ": methods are upper case: \"" + upper + '"');
   if (!is_known) {
     const std::string near = suggestion(upper, known);
     return fail(in_quotes(method) + " is no method known here" +
@@ -248,11 +229,9 @@ Result<void> check_media_type(std::string_view type) {
 
 Result<void> check_query_key(std::string_view key) {
   if (key.empty()) return fail("an empty query key matches nothing; leave it out");
-  if (key.size() > 128 || has_control(key) ||
-      key.find_first_of("&=#? +%") != std::string_view::npos) {
-    return fail(
-        in_quotes(key) +
-        ": a query key is at most 128 characters without `&`, `=`, `#`, `?`, `+`, `%` and blanks");
+  if (key.size() > 128 || has_control(key) || key.find_first_of("&=#? +%") != std::string_view::npos) {
+    return fail(in_quotes(key) +
+                ": a query key is at most 128 characters without `&`, `=`, `#`, `?`, `+`, `%` and blanks");
   }
   if (key != "*" && key.find('*') != std::string_view::npos) {
     return fail(in_quotes(key) + ": `*` stands alone, for any key");
@@ -261,18 +240,16 @@ Result<void> check_query_key(std::string_view key) {
 }
 
 Result<std::string> check_carrier_header(std::string_view name) {
-  if (name.empty() || name.size() > 64 || !all_of(name, is_token))
-    return fail(in_quotes(name) + " is no header name");
+  if (name.empty() || name.size() > 64 || !all_of(name, is_token)) return fail(in_quotes(name) + " is no header name");
   const std::string lower = lower_ascii(name);
-  static const std::vector<std::string> never{
-      "host",         "content-length",   "transfer-encoding",
-      "connection",   "keep-alive",       "te",
-      "trailer",      "upgrade",          "expect",
-      "content-type", "content-encoding", "cookie",
-      "set-cookie",   "forwarded",        "via",
-      "range",        "accept",           "user-agent",
-      "referer",      "origin",           "accept-encoding",
-      "location"};
+  static const std::vector<std::string> never{"host",         "content-length",   "transfer-encoding",
+                                              "connection",   "keep-alive",       "te",
+                                              "trailer",      "upgrade",          "expect",
+                                              "content-type", "content-encoding", "cookie",
+                                              "set-cookie",   "forwarded",        "via",
+                                              "range",        "accept",           "user-agent",
+                                              "referer",      "origin",           "accept-encoding",
+                                              "location"};
   if (std::find(never.begin(), never.end(), lower) != never.end() || lower.starts_with("proxy-") ||
       lower.starts_with("x-forwarded-") || lower.starts_with("sec-")) {
     return fail(in_quotes(name) + ": that header can't carry a credential");
@@ -283,8 +260,7 @@ Result<std::string> check_carrier_header(std::string_view name) {
 Result<void> check_variable(std::string_view name) {
   if (name.empty() || is_digit(name.front()) || name.size() > 128 ||
       !all_of(name, [](char c) { return is_alnum(c) || c == '_'; })) {
-    return fail(in_quotes(name) +
-                ": a variable's name is letters, digits and `_`, and starts with no digit");
+    return fail(in_quotes(name) + ": a variable's name is letters, digits and `_`, and starts with no digit");
   }
   return {};
 }
@@ -302,8 +278,7 @@ Result<void> check_path(std::string_view path) {
   if (path.size() > 4095) return fail("a path has at most 4095 bytes");
   if (has_control(path)) return fail(in_quotes(path) + ": a control character in a path");
   if (path.front() == '~' && path != "~" && !path.starts_with("~/")) {
-    return fail(in_quotes(path) +
-                ": `~` is your own home folder only; write other people's as absolute paths");
+    return fail(in_quotes(path) + ": `~` is your own home folder only; write other people's as absolute paths");
   }
   return {};
 }
@@ -311,11 +286,9 @@ Result<void> check_path(std::string_view path) {
 Result<void> check_inner_path(std::string_view path) {
   if (path.empty()) return fail("an empty name");
   if (path.size() > 4095 || has_control(path)) return fail(in_quotes(path) + ": not a usable path");
-  if (path.front() == '/' || path.front() == '~')
-    return fail(in_quotes(path) + ": written relative to the mount");
+  if (path.front() == '/' || path.front() == '~') return fail(in_quotes(path) + ": written relative to the mount");
   for (const std::string& part : split(path, '/')) {
-    if (part.empty() || part == "." || part == "..")
-      return fail(in_quotes(path) + ": no empty part, no `.`, no `..`");
+    if (part.empty() || part == "." || part == "..") return fail(in_quotes(path) + ": no empty part, no `.`, no `..`");
   }
   return {};
 }

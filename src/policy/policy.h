@@ -2,12 +2,13 @@
 // Pure: nothing here touches the system beyond reading the files it is told to read.
 //
 //   policy.h    the data (this file)
-//   load.h      TOML -> Document (one file, every key checked), errors with file, line and a
-//   suggestion layers.h    Documents, strongest first -> Policy profile.h   the shipped data files
-//   in profiles/ and presets/ effective.h all of the above in one call: what the command line asks
-//   for -> Policy show.h      Policy -> text a person (and load.h) can read json.h      Grant <->
-//   JSON, for the processes that judge requests toml.h      the TOML parser's one translation unit;
-//   reader.h, names.h, units.h: what load.h is made of
+//   load.h      TOML -> Document (one file, every key checked), errors with file, line and a suggestion
+//   layers.h    Documents, strongest first -> Policy
+//   profile.h   the shipped data files in profiles/ and presets/
+//   effective.h all of the above in one call: what the command line asks for -> Policy
+//   show.h      Policy -> text a person (and load.h) can read
+//   json.h      Grant <-> JSON, for the processes that judge requests
+//   toml.h      the TOML parser's one translation unit; reader.h, names.h, units.h: what load.h is made of
 #pragma once
 
 #include <chrono>
@@ -25,9 +26,8 @@ enum class Protocol { https, http };
 
 // Where a rule came from, for `policy show`, errors and evidence.
 struct Origin {
-  std::string
-      layer;  // "command line", "user", "profile claude", "preset anthropic-messages", "default"
-  std::string file;  // empty when it has none
+  std::string layer;  // "command line", "user", "profile claude", "preset anthropic-messages", "default"
+  std::string file;   // empty when it has none
   int line = 0;
 };
 
@@ -37,9 +37,8 @@ struct Mount {
   MountMode mode = MountMode::ro;
   bool optional = false;  // skipped when the host has no such path
   bool copy = false;      // a private copy, thrown away at the end: the host's own is never written
-  // Left out of the copy (copy only). For a folder: paths relative to it, each with all that is
-  // below. For a file that holds one JSON object: its top-level keys. A copy that can't leave them
-  // out is refused, never made whole.
+  // Left out of the copy (copy only). For a folder: paths relative to it, each with all that is below. For a file
+  // that holds one JSON object: its top-level keys. A copy that can't leave them out is refused, never made whole.
   std::vector<std::string> except;
   Origin origin;
 };
@@ -49,9 +48,8 @@ struct Credential {
   enum class Carrier { header, bearer, basic };
   std::string name;
   Source source = Source::env;
-  std::string source_value;  // variable name, path, or shell command
-  std::string
-      expose_env;  // the workload finds the session's token in this variable; empty = in none
+  std::string source_value;   // variable name, path, or shell command
+  std::string expose_env;     // the workload finds the session's token in this variable; empty = in none
   std::string expose_prefix;  // put before the token, for tools that check what a key looks like
   Carrier carrier = Carrier::header;
   std::string header;      // lower case; for Carrier::header
@@ -62,11 +60,10 @@ struct Credential {
 
 // One thing a grant allows. A request must match every field.
 struct Rule {
-  std::vector<std::string> methods;  // upper case, never empty
-  std::string path;  // template: `/v1/items/{id}`, `*` = one segment, `**` only last
-  std::vector<std::string>
-      query;                 // closed list of keys; {"*"} = any key that is no credential carrier
-  std::string content_type;  // exact media type (parameters ignored); empty = any
+  std::vector<std::string> methods;       // upper case, never empty
+  std::string path;                       // template: `/v1/items/{id}`, `*` = one segment, `**` only last
+  std::vector<std::string> query;         // closed list of keys; {"*"} = any key that is no credential carrier
+  std::string content_type;               // exact media type (parameters ignored); empty = any
   std::optional<std::uint64_t> max_body;  // bytes; unset = the grant's bytes_up only
 };
 
@@ -75,9 +72,8 @@ struct Budget {
 };
 
 struct Grant {
-  std::string id;  // "1", "2", …: stable within a session, named in evidence
-  std::string
-      host;  // canonical lower case; `*.example.com` = exactly one more label; or an IP literal
+  std::string id;    // "1", "2", …: stable within a session, named in evidence
+  std::string host;  // canonical lower case; `*.example.com` = exactly one more label; or an IP literal
   std::uint16_t port = 443;
   Protocol protocol = Protocol::https;
   std::string credential;   // name, or empty
@@ -89,7 +85,7 @@ struct Grant {
 
 struct Environment {
   std::map<std::string, std::string> set;  // name -> value
-  std::vector<std::string> pass;  // names copied from the host; credentials are never passed
+  std::vector<std::string> pass;           // names copied from the host; credentials are never passed
 };
 
 struct Limits {
@@ -107,14 +103,12 @@ struct Policy {
   std::vector<Grant> grants;
   Environment env;
   Limits limits;
-  std::vector<std::string>
-      upstream_ca;  // PEM files trusted beside the system's for what egress dials
+  std::vector<std::string> upstream_ca;  // PEM files trusted beside the system's for what egress dials
   std::vector<std::string> dns_servers;  // "ADDRESS[:PORT]" egress asks; empty = /etc/resolv.conf
   bool toolchains = true;                // ~/.nvm, ~/.cargo/bin, … read-only where they exist
   std::string profile;                   // name, or empty
   std::vector<std::string> sources;      // the files this came from, strongest first
-  // Where single values came from: "tier", "limits.memory", "env.set.NAME", "env.pass.NAME",
-  // "upstream_ca", …
+  // Where single values came from: "tier", "limits.memory", "env.set.NAME", "env.pass.NAME", "upstream_ca", …
   std::map<std::string, Origin> origins;
 };
 

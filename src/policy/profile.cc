@@ -13,27 +13,23 @@ namespace {
 std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
   std::error_code error;
-  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
-       it.increment(error)) {
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     const std::filesystem::path& path = it->path();
-    if (path.extension() == ".toml" && check_name(path.stem().string()))
-      names.push_back(path.stem().string());
+    if (path.extension() == ".toml" && check_name(path.stem().string())) names.push_back(path.stem().string());
   }
   std::sort(names.begin(), names.end());
   return names;
 }
 
 // The file of a profile or preset, once its name is known to stay inside the folder.
-Result<std::string> find_file(const std::string& folder, const std::string& kind,
-                              const std::string& name) {
+Result<std::string> find_file(const std::string& folder, const std::string& kind, const std::string& name) {
   BH_CHECK(check_name(name));
   const std::string path = folder + "/" + name + ".toml";
   if (sys::exists(path)) return path;
   const std::vector<std::string> known = names_in(folder);
   const std::string near = suggestion(name, known);
-  return fail(
-      "no " + kind + " " + in_quotes(name) + " in " + escape_for_terminal(folder) +
-      (near.empty() ? "; there are: " + join(known, ", ") : "; did you mean \"" + near + "\"?"));
+  return fail("no " + kind + " " + in_quotes(name) + " in " + escape_for_terminal(folder) +
+              (near.empty() ? "; there are: " + join(known, ", ") : "; did you mean \"" + near + "\"?"));
 }
 
 void lay_over(Budget& base, const Budget& over) {
@@ -44,18 +40,15 @@ void lay_over(Budget& base, const Budget& over) {
 }
 
 Result<std::vector<Grant>> expand(const std::string& data_dir, const Grant& named) {
-  const auto where = [&] {
-    return escape_for_terminal(named.origin.file) + ":" + std::to_string(named.origin.line);
-  };
+  const auto where = [&] { return escape_for_terminal(named.origin.file) + ":" + std::to_string(named.origin.line); };
   auto path = find_file(data_dir + "/presets", "preset", named.preset);
   if (!path) return fail(where() + ": " + path.error().message);
-  BH_TRY(const Document preset,
-         load_document_file(*path, "preset " + named.preset, DocumentKind::preset));
+  BH_TRY(const Document preset, load_document_file(*path, "preset " + named.preset, DocumentKind::preset));
   std::vector<Grant> out = preset.grants;
   for (Grant& grant : out) {
     if (!named.credential.empty() && grant.protocol == Protocol::http) {
-      return fail(where() + ": a credential never travels over plain http, which preset " +
-                  in_quotes(named.preset) + " uses");
+      return fail(where() + ": a credential never travels over plain http, which preset " + in_quotes(named.preset) +
+                  " uses");
     }
     grant.credential = named.credential;
     grant.preset = named.preset;

@@ -41,20 +41,17 @@ TEST(Profile, AllShippedOnesLoad) {
       // What a profile brings in from the home folder is never writable on the host.
       EXPECT_TRUE(mount.copy || mount.mode == MountMode::ro) << name << ": " << mount.path;
     }
-    for (const auto& [unused, credential] : policy.credentials)
-      EXPECT_TRUE(credential.optional) << name;
+    for (const auto& [unused, credential] : policy.credentials) EXPECT_TRUE(credential.optional) << name;
     EXPECT_TRUE(policy.env.pass.empty()) << name;
   }
 }
 
 TEST(Profile, LoginsStayOutOfTheCopies) {
-  const auto left_out = [](const std::string& profile, const std::string& path,
-                           const std::string& name) {
+  const auto left_out = [](const std::string& profile, const std::string& path, const std::string& name) {
     const Policy policy = profile_policy(profile);
     for (const Mount& mount : policy.mounts) {
       if (mount.path == path) {
-        return mount.copy &&
-               std::find(mount.except.begin(), mount.except.end(), name) != mount.except.end();
+        return mount.copy && std::find(mount.except.begin(), mount.except.end(), name) != mount.except.end();
       }
     }
     return false;
@@ -81,14 +78,12 @@ TEST(Profile, AllShippedPresetsLoad) {
   const std::vector<std::string> names = preset_names(source_dir);
   EXPECT_GE(names.size(), 4U);
   for (const std::string& name : names) {
-    auto preset =
-        load_document_file(source_dir + "/presets/" + name + ".toml", name, DocumentKind::preset);
+    auto preset = load_document_file(source_dir + "/presets/" + name + ".toml", name, DocumentKind::preset);
     ASSERT_TRUE(preset) << preset.error().message;
     EXPECT_FALSE(preset->grants.empty());
     for (const Grant& grant : preset->grants) {
       EXPECT_FALSE(grant.allow.empty());
-      EXPECT_TRUE(grant.budget.requests_per_minute && grant.budget.bytes_up)
-          << name << ": a preset has a budget";
+      EXPECT_TRUE(grant.budget.requests_per_minute && grant.budget.bytes_up) << name << ": a preset has a budget";
       for (const Rule& rule : grant.allow) {
         EXPECT_NE(rule.path, "/**");
         EXPECT_EQ(std::count(rule.query.begin(), rule.query.end(), "*"), 0);
@@ -99,13 +94,11 @@ TEST(Profile, AllShippedPresetsLoad) {
 
 TEST(Profile, PresetsForInstallingOnlyRead) {
   for (const char* name : {"npm-install", "pypi-install"}) {
-    auto preset =
-        load_document_file(source_dir + "/presets/" + name + ".toml", name, DocumentKind::preset);
+    auto preset = load_document_file(source_dir + "/presets/" + name + ".toml", name, DocumentKind::preset);
     ASSERT_TRUE(preset);
     for (const Grant& grant : preset->grants) {
       for (const Rule& rule : grant.allow) {
-        for (const std::string& method : rule.methods)
-          EXPECT_TRUE(method == "GET" || method == "HEAD") << method;
+        for (const std::string& method : rule.methods) EXPECT_TRUE(method == "GET" || method == "HEAD") << method;
       }
     }
   }
@@ -132,11 +125,9 @@ TEST(Profile, UnknownNamesAndNamesThatLeadElsewhere) {
   Document document = testing_help::must_load("[[grant]]\npreset = \"npm-instal\"\n");
   auto expanded = expand_presets(source_dir, document);
   ASSERT_FALSE(expanded);
-  EXPECT_EQ(expanded.error().message.find("p.toml:2: no preset \"npm-instal\""), 0U)
-      << expanded.error().message;
+  EXPECT_EQ(expanded.error().message.find("p.toml:2: no preset \"npm-instal\""), 0U) << expanded.error().message;
   EXPECT_NE(expanded.error().message.find("did you mean \"npm-install\""), std::string::npos);
-  for (const char* name :
-       {"", ".", "..", "../presets/npm-install", "/etc/passwd", "Claude", "claude.toml"}) {
+  for (const char* name : {"", ".", "..", "../presets/npm-install", "/etc/passwd", "Claude", "claude.toml"}) {
     EXPECT_FALSE(load_profile(source_dir, name)) << name;
   }
 }
@@ -144,8 +135,7 @@ TEST(Profile, UnknownNamesAndNamesThatLeadElsewhere) {
 TEST(Profile, ByCommandName) {
   EXPECT_EQ(profile_for_command(source_dir, "/usr/local/bin/claude"), "claude");
   EXPECT_EQ(profile_for_command(source_dir, "codex"), "codex");
-  for (const char* command :
-       {"", "/", "bash", "/x/claude/", "../profiles/claude.toml", "none", ".."}) {
+  for (const char* command : {"", "/", "bash", "/x/claude/", "../profiles/claude.toml", "none", ".."}) {
     EXPECT_EQ(profile_for_command(source_dir, command), "") << command;
   }
 }
@@ -168,22 +158,18 @@ void expect_same(const Policy& a, const Policy& b) {
   EXPECT_EQ(a.dns_servers, b.dns_servers);
   EXPECT_EQ(a.env.set, b.env.set);
   EXPECT_EQ(a.env.pass, b.env.pass);
-  const auto limits = [](const Limits& l) {
-    return std::tie(l.memory, l.processes, l.open_files, l.tmp, l.duration);
-  };
+  const auto limits = [](const Limits& l) { return std::tie(l.memory, l.processes, l.open_files, l.tmp, l.duration); };
   EXPECT_EQ(limits(a.limits), limits(b.limits));
   ASSERT_EQ(a.mounts.size(), b.mounts.size());
   for (std::size_t i = 0; i < a.mounts.size(); ++i) {
-    const auto all = [](const Mount& m) {
-      return std::tie(m.path, m.target, m.mode, m.optional, m.copy, m.except);
-    };
+    const auto all = [](const Mount& m) { return std::tie(m.path, m.target, m.mode, m.optional, m.copy, m.except); };
     EXPECT_EQ(all(a.mounts[i]), all(b.mounts[i]));
   }
   ASSERT_EQ(a.credentials.size(), b.credentials.size());
   for (const auto& [name, one] : a.credentials) {
     const auto all = [](const Credential& c) {
-      return std::tie(c.name, c.source, c.source_value, c.expose_env, c.expose_prefix, c.carrier,
-                      c.header, c.basic_user, c.optional);
+      return std::tie(c.name, c.source, c.source_value, c.expose_env, c.expose_prefix, c.carrier, c.header,
+                      c.basic_user, c.optional);
     };
     EXPECT_EQ(all(one), all(b.credentials.at(name)));
   }
@@ -211,8 +197,7 @@ TEST(Show, SaysWhereThingsComeFrom) {
 
 TEST(Show, ReadsBackAsTheSamePolicy) {
   std::vector<Policy> policies;
-  for (const std::string& name : profile_names(source_dir))
-    policies.push_back(profile_policy(name));
+  for (const std::string& name : profile_names(source_dir)) policies.push_back(profile_policy(name));
   auto example = load_document_file(source_dir + "/docs/policy-example.toml", "user");
   ASSERT_TRUE(example);
   ASSERT_TRUE(expand_presets(source_dir, *example));

@@ -16,13 +16,12 @@ std::string shown(std::string_view key) {
 
 tl::unexpected<Error> TableReader::fail_key(std::string_view key, std::string_view what) const {
   const TomlEntry* entry = find(key);
-  return fail(file_ + ":" + std::to_string(entry != nullptr ? entry->line : line()) + ": " +
-              shown(key) + (where_.empty() ? "" : " in " + where_) + ": " + std::string(what));
+  return fail(file_ + ":" + std::to_string(entry != nullptr ? entry->line : line()) + ": " + shown(key) +
+              (where_.empty() ? "" : " in " + where_) + ": " + std::string(what));
 }
 
 tl::unexpected<Error> TableReader::fail_table(std::string_view what) const {
-  return fail(file_ + ":" + std::to_string(line()) + ": " + (where_.empty() ? "" : where_ + ": ") +
-              std::string(what));
+  return fail(file_ + ":" + std::to_string(line()) + ": " + (where_.empty() ? "" : where_ + ": ") + std::string(what));
 }
 
 Result<void> TableReader::checked(std::string_view key, Result<void> check) const {
@@ -30,10 +29,8 @@ Result<void> TableReader::checked(std::string_view key, Result<void> check) cons
   return {};
 }
 
-tl::unexpected<Error> TableReader::wrong_type(const TomlEntry& entry,
-                                              std::string_view wanted) const {
-  return fail_key(entry.key,
-                  "must be " + std::string(wanted) + ", not " + name_of(entry.value.type));
+tl::unexpected<Error> TableReader::wrong_type(const TomlEntry& entry, std::string_view wanted) const {
+  return fail_key(entry.key, "must be " + std::string(wanted) + ", not " + name_of(entry.value.type));
 }
 
 const TomlEntry* TableReader::find(std::string_view key) const {
@@ -43,8 +40,7 @@ const TomlEntry* TableReader::find(std::string_view key) const {
   return nullptr;
 }
 
-Result<void> TableReader::only(const std::vector<std::string>& known,
-                               const std::vector<Later>& later) const {
+Result<void> TableReader::only(const std::vector<std::string>& known, const std::vector<Later>& later) const {
   // The first offender of the file, not of the alphabet.
   const TomlEntry* first = nullptr;
   for (const TomlEntry& entry : table_->entries) {
@@ -56,18 +52,16 @@ Result<void> TableReader::only(const std::vector<std::string>& known,
     if (one.key == first->key) return fail_key(one.key, "not supported yet: " + one.why);
   }
   const std::string near = suggestion(lower_ascii(first->key), known);
-  return fail(
-      file_ + ":" + std::to_string(first->line) + ": unknown key " + shown(first->key) +
-      (where_.empty() ? "" : " in " + where_) +
-      (near.empty() ? "; known here: " + join(known, ", ") : "; did you mean `" + near + "`?"));
+  return fail(file_ + ":" + std::to_string(first->line) + ": unknown key " + shown(first->key) +
+              (where_.empty() ? "" : " in " + where_) +
+              (near.empty() ? "; known here: " + join(known, ", ") : "; did you mean `" + near + "`?"));
 }
 
 Result<std::optional<std::string>> TableReader::string(std::string_view key) const {
   const TomlEntry* entry = find(key);
   if (entry == nullptr) return std::nullopt;
   if (entry->value.type != TomlValue::Type::string) return wrong_type(*entry, "a string");
-  if (entry->value.string.find('\0') != std::string::npos)
-    return fail_key(key, "holds a NUL character");
+  if (entry->value.string.find('\0') != std::string::npos) return fail_key(key, "holds a NUL character");
   return entry->value.string;
 }
 
@@ -84,16 +78,14 @@ Result<std::optional<std::uint64_t>> TableReader::count(std::string_view key, st
   if (entry == nullptr) return std::nullopt;
   if (entry->value.type != TomlValue::Type::integer) return wrong_type(*entry, "an integer");
   const std::int64_t value = entry->value.integer;
-  if (value < 0 || static_cast<std::uint64_t>(value) < least ||
-      static_cast<std::uint64_t>(value) > most) {
-    return fail_key(key, std::to_string(value) + " is out of range: " + std::to_string(least) +
-                             " to " + std::to_string(most));
+  if (value < 0 || static_cast<std::uint64_t>(value) < least || static_cast<std::uint64_t>(value) > most) {
+    return fail_key(
+        key, std::to_string(value) + " is out of range: " + std::to_string(least) + " to " + std::to_string(most));
   }
   return static_cast<std::uint64_t>(value);
 }
 
-Result<std::optional<std::uint64_t>> TableReader::size(std::string_view key,
-                                                       std::uint64_t least) const {
+Result<std::optional<std::uint64_t>> TableReader::size(std::string_view key, std::uint64_t least) const {
   const TomlEntry* entry = find(key);
   if (entry == nullptr) return std::nullopt;
   std::uint64_t bytes = 0;
@@ -108,8 +100,8 @@ Result<std::optional<std::uint64_t>> TableReader::size(std::string_view key,
     return wrong_type(*entry, "a size like \"20MB\" or a number of bytes");
   }
   if (bytes < least) {
-    return fail_key(key, size_text(bytes) + " is less than the least that makes sense, " +
-                             size_text(least) + "; is the unit missing?");
+    return fail_key(key, size_text(bytes) + " is less than the least that makes sense, " + size_text(least) +
+                             "; is the unit missing?");
   }
   return bytes;
 }
@@ -117,8 +109,7 @@ Result<std::optional<std::uint64_t>> TableReader::size(std::string_view key,
 Result<std::optional<std::chrono::seconds>> TableReader::duration(std::string_view key) const {
   const TomlEntry* entry = find(key);
   if (entry == nullptr) return std::nullopt;
-  if (entry->value.type != TomlValue::Type::string)
-    return wrong_type(*entry, "a duration like \"90m\"");
+  if (entry->value.type != TomlValue::Type::string) return wrong_type(*entry, "a duration like \"90m\"");
   auto parsed = parse_duration(entry->value.string);
   if (!parsed) return fail_key(key, parsed.error().message);
   return *parsed;

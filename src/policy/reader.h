@@ -25,8 +25,7 @@ class TableReader {
     std::string key, why;  // a key that is known, but not supported by this version
   };
   // Any key that is not in `known` is an error, with the nearest one suggested.
-  Result<void> only(const std::vector<std::string>& known,
-                    const std::vector<Later>& later = {}) const;
+  Result<void> only(const std::vector<std::string>& known, const std::vector<Later>& later = {}) const;
 
   const TomlEntry* find(std::string_view key) const;
   int line() const { return table_->line; }
@@ -36,8 +35,7 @@ class TableReader {
   // Each returns nullopt when the key is absent, an error when its value is of another type.
   Result<std::optional<std::string>> string(std::string_view key) const;
   Result<std::optional<bool>> boolean(std::string_view key) const;
-  Result<std::optional<std::uint64_t>> count(std::string_view key, std::uint64_t least,
-                                             std::uint64_t most) const;
+  Result<std::optional<std::uint64_t>> count(std::string_view key, std::uint64_t least, std::uint64_t most) const;
   // An integer (bytes) or a string that parse_size takes.
   Result<std::optional<std::uint64_t>> size(std::string_view key, std::uint64_t least = 0) const;
   Result<std::optional<std::chrono::seconds>> duration(std::string_view key) const;

@@ -24,12 +24,10 @@ class Writer {
     if (!policy_.profile.empty()) {
       // Its rules are written out below; naming it would load them a second time.
       const auto it = policy_.origins.find("profile");
-      line("profile = \"none\"  # the rules of profile " + escape_for_terminal(policy_.profile) +
-           " are below; " +
+      line("profile = \"none\"  # the rules of profile " + escape_for_terminal(policy_.profile) + " are below; " +
            (it == policy_.origins.end() ? std::string("default") : origin_text(it->second)));
     }
-    if (!policy_.upstream_ca.empty())
-      scalar("upstream_ca", list_text(policy_.upstream_ca), "upstream_ca");
+    if (!policy_.upstream_ca.empty()) scalar("upstream_ca", list_text(policy_.upstream_ca), "upstream_ca");
     if (!policy_.dns_servers.empty()) scalar("dns", list_text(policy_.dns_servers), "dns");
     for (const Mount& mount : policy_.mounts) write_mount(mount);
     for (const auto& [name, credential] : policy_.credentials) write_credential(credential);
@@ -45,8 +43,7 @@ class Writer {
 
   std::string comment(const std::string& key) const {
     const auto it = policy_.origins.find(key);
-    return "  # " +
-           (it == policy_.origins.end() ? std::string("default") : origin_text(it->second));
+    return "  # " + (it == policy_.origins.end() ? std::string("default") : origin_text(it->second));
   }
 
   void scalar(const std::string& key, const std::string& value, const std::string& origin) {
@@ -79,10 +76,7 @@ class Writer {
     line("source = " + toml_string(source + credential.source_value));
     if (!credential.expose_env.empty()) {
       line("expose = { env = " + toml_string(credential.expose_env) +
-           (credential.expose_prefix.empty()
-                ? ""
-                : ", prefix = " + toml_string(credential.expose_prefix)) +
-           " }");
+           (credential.expose_prefix.empty() ? "" : ", prefix = " + toml_string(credential.expose_prefix)) + " }");
     }
     switch (credential.carrier) {
       case Credential::Carrier::header:
@@ -133,25 +127,19 @@ class Writer {
     }
     if (!policy_.env.set.empty()) {
       line("\n[env.set]");
-      for (const auto& [name, value] : policy_.env.set)
-        scalar(name, toml_string(value), "env.set." + name);
+      for (const auto& [name, value] : policy_.env.set) scalar(name, toml_string(value), "env.set." + name);
     }
   }
 
   void write_limits() {
     const Limits& limits = policy_.limits;
-    if (!limits.memory && !limits.processes && !limits.open_files && !limits.tmp &&
-        !limits.duration)
-      return;
+    if (!limits.memory && !limits.processes && !limits.open_files && !limits.tmp && !limits.duration) return;
     line("\n[limits]");
     if (limits.memory) scalar("memory", toml_string(size_text(*limits.memory)), "limits.memory");
-    if (limits.processes)
-      scalar("processes", std::to_string(*limits.processes), "limits.processes");
-    if (limits.open_files)
-      scalar("open_files", std::to_string(*limits.open_files), "limits.open_files");
+    if (limits.processes) scalar("processes", std::to_string(*limits.processes), "limits.processes");
+    if (limits.open_files) scalar("open_files", std::to_string(*limits.open_files), "limits.open_files");
     if (limits.tmp) scalar("tmp", toml_string(size_text(*limits.tmp)), "limits.tmp");
-    if (limits.duration)
-      scalar("duration", toml_string(duration_text(*limits.duration)), "limits.duration");
+    if (limits.duration) scalar("duration", toml_string(duration_text(*limits.duration)), "limits.duration");
   }
 
   const Policy& policy_;
@@ -162,8 +150,7 @@ class Writer {
 
 std::string origin_text(const Origin& origin) {
   std::string out = escape_for_terminal(origin.layer);
-  if (!origin.file.empty())
-    out += ", " + escape_for_terminal(origin.file) + ":" + std::to_string(origin.line);
+  if (!origin.file.empty()) out += ", " + escape_for_terminal(origin.file) + ":" + std::to_string(origin.line);
   return out;
 }
 

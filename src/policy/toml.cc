@@ -25,13 +25,10 @@ std::string at(const std::string& name, std::size_t line) {
 // What the parser must never see.
 Result<void> judge_text(std::string_view text, const std::string& name) {
   if (text.size() > max_toml_bytes) {
-    return fail(name + ": larger than " + std::to_string(max_toml_bytes / 1024) +
-                " KiB, so it is not read");
+    return fail(name + ": larger than " + std::to_string(max_toml_bytes / 1024) + " KiB, so it is not read");
   }
   std::size_t line = 1, dots = 0, start = 0;
-  const auto line_is_utf8 = [&](std::size_t end) {
-    return valid_utf8(text.substr(start, end - start));
-  };
+  const auto line_is_utf8 = [&](std::size_t end) { return valid_utf8(text.substr(start, end - start)); };
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\0') return fail(at(name, line) + "holds a NUL byte: not a text file");
     if (text[i] == '.' && ++dots > max_toml_dots) {
@@ -52,8 +49,7 @@ Result<void> judge_text(std::string_view text, const std::string& name) {
 TomlValue convert(const toml::node& node, int inherited_line) {
   TomlValue out;
   // Tables that a dotted key made carry no position of their own.
-  out.line =
-      node.source().begin.line != 0 ? static_cast<int>(node.source().begin.line) : inherited_line;
+  out.line = node.source().begin.line != 0 ? static_cast<int>(node.source().begin.line) : inherited_line;
   switch (node.type()) {
     case toml::node_type::string:
       out.type = TomlValue::Type::string;
@@ -77,8 +73,7 @@ TomlValue convert(const toml::node& node, int inherited_line) {
     case toml::node_type::table:
       out.type = TomlValue::Type::table;
       for (const auto& [key, value] : *node.as_table()) {
-        const int line =
-            key.source().begin.line != 0 ? static_cast<int>(key.source().begin.line) : out.line;
+        const int line = key.source().begin.line != 0 ? static_cast<int>(key.source().begin.line) : out.line;
         out.entries.push_back({std::string(key.str()), line, convert(value, line)});
       }
       break;

@@ -75,8 +75,7 @@ TEST(Toml, RefusesWhatIsNoText) {
   EXPECT_EQ(parse_error("a = 1\nb = \"\0\"\n"s), "f:2: holds a NUL byte: not a text file");
   EXPECT_EQ(parse_error("a = 1\nb = \"\xff\"\n"), "f:2: not valid UTF-8");
   EXPECT_EQ(parse_error("a = \"\xc0\xaf\""), "f:1: not valid UTF-8");
-  EXPECT_NE(parse_error(std::string(max_toml_bytes + 1, '#')).find("larger than 256 KiB"),
-            std::string::npos);
+  EXPECT_NE(parse_error(std::string(max_toml_bytes + 1, '#')).find("larger than 256 KiB"), std::string::npos);
   EXPECT_EQ(parse_error(std::string(max_toml_bytes, '#')), "");
 }
 
@@ -87,8 +86,8 @@ TEST(Toml, ErrorsShowNoControlCharacters) {
 }
 
 TEST(Toml, StringsReadBackTheSame) {
-  for (const std::string text : {"", "plain", "a\"b\\c", "tab\tnew\nline", "\x1b[31m", "\x7f",
-                                 "\u202e\u2066bidi", "é€😀", "\U000e0041tag", "\u0085"}) {
+  for (const std::string text : {"", "plain", "a\"b\\c", "tab\tnew\nline", "\x1b[31m", "\x7f", "\u202e\u2066bidi",
+                                 "é€😀", "\U000e0041tag", "\u0085"}) {
     const std::string written = toml_string(text);
     EXPECT_EQ(escape_for_terminal(written), written);
     auto root = parse_toml("a = " + written, "f");

@@ -48,8 +48,7 @@ Result<Parts> take_apart(std::string_view text, const char* how) {
 }
 
 template <std::size_t N>
-Result<std::uint64_t> apply(const std::array<Unit, N>& units, std::string_view text,
-                            const char* how) {
+Result<std::uint64_t> apply(const std::array<Unit, N>& units, std::string_view text, const char* how) {
   BH_TRY(const Parts parts, take_apart(text, how));
   for (const Unit& unit : units) {
     if (parts.unit != unit.name) continue;
@@ -77,8 +76,7 @@ std::string in_largest_unit(const std::array<Unit, N>& units, std::uint64_t valu
 }  // namespace
 
 Result<std::uint64_t> parse_size(std::string_view text) {
-  return apply(size_units, text,
-               "size: write a whole number with KB, MB, GB, KiB, MiB or GiB, like \"20MB\"");
+  return apply(size_units, text, "size: write a whole number with KB, MB, GB, KiB, MiB or GiB, like \"20MB\"");
 }
 
 Result<std::chrono::seconds> parse_duration(std::string_view text) {

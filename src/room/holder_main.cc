@@ -1,7 +1,6 @@
-// bulkhead-holder: furnishes the room, hands its keys out over descriptor 3, and then only exists,
-// so that the namespaces stay. Arguments: one word per listener (room.h). It is exec'd with an
-// empty environment: a forked copy of the supervisor would keep the user's keys readable in
-// /proc/PID/environ.
+// bulkhead-holder: furnishes the room, hands its keys out over descriptor 3, and then only exists, so that the
+// namespaces stay. Arguments: one word per listener (room.h). It is exec'd with an empty environment: a forked
+// copy of the supervisor would keep the user's keys readable in /proc/PID/environ.
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -24,22 +23,18 @@ namespace {
 
 Result<UniqueFd> listen_on(const Listener& listener) {
   const int family = listener.ipv6 ? AF_INET6 : AF_INET;
-  UniqueFd fd(::socket(
-      family, (listener.stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  UniqueFd fd(::socket(family, (listener.stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail_errno("socket", "", errno);
   const auto set = [&](int level, int option) {
     const int on = 1;
     return ::setsockopt(fd.get(), level, option, &on, sizeof on) == 0;
   };
-  // Neither SO_REUSEPORT nor SO_REUSEADDR: with them a workload of the same uid could bind beside
-  // us and take every connection. A second bind to the port then fails with EADDRINUSE, wildcard
-  // and mapped alike.
-  if (listener.ipv6 && !set(IPPROTO_IPV6, IPV6_V6ONLY))
-    return fail_errno("setsockopt", "IPV6_V6ONLY", errno);
+  // Neither SO_REUSEPORT nor SO_REUSEADDR: with them a workload of the same uid could bind beside us and take
+  // every connection. A second bind to the port then fails with EADDRINUSE, wildcard and mapped alike.
+  if (listener.ipv6 && !set(IPPROTO_IPV6, IPV6_V6ONLY)) return fail_errno("setsockopt", "IPV6_V6ONLY", errno);
   if (!listener.stream) {
     // Which address was asked: the answer must come from it.
-    const bool done =
-        listener.ipv6 ? set(IPPROTO_IPV6, IPV6_RECVPKTINFO) : set(IPPROTO_IP, IP_PKTINFO);
+    const bool done = listener.ipv6 ? set(IPPROTO_IPV6, IPV6_RECVPKTINFO) : set(IPPROTO_IP, IP_PKTINFO);
     if (!done) return fail_errno("setsockopt", "PKTINFO", errno);
   }
   sockaddr_storage address{};
@@ -56,10 +51,8 @@ Result<UniqueFd> listen_on(const Listener& listener) {
     size = sizeof *in4;
   }
   const std::string name = std::to_string(listener.port);
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0)
-    return fail_errno("bind", name, errno);
-  if (listener.stream && ::listen(fd.get(), SOMAXCONN) != 0)
-    return fail_errno("listen", name, errno);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) return fail_errno("bind", name, errno);
+  if (listener.stream && ::listen(fd.get(), SOMAXCONN) != 0) return fail_errno("listen", name, errno);
   return fd;
 }
 
@@ -80,20 +73,17 @@ Result<void> furnish(const std::vector<Listener>& listeners, std::vector<UniqueF
   return {};
 }
 
-// The holder: furnishes the room, hands its keys out over descriptor 3, and then only exists. It
-// ends when the supervisor's end closes, or with the supervisor (PR_SET_PDEATHSIG, set again:
-// changing credentials clears it).
+// The holder: furnishes the room, hands its keys out over descriptor 3, and then only exists. It ends when the
+// supervisor's end closes, or with the supervisor (PR_SET_PDEATHSIG, set again: changing credentials clears it).
 int hold(const std::vector<Listener>& listeners) {
   std::vector<UniqueFd> sockets;
   auto done = furnish(listeners, sockets);
   if (!done) {
-    (void)ipc::send(3,
-                    nlohmann::json{{"error", done.error().message}, {"code", done.error().code}});
+    (void)ipc::send(3, nlohmann::json{{"error", done.error().message}, {"code", done.error().code}});
     return 1;
   }
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  ::prctl(PR_SET_DUMPABLE,
-          1);  // so that the supervisor may open our namespaces; we hold nothing else
+  ::prctl(PR_SET_DUMPABLE, 1);  // so that the supervisor may open our namespaces; we hold nothing else
   auto user = sys::open("/proc/self/ns/user", O_RDONLY);
   auto net = sys::open("/proc/self/ns/net", O_RDONLY);
   if (!user || !net) return 1;

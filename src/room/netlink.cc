@@ -18,11 +18,9 @@ Result<void> bring_up_loopback() {
   if (!socket) return fail_errno("socket(AF_INET)", "", errno);
   ifreq request{};
   ::strcpy(request.ifr_name, "lo");
-  if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0)
-    return fail_errno("ioctl(SIOCGIFFLAGS)", "lo", errno);
+  if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) return fail_errno("ioctl(SIOCGIFFLAGS)", "lo", errno);
   request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
-  if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0)
-    return fail_errno("ioctl(SIOCSIFFLAGS)", "lo", errno);
+  if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) return fail_errno("ioctl(SIOCSIFFLAGS)", "lo", errno);
   return {};
 }
 
@@ -47,8 +45,7 @@ Result<void> make_every_address_local(int family) {
 
   UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!socket) return fail_errno("socket(NETLINK_ROUTE)", "", errno);
-  if (::send(socket.get(), &request, sizeof request, 0) < 0)
-    return fail_errno("send(RTM_NEWROUTE)", "", errno);
+  if (::send(socket.get(), &request, sizeof request, 0) < 0) return fail_errno("send(RTM_NEWROUTE)", "", errno);
   struct {
     nlmsghdr header;
     nlmsgerr error;
@@ -58,8 +55,7 @@ Result<void> make_every_address_local(int family) {
   if (n < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(nlmsgerr))))
     return fail("the kernel gave no answer to RTM_NEWROUTE");
   if (reply.header.nlmsg_type != NLMSG_ERROR || reply.error.error != 0) {
-    return fail_errno("RTM_NEWROUTE local default", family == AF_INET ? "IPv4" : "IPv6",
-                      -reply.error.error);
+    return fail_errno("RTM_NEWROUTE local default", family == AF_INET ? "IPv4" : "IPv6", -reply.error.error);
   }
   return {};
 }

@@ -31,8 +31,7 @@ std::vector<Listener> listeners_for(const std::vector<std::uint16_t>& ports) {
 }  // namespace
 
 std::string to_word(const Listener& listener) {
-  return std::string(listener.stream ? "tcp" : "udp") + (listener.ipv6 ? "6:" : "4:") +
-         std::to_string(listener.port);
+  return std::string(listener.stream ? "tcp" : "udp") + (listener.ipv6 ? "6:" : "4:") + std::to_string(listener.port);
 }
 
 Result<Listener> listener_from(const std::string& word) {
@@ -41,10 +40,8 @@ Result<Listener> listener_from(const std::string& word) {
   listener.stream = head.starts_with("tcp");
   listener.ipv6 = head.ends_with("6:");
   const char* end = word.data() + word.size();
-  const auto [at, error] =
-      std::from_chars(word.data() + std::min<std::size_t>(5, word.size()), end, listener.port);
-  if ((head != "tcp4:" && head != "tcp6:" && head != "udp4:" && head != "udp6:") ||
-      error != std::errc() || at != end) {
+  const auto [at, error] = std::from_chars(word.data() + std::min<std::size_t>(5, word.size()), end, listener.port);
+  if ((head != "tcp4:" && head != "tcp6:" && head != "udp4:" && head != "udp6:") || error != std::errc() || at != end) {
     return fail("not a listener: " + escape_for_terminal(word));
   }
   return listener;
@@ -69,29 +66,24 @@ Result<Room> finish(Pending pending) {
   if (message.closed) return fail("the room's holder died while it made the network namespace");
   BH_TRY(const nlohmann::json answer, ipc::parse(message.text));
   if (answer.contains("error")) {
-    return tl::unexpected(
-        Error{"cannot make the room (a network namespace): " + answer["error"].get<std::string>() +
-                  "; `bulkhead doctor` says what this machine lacks",
-              answer.value("code", 0)});
+    return tl::unexpected(Error{"cannot make the room (a network namespace): " + answer["error"].get<std::string>() +
+                                    "; `bulkhead doctor` says what this machine lacks",
+                                answer.value("code", 0)});
   }
-  if (message.fds.size() != pending.listeners.size() + 2)
-    return fail("the room came with the wrong descriptors");
+  if (message.fds.size() != pending.listeners.size() + 2) return fail("the room came with the wrong descriptors");
   Room room;
   room.holder = std::move(pending.holder);
   room.control = std::move(pending.control);
   room.user_ns = std::move(message.fds[0]);
   room.net_ns = std::move(message.fds[1]);
   room.listeners = std::move(pending.listeners);
-  for (std::size_t i = 2; i < message.fds.size(); ++i)
-    room.sockets.push_back(std::move(message.fds[i]));
+  for (std::size_t i = 2; i < message.fds.size(); ++i) room.sockets.push_back(std::move(message.fds[i]));
   return room;
 }
 
 Result<void> enter(const Room& room) {
-  if (::setns(room.user_ns.get(), CLONE_NEWUSER) != 0)
-    return fail_errno("setns", "the room's user namespace", errno);
-  if (::setns(room.net_ns.get(), CLONE_NEWNET) != 0)
-    return fail_errno("setns", "the room's network namespace", errno);
+  if (::setns(room.user_ns.get(), CLONE_NEWUSER) != 0) return fail_errno("setns", "the room's user namespace", errno);
+  if (::setns(room.net_ns.get(), CLONE_NEWNET) != 0) return fail_errno("setns", "the room's network namespace", errno);
   return {};
 }
 

@@ -1,10 +1,8 @@
-// room/: the session's network namespace, in which every address is the gateway
-// (docs/architecture.md).
+// room/: the session's network namespace, in which every address is the gateway (docs/architecture.md).
 //
-// A holder process does unshare(CLONE_NEWUSER | CLONE_NEWNET), brings `lo` up and adds one local
-// route per family ("AnyIP": 0.0.0.0/0 and ::/0 are this host). It opens the listeners, hands them
-// out and then only keeps the namespaces. The workload joins without capabilities over them: it can
-// change no route and take no port.
+// A holder process does unshare(CLONE_NEWUSER | CLONE_NEWNET), brings `lo` up and adds one local route per
+// family ("AnyIP": 0.0.0.0/0 and ::/0 are this host). It opens the listeners, hands them out and then only keeps
+// the namespaces. The workload joins without capabilities over them: it can change no route and take no port.
 #pragma once
 
 #include <vector>
@@ -22,17 +20,17 @@ struct Room {
   std::vector<UniqueFd> sockets;  // one per listener
 };
 
-// Opening a room takes a fork and a millisecond: begin() starts it, finish() waits for it, so that
-// the caller can start the helpers meanwhile.
+// Opening a room takes a fork and a millisecond: begin() starts it, finish() waits for it, so that the caller
+// can start the helpers meanwhile.
 struct Pending {
   Child holder;
   UniqueFd control;
   std::vector<Listener> listeners;
 };
 
-// `ports`: TCP ports that front shall answer on (80, 443, 22, … and each granted one); DNS (53, UDP
-// and TCP) is always there. The holder maps the caller's uid and gid to themselves. IPv6 where the
-// machine has it. `holder_program`: bulkhead-holder, opened (base/install.h).
+// `ports`: TCP ports that front shall answer on (80, 443, 22, … and each granted one); DNS (53, UDP and TCP)
+// is always there. The holder maps the caller's uid and gid to themselves. IPv6 where the machine has it.
+// `holder_program`: bulkhead-holder, opened (base/install.h).
 Result<Pending> begin(const std::vector<std::uint16_t>& ports, int holder_program);
 Result<Room> finish(Pending pending);
 
@@ -40,8 +38,7 @@ Result<Room> finish(Pending pending);
 std::string to_word(const Listener& listener);
 Result<Listener> listener_from(const std::string& word);
 
-// In a forked child, before exec: enter the room. Afterwards the caller has no capability over it
-// once it execs.
+// In a forked child, before exec: enter the room. Afterwards the caller has no capability over it once it execs.
 Result<void> enter(const Room& room);
 
 }  // namespace bulkhead::room

@@ -80,9 +80,7 @@ TEST(Room, PortsCannotBeTakenBesideUs) {
                        to.sin_family = AF_INET;
                        to.sin_port = htons(443);
                        ::inet_pton(AF_INET, address, &to.sin_addr);
-                       return ::bind(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0
-                                  ? 0
-                                  : errno;
+                       return ::bind(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 ? 0 : errno;
                      }),
               EADDRINUSE)
         << address;

@@ -24,32 +24,26 @@ class Copier {
       : described_(std::move(described)), except_(except) {}
 
   // `at`/`name` is what to copy, `path` its place below the copied folder (for `except`).
-  Result<void> entry(int at, const std::string& name, const std::string& path, int into,
-                     const std::string& as) {
+  Result<void> entry(int at, const std::string& name, const std::string& path, int into, const std::string& as) {
     if (std::find(except_.begin(), except_.end(), path) != except_.end()) return {};
     if (++entries_ > max_copy_entries) return too_large();
     struct stat st{};
     if (::fstatat(at, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
-      return errno == ENOENT ? Result<void>()
-                             : fail_errno("fstatat", name, errno);  // gone meanwhile
+      return errno == ENOENT ? Result<void>() : fail_errno("fstatat", name, errno);  // gone meanwhile
     }
     if (S_ISLNK(st.st_mode)) return link(at, name, into, as);
     if (S_ISDIR(st.st_mode)) {
-      auto folder = sys::open_at2(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
-                                  RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
+      auto folder = sys::open_at2(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
       if (!folder) return tl::unexpected(std::move(folder).error());
       return directory(folder->get(), path, into, as, st.st_mode);
     }
     if (!S_ISREG(st.st_mode)) return {};
-    auto file = sys::open_at2(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
-                              RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
-    if (!file)
-      return file.error().code == EACCES ? Result<void>() : tl::unexpected(std::move(file).error());
+    auto file = sys::open_at2(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
+    if (!file) return file.error().code == EACCES ? Result<void>() : tl::unexpected(std::move(file).error());
     return regular(file->get(), into, as, st.st_mode);
   }
 
-  Result<void> directory(int folder, const std::string& path, int into, const std::string& as,
-                         mode_t mode) {
+  Result<void> directory(int folder, const std::string& path, int into, const std::string& as, mode_t mode) {
     if (::mkdirat(into, as.c_str(), 0700) != 0) return fail_errno("mkdir", as, errno);
     BH_TRY(const UniqueFd copy, sys::open_at(into, as, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     BH_TRY(const std::vector<std::string> names, sys::list_directory(folder));
@@ -63,8 +57,7 @@ class Copier {
   Result<void> regular(int file, int into, const std::string& as, mode_t mode) {
     BH_TRY(const struct stat st, sys::stat_fd(file, as));
     if (!S_ISREG(st.st_mode)) return {};
-    BH_TRY(const UniqueFd copy,
-           sys::open_at(into, as, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode & 0777));
+    BH_TRY(const UniqueFd copy, sys::open_at(into, as, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode & 0777));
     if (::ioctl(copy.get(), FICLONE, file) == 0) return {};
     for (;;) {
       const ssize_t n = ::sendfile(copy.get(), file, nullptr, 1U << 20);
@@ -98,8 +91,8 @@ class Copier {
 };
 
 // A JSON file without some of its top-level keys.
-Result<void> json_file(int file, const std::string& described,
-                       const std::vector<std::string>& except, int into, const std::string& name) {
+Result<void> json_file(int file, const std::string& described, const std::vector<std::string>& except, int into,
+                       const std::string& name) {
   BH_TRY(const std::string text, sys::read_all(file, 64U << 20, described));
   nlohmann::ordered_json object = nlohmann::ordered_json::parse(text, nullptr, false);
   if (!object.is_object()) {
@@ -107,28 +100,23 @@ Result<void> json_file(int file, const std::string& described,
                 "\" is not a JSON object, so `except` cannot leave keys out of its copy");
   }
   for (const std::string& key : except) object.erase(key);
-  BH_TRY(const UniqueFd copy,
-         sys::open_at(into, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-  return sys::write_all(copy.get(),
-                        object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace), name);
+  BH_TRY(const UniqueFd copy, sys::open_at(into, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  return sys::write_all(copy.get(), object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace), name);
 }
 
 }  // namespace
 
-Result<void> copy_for_session(int source, const std::string& described,
-                              const std::vector<std::string>& except, int into,
-                              const std::string& name) {
+Result<void> copy_for_session(int source, const std::string& described, const std::vector<std::string>& except,
+                              int into, const std::string& name) {
   BH_TRY(const struct stat st, sys::stat_fd(source, described));
-  // The O_PATH descriptor is opened again through /proc: the same file, whatever its name means by
-  // now.
+  // The O_PATH descriptor is opened again through /proc: the same file, whatever its name means by now.
   const std::string again = "/proc/self/fd/" + std::to_string(source);
   Copier copier(described, except);
   if (S_ISDIR(st.st_mode)) {
     BH_TRY(const UniqueFd folder, sys::open(again, O_RDONLY | O_DIRECTORY));
     return copier.directory(folder.get(), "", into, name, st.st_mode);
   }
-  if (!S_ISREG(st.st_mode))
-    return fail("\"" + escape_for_terminal(described) + "\" is neither a file nor a folder");
+  if (!S_ISREG(st.st_mode)) return fail("\"" + escape_for_terminal(described) + "\" is neither a file nor a folder");
   BH_TRY(const UniqueFd file, sys::open(again, O_RDONLY));
   if (!except.empty()) return json_file(file.get(), described, except, into, name);
   return copier.regular(file.get(), into, name, st.st_mode);

@@ -1,5 +1,5 @@
-// Private copies of host folders (mount with copy = true): the workload gets its own, the host's is
-// never writable, and the copy is thrown away at the end.
+// Private copies of host folders (mount with copy = true): the workload gets its own, the host's is never
+// writable, and the copy is thrown away at the end.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +14,10 @@ namespace bulkhead::session {
 inline constexpr std::uint64_t max_copy_bytes = 512ULL << 20;
 inline constexpr std::uint64_t max_copy_entries = 200'000;
 
-// Copies the file or folder `source` (an O_PATH descriptor) to `name` below the directory `into`.
-// Symlinks are copied as symlinks and never followed; sockets, FIFOs and devices are left out;
-// setuid bits are dropped. `except` as in policy/policy.h (Mount::except). Refused above the two
-// limits.
-Result<void> copy_for_session(int source, const std::string& described,
-                              const std::vector<std::string>& except, int into,
-                              const std::string& name);
+// Copies the file or folder `source` (an O_PATH descriptor) to `name` below the directory `into`. Symlinks are
+// copied as symlinks and never followed; sockets, FIFOs and devices are left out; setuid bits are dropped.
+// `except` as in policy/policy.h (Mount::except). Refused above the two limits.
+Result<void> copy_for_session(int source, const std::string& described, const std::vector<std::string>& except,
+                              int into, const std::string& name);
 
 }  // namespace bulkhead::session

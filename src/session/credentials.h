@@ -1,5 +1,5 @@
-// The session's credentials: which secrets there are, the tokens that stand for them, and which
-// grants stay closed because an optional credential has no source on this machine.
+// The session's credentials: which secrets there are, the tokens that stand for them, and which grants stay
+// closed because an optional credential has no source on this machine.
 #pragma once
 
 #include <map>
@@ -19,8 +19,8 @@ struct Credentials {
   std::vector<std::string> notes;   // one line each: worth a warning
 };
 
-// Reads every credential that some grant uses, makes its token, and takes the grants of missing
-// optional ones out of `policy`. A missing credential that is not optional is an error.
+// Reads every credential that some grant uses, makes its token, and takes the grants of missing optional ones
+// out of `policy`. A missing credential that is not optional is an error.
 Result<Credentials> read_credentials(Policy& policy);
 
 }  // namespace bulkhead::session

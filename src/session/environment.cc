@@ -11,17 +11,16 @@ namespace bulkhead::session {
 namespace {
 
 // Harmless, and programs look wrong without them.
-constexpr const char* passed_always[] = {
-    "TERM",        "COLORTERM", "TERM_PROGRAM", "LANG",        "LANGUAGE", "LC_ALL",   "LC_CTYPE",
-    "LC_COLLATE",  "LC_TIME",   "LC_NUMERIC",   "LC_MESSAGES", "TZ",       "NO_COLOR", "CLICOLOR",
-    "FORCE_COLOR", "EDITOR",    "VISUAL",       "PAGER",       "COLUMNS",  "LINES"};
+constexpr const char* passed_always[] = {"TERM",        "COLORTERM", "TERM_PROGRAM", "LANG",     "LANGUAGE",
+                                         "LC_ALL",      "LC_CTYPE",  "LC_COLLATE",   "LC_TIME",  "LC_NUMERIC",
+                                         "LC_MESSAGES", "TZ",        "NO_COLOR",     "CLICOLOR", "FORCE_COLOR",
+                                         "EDITOR",      "VISUAL",    "PAGER",        "COLUMNS",  "LINES"};
 
 // One variable per tool family: most read SSL_CERT_FILE, each of the others has its own idea.
-constexpr const char* ca_variables[] = {
-    "SSL_CERT_FILE",     "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",    "GIT_SSL_CAINFO",      "PIP_CERT",
-    "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE",       "DENO_CERT",
-    "NIX_SSL_CERT_FILE", "CODEX_CA_CERTIFICATE"};
+constexpr const char* ca_variables[] = {"SSL_CERT_FILE",     "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
+                                        "CURL_CA_BUNDLE",    "GIT_SSL_CAINFO",      "PIP_CERT",
+                                        "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE",       "DENO_CERT",
+                                        "NIX_SSL_CERT_FILE", "CODEX_CA_CERTIFICATE"};
 
 bool below(const std::string& path, const std::string& folder) {
   return path == folder || path.starts_with(folder + "/");
@@ -31,12 +30,11 @@ std::string visible_path(const std::vector<std::string>& visible) {
   std::vector<std::string> kept;
   const char* host = ::getenv("PATH");
   for (const std::string& entry : split(host == nullptr ? "" : host, ':')) {
-    const bool seen = std::any_of(visible.begin(), visible.end(),
-                                  [&](const std::string& v) { return below(entry, v); });
+    const bool seen =
+        std::any_of(visible.begin(), visible.end(), [&](const std::string& v) { return below(entry, v); });
     if (seen && std::find(kept.begin(), kept.end(), entry) == kept.end()) kept.push_back(entry);
   }
-  for (const char* entry :
-       {"/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"}) {
+  for (const char* entry : {"/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"}) {
     if (std::find(kept.begin(), kept.end(), entry) == kept.end()) kept.emplace_back(entry);
   }
   return join(kept, ":");
@@ -53,8 +51,8 @@ std::map<std::string, std::string> make_environment(const Policy& policy, const 
   };
   for (const char* name : passed_always) pass(name);
 
-  // A variable that some credential is read from or exposed as is never passed, whatever the policy
-  // says: the host's value is the secret itself.
+  // A variable that some credential is read from or exposed as is never passed, whatever the policy says: the
+  // host's value is the secret itself.
   std::set<std::string> secret;
   for (const auto& [name, credential] : policy.credentials) {
     if (credential.source == Credential::Source::env) secret.insert(credential.source_value);

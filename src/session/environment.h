@@ -1,6 +1,5 @@
-// What the workload's environment holds: a short list of the host's harmless variables, what the
-// policy sets and passes, the session's tokens, and where tools find the session's CA. Never the
-// host's environment as a whole.
+// What the workload's environment holds: a short list of the host's harmless variables, what the policy sets and
+// passes, the session's tokens, and where tools find the session's CA. Never the host's environment as a whole.
 #pragma once
 
 #include <map>
@@ -15,8 +14,7 @@ namespace bulkhead::session {
 
 inline constexpr char ca_bundle_path[] = "/etc/ssl/certs/ca-certificates.crt";
 
-// `visible`: folders the workload sees; PATH keeps the host's order but only entries below one of
-// them.
+// `visible`: folders the workload sees; PATH keeps the host's order but only entries below one of them.
 std::map<std::string, std::string> make_environment(const Policy& policy, const Identity& identity,
                                                     const std::vector<TokenSlot>& tokens,
                                                     const std::vector<std::string>& visible);

@@ -28,12 +28,10 @@ Result<std::vector<std::string>> system_dns_servers() {
         words.push_back(std::exchange(word, ""));
       }
     }
-    if (words.size() < 2 || words[0] != "nameserver" || words[1].find('%') != std::string::npos)
-      continue;
+    if (words.size() < 2 || words[0] != "nameserver" || words[1].find('%') != std::string::npos) continue;
     servers.push_back(words[1]);
   }
-  if (servers.empty())
-    servers.emplace_back("127.0.0.1");  // what resolv.conf(5) says when there is none
+  if (servers.empty()) servers.emplace_back("127.0.0.1");  // what resolv.conf(5) says when there is none
   return servers;
 }
 
@@ -47,8 +45,7 @@ Result<UniqueFd> open_ca_bundle() {
       "ca-certificates");
 }
 
-Result<Helper> start(const std::string& name, const std::string& source, const char* program_name,
-                     int program) {
+Result<Helper> start(const std::string& name, const std::string& source, const char* program_name, int program) {
   Helper helper;
   helper.name = name;
   helper.source = source;
@@ -74,8 +71,7 @@ Result<Helper> start(const std::string& name, const std::string& source, const c
 std::vector<std::string> needed_egress(const Policy& policy) {
   std::vector<std::string> names;
   for (const Grant& grant : policy.grants) {
-    if (std::find(names.begin(), names.end(), grant.credential) == names.end())
-      names.push_back(grant.credential);
+    if (std::find(names.begin(), names.end(), grant.credential) == names.end()) names.push_back(grant.credential);
   }
   return names;
 }
@@ -119,8 +115,8 @@ Result<Helpers> start_helpers(const HelperFiles& files) {
 Result<void> start_late_helpers(Helpers& helpers, const HelperFiles& files, const Policy& policy) {
   helpers.egress_credentials = needed_egress(policy);
   for (const std::string& name : helpers.egress_credentials) {
-    BH_TRY(Helper egress, start(name.empty() ? "egress" : "egress " + name, "egress:" + name,
-                                "bulkhead-egress", files.egress.get()));
+    BH_TRY(Helper egress,
+           start(name.empty() ? "egress" : "egress " + name, "egress:" + name, "bulkhead-egress", files.egress.get()));
     helpers.egress.push_back(std::move(egress));
     BH_TRY(sys::Pair lanes, sys::socket_pair(SOCK_SEQPACKET));
     helpers.lanes.push_back(std::move(lanes));
@@ -132,8 +128,7 @@ Result<void> start_late_helpers(Helpers& helpers, const HelperFiles& files, cons
 void drop_idle_egress(Helpers& helpers, const Policy& policy) {
   const std::vector<std::string> needed = needed_egress(policy);
   for (std::size_t i = helpers.egress.size(); i-- > 0;) {
-    if (std::find(needed.begin(), needed.end(), helpers.egress_credentials[i]) != needed.end())
-      continue;
+    if (std::find(needed.begin(), needed.end(), helpers.egress_credentials[i]) != needed.end()) continue;
     const auto at = static_cast<std::ptrdiff_t>(i);
     helpers.egress.erase(helpers.egress.begin() + at);
     helpers.egress_credentials.erase(helpers.egress_credentials.begin() + at);
@@ -151,8 +146,7 @@ Result<void> configure_evidence(Helpers& helpers, const std::string& session, Un
     sources.push_back(helper->source);
     fds.push_back(helper->evidence.get());
   }
-  const nlohmann::json start{
-      {"type", "start"}, {"session", session}, {"sources", std::move(sources)}};
+  const nlohmann::json start{{"type", "start"}, {"session", session}, {"sources", std::move(sources)}};
   BH_CHECK(ipc::send(helpers.evidence.control.get(), start, fds));
   for (Helper* helper : helpers.all()) helper->evidence.reset();
   return {};
@@ -166,8 +160,7 @@ Result<void> configure_egress(Helpers& helpers, const std::string& session, cons
     config.credential = helpers.egress_credentials[i];
     config.dns_servers = files.dns_servers;
     config.upstream_ca = files.upstream_ca.size();
-    if (const auto secret = credentials.secrets.find(config.credential);
-        secret != credentials.secrets.end()) {
+    if (const auto secret = credentials.secrets.find(config.credential); secret != credentials.secrets.end()) {
       config.secret = secret->second.reveal();
     }
     for (const TokenSlot& token : credentials.tokens) {
@@ -190,19 +183,16 @@ Result<void> configure_egress(Helpers& helpers, const std::string& session, cons
 
 Result<void> configure_broker(Helpers& helpers, const room::Room& room) {
   const int fd = room.user_ns.get();
-  return ipc::send(helpers.broker.control.get(), nlohmann::json{{"type", "start"}},
-                   std::span(&fd, 1));
+  return ipc::send(helpers.broker.control.get(), nlohmann::json{{"type", "start"}}, std::span(&fd, 1));
 }
 
-Result<void> give_listener(Helpers& helpers, const UniqueFd& listener,
-                           const std::vector<std::string>& own) {
+Result<void> give_listener(Helpers& helpers, const UniqueFd& listener, const std::vector<std::string>& own) {
   const int fd = listener.get();
-  return ipc::send(helpers.broker.control.get(), nlohmann::json{{"type", "listen"}, {"own", own}},
-                   std::span(&fd, 1));
+  return ipc::send(helpers.broker.control.get(), nlohmann::json{{"type", "listen"}, {"own", own}}, std::span(&fd, 1));
 }
 
-Result<void> configure_front(Helpers& helpers, const std::string& session, const Policy& policy,
-                             const room::Room& room, const Credentials& credentials) {
+Result<void> configure_front(Helpers& helpers, const std::string& session, const Policy& policy, const room::Room& room,
+                             const Credentials& credentials) {
   FrontConfig config;
   config.session = session;
   config.listeners = room.listeners;

@@ -61,9 +61,8 @@ Result<void> configure_egress(Helpers& helpers, const std::string& session, cons
 // The broker joins the room now and serves once it has the listener; `own`: the session's in-memory
 // folders, inside.
 Result<void> configure_broker(Helpers& helpers, const room::Room& room);
-Result<void> give_listener(Helpers& helpers, const UniqueFd& listener,
-                           const std::vector<std::string>& own);
-Result<void> configure_front(Helpers& helpers, const std::string& session, const Policy& policy,
-                             const room::Room& room, const Credentials& credentials);
+Result<void> give_listener(Helpers& helpers, const UniqueFd& listener, const std::vector<std::string>& own);
+Result<void> configure_front(Helpers& helpers, const std::string& session, const Policy& policy, const room::Room& room,
+                             const Credentials& credentials);
 
 }  // namespace bulkhead::session

@@ -66,8 +66,7 @@ bool parse_id(const std::string& text, uid_t& out) {
 uid_t free_session_uid() {
   for (;;) {
     const std::string random = random_bytes(2);
-    const unsigned value =
-        static_cast<unsigned char>(random[0]) * 256U + static_cast<unsigned char>(random[1]);
+    const unsigned value = static_cast<unsigned char>(random[0]) * 256U + static_cast<unsigned char>(random[1]);
     const uid_t uid = first_session_uid + value % session_uids;
     Account taken;
     if (!find_account(uid, taken)) return uid;
@@ -90,8 +89,8 @@ Result<Identity> decide_identity() {
     identity.from_root = true;
     uid_t sudo_uid = 0;
     uid_t sudo_gid = 0;
-    if (parse_id(environment("SUDO_UID"), sudo_uid) &&
-        parse_id(environment("SUDO_GID"), sudo_gid) && sudo_uid != 0 && sudo_gid != 0) {
+    if (parse_id(environment("SUDO_UID"), sudo_uid) && parse_id(environment("SUDO_GID"), sudo_gid) && sudo_uid != 0 &&
+        sudo_gid != 0) {
       identity.uid = sudo_uid;
       identity.gid = sudo_gid;
       if (find_account(sudo_uid, account)) identity.name = account.name;
@@ -116,8 +115,7 @@ Result<Sources> Sources::make(const Identity& identity) {
   if (!identity.from_root) return sources;
 
   if (::unshare(CLONE_NEWNS) != 0) return fail_errno("unshare(CLONE_NEWNS)", "", errno);
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
-    return fail_errno("mount(MS_SLAVE)", "/", errno);
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return fail_errno("mount(MS_SLAVE)", "/", errno);
   if (::mount("none", stage, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=711") != 0) {
     return fail_errno("mount(tmpfs)", stage, errno);
   }
@@ -132,9 +130,8 @@ Result<UniqueFd> Sources::mountable(UniqueFd fd, const std::string& name) {
   if (!identity_.from_root) return fd;
   BH_TRY(const struct stat st, sys::stat_fd(fd.get(), name));
   return clone(fd.get(), st).map_error([&](Error error) {
-    return Error{"\"" + name + "\" belongs to uid " + std::to_string(st.st_uid) +
-                     " and cannot be mounted for uid " + std::to_string(identity_.uid) + " here (" +
-                     error.message +
+    return Error{"\"" + name + "\" belongs to uid " + std::to_string(st.st_uid) + " and cannot be mounted for uid " +
+                     std::to_string(identity_.uid) + " here (" + error.message +
                      "); run Bulkhead as an ordinary user, from a folder of that user",
                  error.code};
   });
@@ -153,8 +150,7 @@ Result<int> Sources::user_namespace(uid_t owner, gid_t group) {
          }));
   ready.second.reset();
   char byte = 0;
-  if (::read(ready.first.get(), &byte, 1) != 1)
-    return fail("cannot make a user namespace for id-mapped mounts");
+  if (::read(ready.first.get(), &byte, 1) != 1) return fail("cannot make a user namespace for id-mapped mounts");
   BH_CHECK(sys::write_id_maps(keeper.pid(), owner, identity_.uid, group, identity_.gid));
   BH_TRY(known, sys::open("/proc/" + std::to_string(keeper.pid()) + "/ns/user", O_RDONLY));
   return known.get();
@@ -162,8 +158,8 @@ Result<int> Sources::user_namespace(uid_t owner, gid_t group) {
 
 Result<UniqueFd> Sources::clone(int fd, const struct stat& st) {
   // With what is mounted below: a folder would look empty where the host has files.
-  const long tree = ::syscall(SYS_open_tree, fd, "",
-                              OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+  const long tree =
+      ::syscall(SYS_open_tree, fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
   if (tree < 0) return fail_errno("open_tree", "", errno);
   const UniqueFd cloned(static_cast<int>(tree));
   if (st.st_uid != identity_.uid) {
@@ -171,8 +167,8 @@ Result<UniqueFd> Sources::clone(int fd, const struct stat& st) {
     attributes.attr_set = MOUNT_ATTR_IDMAP;
     BH_TRY(const int user_ns, user_namespace(st.st_uid, st.st_gid));
     attributes.userns_fd = static_cast<std::uint64_t>(user_ns);
-    if (::syscall(SYS_mount_setattr, cloned.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
-                  sizeof attributes) != 0) {
+    if (::syscall(SYS_mount_setattr, cloned.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) !=
+        0) {
       return fail_errno("mount_setattr(MOUNT_ATTR_IDMAP)", "", errno);
     }
   }
@@ -182,8 +178,7 @@ Result<UniqueFd> Sources::clone(int fd, const struct stat& st) {
   } else {
     BH_TRY(const UniqueFd file, sys::open(place, O_CREAT | O_EXCL | O_WRONLY, 0644));
   }
-  if (::syscall(SYS_move_mount, cloned.get(), "", AT_FDCWD, place.c_str(),
-                MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+  if (::syscall(SYS_move_mount, cloned.get(), "", AT_FDCWD, place.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
     return fail_errno("move_mount", place, errno);
   }
   return sys::open(place, O_PATH);
@@ -194,13 +189,10 @@ Result<void> Sources::drop_privileges() {
   user_namespaces_.clear();
   const pid_t parent = ::getppid();
   if (::setgroups(0, nullptr) != 0) return fail_errno("setgroups", "", errno);
-  if (::setresgid(identity_.gid, identity_.gid, identity_.gid) != 0)
-    return fail_errno("setresgid", "", errno);
-  if (::setresuid(identity_.uid, identity_.uid, identity_.uid) != 0)
-    return fail_errno("setresuid", "", errno);
+  if (::setresgid(identity_.gid, identity_.gid, identity_.gid) != 0) return fail_errno("setresgid", "", errno);
+  if (::setresuid(identity_.uid, identity_.uid, identity_.uid) != 0) return fail_errno("setresuid", "", errno);
   // Changing uids took away the signal at the parent's death (prctl(2)) …
-  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
-    return fail_errno("prctl(PR_SET_PDEATHSIG)", "", errno);
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return fail_errno("prctl(PR_SET_PDEATHSIG)", "", errno);
   if (::getppid() != parent) return fail("Bulkhead was killed while the session started");
   // … and made /proc/self root's; the id maps of the room are written through it.
   if (::prctl(PR_SET_DUMPABLE, 1) != 0) return fail_errno("prctl(PR_SET_DUMPABLE)", "", errno);

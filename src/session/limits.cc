@@ -26,9 +26,7 @@ std::uint64_t own_memory(const std::string& proc) {
   if (fields.size() < 3) return 0;
   const std::uint64_t resident = number(fields[1]);
   const std::uint64_t shared = number(fields[2]);
-  return resident > shared
-             ? (resident - shared) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE))
-             : 0;
+  return resident > shared ? (resident - shared) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
 }
 
 }  // namespace

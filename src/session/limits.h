@@ -14,13 +14,13 @@ namespace bulkhead::session {
 // A session without a policy for it still cannot fork the host to a halt.
 inline constexpr std::uint64_t default_processes = 4096;
 
-// What the shim sets before the workload starts. RLIMIT_NPROC counts only the sandbox, because it
-// is set inside the sandbox's own user namespace (Linux 5.14). RLIMIT_DATA stops one process at
-// once; RLIMIT_AS would break Java and Node, which reserve far more than they use.
+// What the shim sets before the workload starts. RLIMIT_NPROC counts only the sandbox, because it is set inside
+// the sandbox's own user namespace (Linux 5.14). RLIMIT_DATA stops one process at once; RLIMIT_AS would break
+// Java and Node, which reserve far more than they use.
 std::vector<shim::Limit> process_limits(const Limits& limits);
 
-// Anonymous memory, in bytes, of `root` and everything below it. Best effort: a process that ends
-// meanwhile counts as nothing.
+// Anonymous memory, in bytes, of `root` and everything below it. Best effort: a process that ends meanwhile
+// counts as nothing.
 std::uint64_t anonymous_memory(pid_t root);
 
 }  // namespace bulkhead::session

@@ -20,31 +20,27 @@ bool at_or_below(const std::string& path, const std::string& folder) {
 }
 
 // Folders whose appearance inside would undo the boundary. Judged on the resolved path.
-Result<void> judge(const std::string& real, const Identity& identity,
-                   const std::string& described) {
+Result<void> judge(const std::string& real, const Identity& identity, const std::string& described) {
   const std::string shown = "mount \"" + escape_for_terminal(described) + "\"";
   if (at_or_below(identity.home, real)) {
-    return fail(shown +
-                (real == identity.home ? " is your home folder" : " holds your home folder") +
+    return fail(shown + (real == identity.home ? " is your home folder" : " holds your home folder") +
                 ", with every key in it; go to a project's folder, or mount the folder you need");
   }
   for (const char* folder : {"/proc", "/sys", "/dev", "/run", "/boot", "/etc", "/var/run"}) {
-    if (at_or_below(real, folder))
-      return fail(shown + " is part of the host's " + folder + ", which no session gets");
+    if (at_or_below(real, folder)) return fail(shown + " is part of the host's " + folder + ", which no session gets");
   }
-  for (const char* folder : {"/usr", "/bin", "/lib", "/lib64", "/sbin", "/var", "/tmp", "/home",
-                             "/opt", "/srv", "/mnt"}) {
+  for (const char* folder :
+       {"/usr", "/bin", "/lib", "/lib64", "/sbin", "/var", "/tmp", "/home", "/opt", "/srv", "/mnt"}) {
     // /tmp itself is everybody's; a folder in it is fine.
-    if (real == folder && std::string_view(folder) != "/opt" &&
-        std::string_view(folder) != "/srv" && std::string_view(folder) != "/mnt") {
+    if (real == folder && std::string_view(folder) != "/opt" && std::string_view(folder) != "/srv" &&
+        std::string_view(folder) != "/mnt") {
       return fail(shown + " is the host's " + folder + "; mount the folder below it that you need");
     }
   }
   return {};
 }
 
-std::string absolute(const std::string& path, const Identity& identity,
-                     const std::string& working_directory) {
+std::string absolute(const std::string& path, const Identity& identity, const std::string& working_directory) {
   if (path == "~") return identity.home;
   if (path.starts_with("~/")) return identity.home + path.substr(1);
   if (path == ".") return working_directory;
@@ -54,8 +50,7 @@ std::string absolute(const std::string& path, const Identity& identity,
 
 class Planner {
  public:
-  Planner(const Identity& identity, Sources& sources, int session_directory,
-          std::string working_directory)
+  Planner(const Identity& identity, Sources& sources, int session_directory, std::string working_directory)
       : identity_(identity),
         sources_(sources),
         session_directory_(session_directory),
@@ -69,24 +64,19 @@ class Planner {
       if (mount.optional && absent) return {};
       return tl::unexpected(std::move(opened).error().with(
           "mount \"" + escape_for_terminal(mount.path) + "\"" +
-          (mount.origin.line > 0
-               ? " (" + mount.origin.file + ":" + std::to_string(mount.origin.line) + ")"
-               : "")));
+          (mount.origin.line > 0 ? " (" + mount.origin.file + ":" + std::to_string(mount.origin.line) + ")" : "")));
     }
     // What was opened is what is judged; the name may mean something else by now.
     BH_TRY(const std::string real, sys::path_of(opened->get()));
     BH_CHECK(judge(real, identity_, mount.path));
     BH_TRY(const struct stat st, sys::stat_fd(opened->get(), real));
     if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
-      return fail("mount \"" + escape_for_terminal(mount.path) +
-                  "\" is neither a file nor a folder");
+      return fail("mount \"" + escape_for_terminal(mount.path) + "\" is neither a file nor a folder");
     }
     // Shown at the path the user wrote (a link in it stays a working name), but never at another's
     // through `..`.
     std::string target = mount.target.empty() ? (mount.path == "." ? real : wanted) : mount.target;
-    if (target.find("/../") != std::string::npos || target.ends_with("/..") ||
-        !target.starts_with("/"))
-      target = real;
+    if (target.find("/../") != std::string::npos || target.ends_with("/..") || !target.starts_with("/")) target = real;
     while (target.size() > 1 && target.back() == '/') target.pop_back();
     MountMode mode = mount.mode;
     if (mount.copy) {
@@ -107,8 +97,7 @@ class Planner {
     if (::mkdirat(session_directory_, "copies", 0700) != 0 && errno != EEXIST) {
       return fail_errno("mkdir", "copies", errno);
     }
-    BH_TRY(const UniqueFd copies,
-           sys::open_at(session_directory_, "copies", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    BH_TRY(const UniqueFd copies, sys::open_at(session_directory_, "copies", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     const std::string name = std::to_string(count_++);
     BH_CHECK(copy_for_session(source.get(), mount.path, mount.except, copies.get(), name));
     if (identity_.from_root) BH_CHECK(give_away(copies.get(), name));
@@ -120,8 +109,7 @@ class Planner {
     BH_TRY(const struct stat made, sys::stat_fd(copy.get(), path));
     BH_TRY(const struct stat found, sys::stat_fd(again.get(), path));
     if (made.st_dev != found.st_dev || made.st_ino != found.st_ino) {
-      return fail("the session's private copy of \"" + escape_for_terminal(mount.path) +
-                  "\" was moved away");
+      return fail("the session's private copy of \"" + escape_for_terminal(mount.path) + "\" was moved away");
     }
     return again;
   }
@@ -147,8 +135,8 @@ class Planner {
 
 }  // namespace
 
-Result<Planned> make_plan(const Policy& policy, const Identity& identity, Sources& sources,
-                          int session_directory, const std::string& working_directory) {
+Result<Planned> make_plan(const Policy& policy, const Identity& identity, Sources& sources, int session_directory,
+                          const std::string& working_directory) {
   Planned out;
   out.plan.uid = identity.uid;
   out.plan.gid = identity.gid;
@@ -159,10 +147,9 @@ Result<Planned> make_plan(const Policy& policy, const Identity& identity, Source
   // Outermost first, so that a mount inside another stays visible.
   std::sort(out.plan.mounts.begin(), out.plan.mounts.end(),
             [](const auto& a, const auto& b) { return a.target.size() < b.target.size(); });
-  const bool seen =
-      std::any_of(out.plan.mounts.begin(), out.plan.mounts.end(),
-                  [&](const auto& m) { return at_or_below(working_directory, m.target); }) ||
-      at_or_below(working_directory, "/usr");
+  const bool seen = std::any_of(out.plan.mounts.begin(), out.plan.mounts.end(),
+                                [&](const auto& m) { return at_or_below(working_directory, m.target); }) ||
+                    at_or_below(working_directory, "/usr");
   out.directory = seen ? working_directory : !out.workspace.empty() ? out.workspace : identity.home;
   return out;
 }

@@ -1,5 +1,4 @@
-// Policy -> tier::Plan: every path is opened first, judged by what it is, and mounted by its
-// descriptor.
+// Policy -> tier::Plan: every path is opened first, judged by what it is, and mounted by its descriptor.
 #pragma once
 
 #include <string>
@@ -15,11 +14,11 @@ struct Planned {
   tier::Plan plan;
   std::vector<std::string> visible;  // folders for PATH
   std::string directory;             // working directory inside
-  std::string workspace;  // the first rw mount, for the start line; empty when there is none
+  std::string workspace;             // the first rw mount, for the start line; empty when there is none
 };
 
 // `session_directory`: where private copies go. `working_directory`: the caller's, resolved.
-Result<Planned> make_plan(const Policy& policy, const Identity& identity, Sources& sources,
-                          int session_directory, const std::string& working_directory);
+Result<Planned> make_plan(const Policy& policy, const Identity& identity, Sources& sources, int session_directory,
+                          const std::string& working_directory);
 
 }  // namespace bulkhead::session

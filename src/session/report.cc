@@ -19,8 +19,7 @@ std::string reach(const Policy& policy) {
   if (hosts.empty()) return "no network";
   const std::size_t count = hosts.size();
   if (count > 3) hosts.resize(3);
-  return "network: " + join(hosts, ", ") +
-         (count > 3 ? " and " + std::to_string(count - 3) + " more" : "");
+  return "network: " + join(hosts, ", ") + (count > 3 ? " and " + std::to_string(count - 3) + " more" : "");
 }
 
 std::string secrets(const Policy& policy) {
@@ -34,21 +33,17 @@ std::string secrets(const Policy& policy) {
 
 }  // namespace
 
-std::string start_line(const Policy& policy, const std::string& workspace,
-                       const std::vector<std::string>& missing) {
+std::string start_line(const Policy& policy, const std::string& workspace, const std::vector<std::string>& missing) {
   std::string line = std::string(name_of(policy.tier)) + " tier";
   if (!policy.profile.empty()) line += ", profile " + policy.profile;
-  line += workspace.empty() ? "; no folder is writable"
-                            : "; " + escape_for_terminal(workspace) + " is writable";
+  line += workspace.empty() ? "; no folder is writable" : "; " + escape_for_terminal(workspace) + " is writable";
   line += "; toolchains " + std::string(policy.toolchains ? "read-only" : "hidden");
   line += "; " + reach(policy) + "; " + secrets(policy);
-  if (!missing.empty())
-    line += "; missing here: " + join(missing, ", ") + " (see `bulkhead doctor`)";
+  if (!missing.empty()) line += "; missing here: " + join(missing, ", ") + " (see `bulkhead doctor`)";
   return line;
 }
 
-void Denials::add(std::uint64_t count, const std::string& what, const std::string& why,
-                  const std::string& add) {
+void Denials::add(std::uint64_t count, const std::string& what, const std::string& why, const std::string& add) {
   total_ += count;
   auto found = entries_.find(what);
   if (found == entries_.end()) {
@@ -60,15 +55,13 @@ void Denials::add(std::uint64_t count, const std::string& what, const std::strin
 }
 
 std::string Denials::summary() const {
-  std::string out =
-      "denied " + std::to_string(total_) + (total_ == 1 ? " request" : " requests") + ":";
+  std::string out = "denied " + std::to_string(total_) + (total_ == 1 ? " request" : " requests") + ":";
   std::set<std::string> added;
   std::string additions;
   std::size_t shown = 0;
   for (const std::string& what : order_) {
     if (shown++ == shown_entries) {
-      out += "\n  … and " + std::to_string(order_.size() - shown_entries) +
-             " more kinds; the evidence has them all";
+      out += "\n  … and " + std::to_string(order_.size() - shown_entries) + " more kinds; the evidence has them all";
       break;
     }
     const Entry& entry = entries_.at(what);

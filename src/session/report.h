@@ -1,5 +1,5 @@
-// What the supervisor says to the person: the start line and the summary of what was denied.
-// Everything on stderr, everything that came from inside escaped.
+// What the supervisor says to the person: the start line and the summary of what was denied. Everything on
+// stderr, everything that came from inside escaped.
 #pragma once
 
 #include <cstdint>
@@ -12,17 +12,14 @@
 namespace bulkhead::session {
 
 // One line: what the workload can see and reach. `missing`: guarantees this machine can't give.
-std::string start_line(const Policy& policy, const std::string& workspace,
-                       const std::vector<std::string>& missing);
+std::string start_line(const Policy& policy, const std::string& workspace, const std::vector<std::string>& missing);
 
 // Collects front's reports. Bounded: front bounds what it sends, this bounds what is kept.
 class Denials {
  public:
-  void add(std::uint64_t count, const std::string& what, const std::string& why,
-           const std::string& add);
+  void add(std::uint64_t count, const std::string& what, const std::string& why, const std::string& add);
   bool empty() const { return total_ == 0; }
-  // `denied 3 requests: GET https://example.com/x (2): no grant …` and the TOML that would allow
-  // it.
+  // `denied 3 requests: GET https://example.com/x (2): no grant …` and the TOML that would allow it.
   std::string summary() const;
 
  private:

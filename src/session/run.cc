@@ -23,8 +23,8 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-// Started as root: what supervises drops root for good, and then can no longer remove root's own
-// state. So a parent stays behind that does nothing but wait, pass signals on and clean up.
+// Started as root: what supervises drops root for good, and then can no longer remove root's own state. So a
+// parent stays behind that does nothing but wait, pass signals on and clean up.
 Result<int> run_from_root(const Options& options, const Identity& identity, SessionDir& directory) {
   sigset_t signals;
   sigemptyset(&signals);
@@ -50,8 +50,7 @@ Result<int> run_from_root(const Options& options, const Identity& identity, Sess
     int status = 0;
     const pid_t changed = ::waitpid(child, &status, WNOHANG | WUNTRACED);
     if (changed == child && WIFSTOPPED(status)) {
-      ::raise(
-          SIGSTOP);  // the shell waits for us, and must see its job stopped; SIGCONT reaches both
+      ::raise(SIGSTOP);  // the shell waits for us, and must see its job stopped; SIGCONT reaches both
       continue;
     }
     if (changed == child) {
@@ -59,10 +58,8 @@ Result<int> run_from_root(const Options& options, const Identity& identity, Sess
       return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     }
     siginfo_t info{};
-    // A Ctrl-C at the terminal reaches both processes by itself; only what was sent to us alone is
-    // passed on.
-    if (::sigwaitinfo(&signals, &info) > 0 &&
-        (info.si_signo == SIGTERM || info.si_signo == SIGHUP)) {
+    // A Ctrl-C at the terminal reaches both processes by itself; only what was sent to us alone is passed on.
+    if (::sigwaitinfo(&signals, &info) > 0 && (info.si_signo == SIGTERM || info.si_signo == SIGHUP)) {
       ::kill(child, info.si_signo);
     }
   }
@@ -78,8 +75,8 @@ Result<int> run(const Options& options) {
                                          .xdg_runtime_dir = environment("XDG_RUNTIME_DIR")}));
   BH_TRY(Store store, Store::open(paths));
   if (auto swept = store.sweep(); swept && !swept->empty() && !options.quiet) {
-    std::fprintf(stderr, "bulkhead: cleaned up after %zu session%s that ended badly\n",
-                 swept->size(), swept->size() == 1 ? "" : "s");
+    std::fprintf(stderr, "bulkhead: cleaned up after %zu session%s that ended badly\n", swept->size(),
+                 swept->size() == 1 ? "" : "s");
   }
   SessionInfo info;
   info.tier = name_of(options.policy.tier);

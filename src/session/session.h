@@ -1,5 +1,4 @@
-// session/: the supervisor. It owns one session: plan, helpers, room, tier, terminal, lifetime,
-// clean-up.
+// session/: the supervisor. It owns one session: plan, helpers, room, tier, terminal, lifetime, clean-up.
 //
 //   session.h    run(): from a Policy and a command to an exit status (this file)
 //   plan.h       Policy -> tier::Plan: paths opened and judged, environment, tokens
@@ -29,8 +28,8 @@ struct Options {
   bool quiet = false;  // no start line, no summary of denials
 };
 
-// Runs the session to its end. The value is the exit status for the shell; an Error means the
-// session was never started or was stopped because a boundary failed.
+// Runs the session to its end. The value is the exit status for the shell; an Error means the session was
+// never started or was stopped because a boundary failed.
 Result<int> run(const Options& options);
 
 }  // namespace bulkhead::session

@@ -72,9 +72,8 @@ TEST_F(Plan, RefusesWhatWouldUndoTheBoundary) {
   ASSERT_EQ(::symlink("/proc", (root_ + "/home/project/sneaky").c_str()), 0);
   ASSERT_EQ(::symlink((root_ + "/home").c_str(), (root_ + "/home/project/up").c_str()), 0);
   for (const std::string& path :
-       {std::string("/"), std::string("~"), root_, std::string("/proc"), std::string("/etc/ssh"),
-        std::string("/usr"), std::string("/tmp"), std::string(".."), std::string("sneaky"),
-        std::string("up"), std::string("/dev/null")}) {
+       {std::string("/"), std::string("~"), root_, std::string("/proc"), std::string("/etc/ssh"), std::string("/usr"),
+        std::string("/tmp"), std::string(".."), std::string("sneaky"), std::string("up"), std::string("/dev/null")}) {
     EXPECT_FALSE(plan({mount_of(path)})) << path;
   }
 }
@@ -152,16 +151,14 @@ TEST_F(Env, HoldsTokensAndNothingOfTheHosts) {
 
 TEST(Report, StartLineSaysWhatIsOpen) {
   Policy policy;
-  EXPECT_EQ(start_line(policy, "/w", {}),
-            "native tier; /w is writable; toolchains read-only; no network; no secrets");
+  EXPECT_EQ(start_line(policy, "/w", {}), "native tier; /w is writable; toolchains read-only; no network; no secrets");
   Grant grant;
   grant.host = "api.example.com";
   grant.credential = "example";
   policy.grants = {grant, grant};
   policy.profile = "claude";
   const std::string line = start_line(policy, "/w", {"Landlock"});
-  EXPECT_NE(line.find("network: api.example.com; tokens for: example; missing here: Landlock"),
-            std::string::npos);
+  EXPECT_NE(line.find("network: api.example.com; tokens for: example; missing here: Landlock"), std::string::npos);
 }
 
 TEST(Report, DenialsAreCountedBoundedAndEscaped) {

@@ -68,8 +68,7 @@ class Supervisor {
   Result<void> block_signals() {
     sigset_t set;
     sigemptyset(&set);
-    for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT})
-      sigaddset(&set, s);
+    for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT}) sigaddset(&set, s);
     if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return fail_errno("sigprocmask", "", errno);
     ::signal(SIGPIPE, SIG_IGN);
     signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -106,8 +105,7 @@ class Supervisor {
   Result<void> start_processes() {
     std::vector<std::uint16_t> ports{80, 443, 22};
     for (const Grant& grant : policy_.grants) {
-      const bool known =
-          grant.port == 53 || std::find(ports.begin(), ports.end(), grant.port) != ports.end();
+      const bool known = grant.port == 53 || std::find(ports.begin(), ports.end(), grant.port) != ports.end();
       if (!known) ports.push_back(grant.port);
     }
     BH_TRY(pending_room_, room::begin(ports, files_.holder.get()));
@@ -183,20 +181,15 @@ class Supervisor {
   }
 
   nlohmann::json start_event() const {
-    return {{"tier", name_of(policy_.tier)},
-            {"command", options_.command},
-            {"workspace", planned_.workspace},
-            {"profile", policy_.profile},
-            {"uid", identity_.uid},
-            {"missing", missing_}};
+    return {{"tier", name_of(policy_.tier)}, {"command", options_.command}, {"workspace", planned_.workspace},
+            {"profile", policy_.profile},    {"uid", identity_.uid},        {"missing", missing_}};
   }
 
   nlohmann::json policy_event() const {
     nlohmann::json grants = nlohmann::json::array();
     for (const Grant& grant : policy_.grants) {
       nlohmann::json rules = nlohmann::json::array();
-      for (const Rule& rule : grant.allow)
-        rules.push_back(join(rule.methods, ",") + " " + rule.path);
+      for (const Rule& rule : grant.allow) rules.push_back(join(rule.methods, ",") + " " + rule.path);
       grants.push_back({{"id", grant.id},
                         {"host", grant.host},
                         {"port", grant.port},
@@ -207,8 +200,7 @@ class Supervisor {
     }
     nlohmann::json mounts = nlohmann::json::array();
     for (const auto& mount : planned_.plan.mounts) {
-      mounts.push_back(
-          {{"path", mount.described}, {"at", mount.target}, {"mode", name_of(mount.mode)}});
+      mounts.push_back({{"path", mount.described}, {"at", mount.target}, {"mode", name_of(mount.mode)}});
     }
     return {{"policy", {{"grants", grants}, {"mounts", mounts}}}, {"sources", policy_.sources}};
   }
@@ -230,8 +222,7 @@ class Supervisor {
   Result<void> send_setup() {
     shim::Setup setup;
     setup.arguments = options_.command;
-    for (const auto& [name, value] :
-         make_environment(policy_, identity_, credentials_.tokens, planned_.visible)) {
+    for (const auto& [name, value] : make_environment(policy_, identity_, credentials_.tokens, planned_.visible)) {
       setup.environment.push_back(name + "=" + value);
     }
     setup.directory = planned_.directory;
@@ -243,17 +234,14 @@ class Supervisor {
     setup.gid = identity_.gid;
     setup.mask = ::umask(0);
     ::umask(setup.mask);
-    setup.rules = {
-        {"/", shim::Access::run}, {"/dev", shim::Access::write}, {"/proc", shim::Access::write}};
-    for (const std::string& path : planned_.plan.tmpfs)
-      setup.rules.push_back({path, shim::Access::full});
+    setup.rules = {{"/", shim::Access::run}, {"/dev", shim::Access::write}, {"/proc", shim::Access::write}};
+    for (const std::string& path : planned_.plan.tmpfs) setup.rules.push_back({path, shim::Access::full});
     setup.rules.push_back({"/dev/shm", shim::Access::full});
     for (const std::string& path : writable_) setup.rules.push_back({path, shim::Access::full});
     BH_TRY(const std::vector<std::string> datagrams, shim::encode(setup));
     for (const std::string& datagram : datagrams) {
       // A tier whose program died has no reader; its own end, seen in the loop, says why.
-      if (auto sent = ipc::send(tier_.control.get(), std::string_view(datagram));
-          !sent && sent.error().code != EPIPE) {
+      if (auto sent = ipc::send(tier_.control.get(), std::string_view(datagram)); !sent && sent.error().code != EPIPE) {
         return sent;
       }
     }
@@ -270,8 +258,7 @@ class Supervisor {
     std::size_t index;
   };
 
-  void watch(int fd, void (Supervisor::*ready)(std::size_t), std::size_t index = 0,
-             short events = POLLIN) {
+  void watch(int fd, void (Supervisor::*ready)(std::size_t), std::size_t index = 0, short events = POLLIN) {
     if (fd >= 0) sources_.push_back({fd, events, ready, index});
   }
 
@@ -302,13 +289,11 @@ class Supervisor {
       const std::vector<Source> sources = sources_;
       for (const bool ends : {false, true}) {
         for (std::size_t i = 0; i < sources.size() && n > 0; ++i) {
-          if (fds[i].revents != 0 && is_end(sources[i]) == ends)
-            (this->*sources[i].ready)(sources[i].index);
+          if (fds[i].revents != 0 && is_end(sources[i]) == ends) (this->*sources[i].ready)(sources[i].index);
         }
       }
       if (n > 0) {
-        if (auto handled = terminal_->handle(fds); !handled)
-          stop("the terminal failed: " + handled.error().message);
+        if (auto handled = terminal_->handle(fds); !handled) stop("the terminal failed: " + handled.error().message);
       }
       check_time();
       maybe_open_gate();
@@ -352,8 +337,7 @@ class Supervisor {
     }
     if (policy_.limits.memory && now - memory_checked_ >= memory_interval) {
       memory_checked_ = now;
-      if (anonymous_memory(tier_.process.pid()) > *policy_.limits.memory)
-        stop("the session reached its limit: memory");
+      if (anonymous_memory(tier_.process.pid()) > *policy_.limits.memory) stop("the session reached its limit: memory");
     }
   }
 
@@ -370,8 +354,7 @@ class Supervisor {
   }
 
   void tell_shim(const shim::ToShim& message) {
-    if (!shim_closed_)
-      (void)ipc::send(tier_.control.get(), std::string_view(shim::encode(message)));
+    if (!shim_closed_) (void)ipc::send(tier_.control.get(), std::string_view(shim::encode(message)));
   }
 
   void maybe_open_gate() {
@@ -456,16 +439,14 @@ class Supervisor {
     if (std::get_if<shim::Ready>(&*decoded) != nullptr && !shim_ready_) {
       shim_ready_ = true;
       if (!message->fds.empty()) {
-        if (auto done = terminal_->attach(std::move(message->fds[0])); !done)
-          stop(done.error().message);
+        if (auto done = terminal_->attach(std::move(message->fds[0])); !done) stop(done.error().message);
       } else if (terminal_->layout().any()) {
         stop("the session inside has no pty; is /dev/ptmx usable on this machine?");
       }
     } else if (std::get_if<shim::Listening>(&*decoded) != nullptr && !listening_) {
       listening_ = true;
       if (message->fds.empty()) return stop("the shim inside the session sent no listener");
-      if (auto done = give_listener(helpers_, message->fds[0], own_folders_); !done)
-        stop(done.error().message);
+      if (auto done = give_listener(helpers_, message->fds[0], own_folders_); !done) stop(done.error().message);
     } else if (std::get_if<shim::Started>(&*decoded) != nullptr) {
       // The gate's opening has seen to everything.
     } else if (std::get_if<shim::Stopped>(&*decoded) != nullptr) {
@@ -495,11 +476,9 @@ class Supervisor {
 
   void on_evidence_ack(std::size_t) {
     waiting_for_evidence_ = false;
-    if (auto done = recorder_->finish_sync(); !done)
-      return stop("evidence: " + done.error().message);
+    if (auto done = recorder_->finish_sync(); !done) return stop("evidence: " + done.error().message);
     // The start is on the disk; now the secrets may go to their egress processes.
-    if (auto done = configure_egress(helpers_, directory_.id(), policy_, files_, credentials_);
-        !done) {
+    if (auto done = configure_egress(helpers_, directory_.id(), policy_, files_, credentials_); !done) {
       return stop(done.error().message);
     }
     credentials_.secrets.clear();
@@ -513,8 +492,7 @@ class Supervisor {
     collect(helper.messages, helper.printed);
     const ExitStatus ended = **status;
     stop(helper.name + " died (" +
-         (ended.signal != 0 ? "signal " + std::to_string(ended.signal)
-                            : "status " + std::to_string(ended.code)) +
+         (ended.signal != 0 ? "signal " + std::to_string(ended.signal) : "status " + std::to_string(ended.code)) +
          (helper.printed.empty() ? "" : ": " + escape_for_terminal(helper.printed)) +
          "); without it there is no boundary, so the session was stopped");
   }
@@ -532,14 +510,13 @@ class Supervisor {
       return;  // its answer to session.start is what is waited for
     }
     if (index == 0 && type == "full") {
-      stop("evidence can no longer be written (" +
-           escape_for_terminal(object->value("reason", "the disk is full")) +
+      stop("evidence can no longer be written (" + escape_for_terminal(object->value("reason", "the disk is full")) +
            "), so the session was stopped; free some space");
     } else if (index == 1 && type == "ready") {
       on_front_ready(*object);
     } else if (index == 1 && type == "denied") {
-      denials_.add(object->value("count", std::uint64_t{1}), object->value("what", ""),
-                   object->value("why", ""), object->value("add", ""));
+      denials_.add(object->value("count", std::uint64_t{1}), object->value("what", ""), object->value("why", ""),
+                   object->value("add", ""));
     } else if (index == 2 && type == "denied") {
       on_refused_socket(*object);
     } else if (index > 2 && type == "ready") {
@@ -559,8 +536,7 @@ class Supervisor {
     if (std::exchange(front_ready_, true)) return;
     const std::string pem = object.value("ca_pem", "");
     const std::vector<std::uint8_t> java = object.value("ca_java", std::vector<std::uint8_t>());
-    if (pem.empty() || java.empty())
-      return stop("front came up without a CA, so the session was stopped");
+    if (pem.empty() || java.empty()) return stop("front came up without a CA, so the session was stopped");
     const auto put = [&](UniqueFd& pipe, const std::string& text) {
       (void)sys::write_all(pipe.get(), text, "pipe");
       pipe.reset();
@@ -607,10 +583,9 @@ class Supervisor {
     end_child(room_.holder, until);
     if (recorder_ && helpers_.evidence.child) {
       const std::string reason = !ended ? ended.error().message : stopped_ ? "stopped" : "exited";
-      (void)recorder_->record_and_sync("session.end",
-                                       {{"exit_status", ended ? *ended : exit_failure},
-                                        {"reason", reason},
-                                        {"seconds", seconds_since(started_)}});
+      (void)recorder_->record_and_sync(
+          "session.end",
+          {{"exit_status", ended ? *ended : exit_failure}, {"reason", reason}, {"seconds", seconds_since(started_)}});
     }
     // An orderly stop, where it would otherwise record that its supervisor vanished.
     (void)ipc::send(helpers_.evidence.control.get(), nlohmann::json{{"type", "stop"}});
@@ -635,9 +610,7 @@ class Supervisor {
   }
 
   static double seconds_since(Clock::time_point since) {
-    return static_cast<double>(
-               std::chrono::duration_cast<milliseconds>(Clock::now() - since).count()) /
-           1000.0;
+    return static_cast<double>(std::chrono::duration_cast<milliseconds>(Clock::now() - since).count()) / 1000.0;
   }
 
   static void end_child(Child& child, Clock::time_point until) {

@@ -1,6 +1,5 @@
-// The supervisor's life with one session: starts everything in parallel, opens the gate once all of
-// it stands, relays the terminal, and ends the session as soon as any part of it is gone.
-// Single-threaded, one poll(2).
+// The supervisor's life with one session: starts everything in parallel, opens the gate once all of it stands,
+// relays the terminal, and ends the session as soon as any part of it is gone. Single-threaded, one poll(2).
 #pragma once
 
 #include "session/identity.h"
@@ -9,8 +8,8 @@
 
 namespace bulkhead::session {
 
-// `directory`: the session's own, already locked. Started as root, this runs in a process of its
-// own that gives root up on the way (run.cc). The value is the exit status for the shell.
+// `directory`: the session's own, already locked. Started as root, this runs in a process of its own that gives
+// root up on the way (run.cc). The value is the exit status for the shell.
 Result<int> supervise(const Options& options, const Identity& identity, SessionDir& directory);
 
 }  // namespace bulkhead::session

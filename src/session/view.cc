@@ -36,7 +36,7 @@ constexpr const char* etc_folder_prefixes[] = {"java-", "python3", "php"};
 // Small links that stay links.
 constexpr const char* etc_links[] = {"localtime", "os-release", "mtab"};
 
-// DESIGN: of about fifty everyday tools, only these needed anything of HOME. Nothing here holds a
+// Of about fifty everyday tools, only these needed anything of HOME. Nothing here holds a
 // credential
 // (~/.cargo without credentials.toml, ~/.npmrc and ~/.config not at all).
 constexpr const char* toolchain_folders[] = {".nvm",
@@ -90,8 +90,7 @@ Result<void> add_root(tier::Plan& plan, Sources& sources) {
 
 std::string accounts(const Identity& identity) {
   const std::string id = std::to_string(identity.uid) + ":" + std::to_string(identity.gid);
-  return "root:x:0:0:root:/root:/usr/sbin/nologin\n" + identity.name + ":x:" + id +
-         "::" + identity.home +
+  return "root:x:0:0:root:/root:/usr/sbin/nologin\n" + identity.name + ":x:" + id + "::" + identity.home +
          ":/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
 }
 
@@ -100,8 +99,7 @@ void add_made_files(tier::Plan& plan, const Identity& identity) {
     plan.files.push_back({target, std::move(content), UniqueFd()});
   };
   file("/etc/passwd", accounts(identity));
-  file("/etc/group", "root:x:0:\n" + identity.name + ":x:" + std::to_string(identity.gid) +
-                         ":\nnogroup:x:65534:\n");
+  file("/etc/group", "root:x:0:\n" + identity.name + ":x:" + std::to_string(identity.gid) + ":\nnogroup:x:65534:\n");
   file("/etc/hosts", "127.0.0.1 localhost bulkhead\n::1 localhost ip6-localhost ip6-loopback\n");
   file("/etc/hostname", "bulkhead\n");
   // Any address would do: all of them are the gateway. This one is in the range that front answers
@@ -131,14 +129,12 @@ Result<void> add_etc(tier::Plan& plan, Sources& sources, const Identity& identit
   std::vector<std::string> folders;
   while (const dirent* entry = ::readdir(etc.get())) {
     const std::string name = entry->d_name;
-    const bool wanted =
-        std::find(std::begin(etc_folders), std::end(etc_folders), name) != std::end(etc_folders) ||
-        std::any_of(std::begin(etc_folder_prefixes), std::end(etc_folder_prefixes),
-                    [&](const char* prefix) { return name.starts_with(prefix); });
+    const bool wanted = std::find(std::begin(etc_folders), std::end(etc_folders), name) != std::end(etc_folders) ||
+                        std::any_of(std::begin(etc_folder_prefixes), std::end(etc_folder_prefixes),
+                                    [&](const char* prefix) { return name.starts_with(prefix); });
     // A symlink here could point anywhere, so only real folders count.
     struct stat st{};
-    if (wanted && ::fstatat(::dirfd(etc.get()), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISDIR(st.st_mode)) {
+    if (wanted && ::fstatat(::dirfd(etc.get()), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
       folders.push_back("/etc/" + name);
     }
   }
@@ -149,8 +145,8 @@ Result<void> add_etc(tier::Plan& plan, Sources& sources, const Identity& identit
 
 }  // namespace
 
-Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources,
-                                          const Identity& identity, bool toolchains) {
+Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources, const Identity& identity,
+                                          bool toolchains) {
   BH_CHECK(add_root(plan, sources));
   plan.tmpfs = {"/tmp", "/run", "/var", identity.home};
   plan.folders = {"/run/user/" + std::to_string(identity.uid)};  // XDG_RUNTIME_DIR

@@ -1,7 +1,6 @@
-// What of the host a workload sees before any mount of the policy: an allow-list. /usr, the parts
-// of /etc that tools need, toolchains in HOME; fresh /tmp, /run, /var, HOME and /dev/shm. A
-// deny-list over / would leak what nobody thought of: homes in /var/lib, sockets in /run, data in
-// /srv.
+// What of the host a workload sees before any mount of the policy: an allow-list. /usr, the parts of /etc that
+// tools need, toolchains in HOME; fresh /tmp, /run, /var, HOME and /dev/shm. A deny-list over / would leak what
+// nobody thought of: homes in /var/lib, sockets in /run, data in /srv.
 #pragma once
 
 #include <string>
@@ -12,9 +11,9 @@
 
 namespace bulkhead::session {
 
-// Adds the view to `plan`. `toolchains`: also ~/.nvm, ~/.cargo/bin, … read-only where they exist.
-// Returns the folders outside /usr that became visible (for PATH).
-Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources,
-                                          const Identity& identity, bool toolchains);
+// Adds the view to `plan`. `toolchains`: also ~/.nvm, ~/.cargo/bin, … read-only where they exist. Returns the
+// folders outside /usr that became visible (for PATH).
+Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources, const Identity& identity,
+                                          bool toolchains);
 
 }  // namespace bulkhead::session

@@ -1,6 +1,6 @@
-// tier/: how a workload is isolated. One interface; native/ (bubblewrap + Landlock + seccomp) now,
-// gvisor/ and vm/ later. A tier gets a Plan in which nothing is left to decide: every path was
-// opened and judged before, every setting either can be enforced or was refused by name.
+// tier/: how a workload is isolated. One interface; native/ (bubblewrap + Landlock + seccomp) now, gvisor/ and
+// vm/ later. A tier gets a Plan in which nothing is left to decide: every path was opened and judged before,
+// every setting either can be enforced or was refused by name.
 #pragma once
 
 #include <map>
@@ -15,8 +15,7 @@
 
 namespace bulkhead::tier {
 
-// A host path to show, already opened: what is mounted is this descriptor, not a name that could be
-// swapped.
+// A host path to show, already opened: what is mounted is this descriptor, not a name that could be swapped.
 struct PlannedMount {
   UniqueFd source;     // O_PATH
   std::string target;  // absolute, inside
@@ -28,8 +27,7 @@ struct PlannedMount {
 struct PlannedFile {
   std::string target;
   std::string content;
-  // Content that is not known yet when the tier starts: the tier reads this pipe to its end
-  // instead.
+  // Content that is not known yet when the tier starts: the tier reads this pipe to its end instead.
   UniqueFd late;
 };
 
@@ -43,8 +41,7 @@ struct Plan {
   std::vector<PlannedLink> links;    // /bin -> usr/bin, …
   std::vector<std::string> tmpfs;    // fresh, writable, each sized by limits.tmp
   std::vector<std::string> folders;  // empty, mode 0700, below one of them
-  std::vector<PlannedMount>
-      system;  // /usr, folders of /etc, toolchains: read-only, before the files
+  std::vector<PlannedMount> system;  // /usr, folders of /etc, toolchains: read-only, before the files
   std::vector<PlannedFile> files;
   std::vector<PlannedMount> mounts;  // the policy's, outermost first
   uid_t uid = 0;                     // the host's: inside it has the same number
@@ -53,13 +50,13 @@ struct Plan {
 };
 
 struct Started {
-  Child process;  // its end is the session's end; exit status of the workload, 128+n for a signal
+  Child process;      // its end is the session's end; exit status of the workload, 128+n for a signal
   UniqueFd control;   // SEQPACKET to the shim (guest/protocol.h)
   UniqueFd messages;  // what the tier's program prints, for errors; read to its end
 };
 
-// One way to isolate. start() returns once the tier's program runs; the shim inside waits for its
-// setup and then at the gate, so that nothing of the workload runs before everything stands.
+// One way to isolate. start() returns once the tier's program runs; the shim inside waits for its setup and
+// then at the gate, so that nothing of the workload runs before everything stands.
 class Isolation {
  public:
   virtual ~Isolation() = default;
@@ -67,8 +64,7 @@ class Isolation {
   // Names what the plan asks for and this tier can't enforce; a mode is never approximated.
   virtual Result<void> accepts(const Policy& policy) const = 0;
   // `stdio`: the workload's 0, 1, 2; -1 where it gets the session's own pty.
-  virtual Result<Started> start(const Plan& plan, const room::Room& room,
-                                const int (&stdio)[3]) const = 0;
+  virtual Result<Started> start(const Plan& plan, const room::Room& room, const int (&stdio)[3]) const = 0;
 };
 
 // The tier by its name, or why this build or machine has none.

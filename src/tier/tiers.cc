@@ -11,8 +11,7 @@ Result<std::unique_ptr<Isolation>> open_tier(Tier tier) {
     case Tier::vm:
       break;
   }
-  return fail(std::string("tier \"") + name_of(tier) +
-              "\" is not part of this version; use --tier native");
+  return fail(std::string("tier \"") + name_of(tier) + "\" is not part of this version; use --tier native");
 }
 
 }  // namespace bulkhead::tier

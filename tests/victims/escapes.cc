@@ -1,5 +1,4 @@
-// X31: what a terminal may be told so that it "types" or copies. `escapes
-// answer|clipboard|title|both`
+// X31: what a terminal may be told so that it "types" or copies. `escapes answer|clipboard|title|both`
 #include <unistd.h>
 
 #include "victim.h"

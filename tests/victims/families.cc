@@ -1,5 +1,4 @@
-// X20, U01: socket families beyond TCP, UDP and UNIX. `families NAME`: whether such a socket can be
-// had at all.
+// X20, U01: socket families beyond TCP, UDP and UNIX. `families NAME`: whether such a socket can be had at all.
 #include <linux/if_packet.h>
 #include <linux/netlink.h>
 #include <linux/vm_sockets.h>

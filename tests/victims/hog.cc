@@ -1,6 +1,5 @@
-// X24: one way each of using everything up. `hog forks|memory|connections ADDRESS
-// PORT|flood|zombies|stop` Prints "holding N" once it can get no more, then stays, so that the test
-// can try to stop the session.
+// X24: one way each of using everything up. `hog forks|memory|connections ADDRESS PORT|flood|zombies|stop`
+// Prints "holding N" once it can get no more, then stays, so that the test can try to stop the session.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/mman.h>
@@ -61,9 +60,7 @@ int main(int argc, char** argv) {
     for (; count < 10000; count++) {
       const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
       if (fd < 0) hold(count);
-      if (connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0 &&
-          errno != EINPROGRESS)
-        hold(count);
+      if (connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0 && errno != EINPROGRESS) hold(count);
     }
     hold(count);
   }

@@ -1,7 +1,6 @@
-// U02, D09 and the Go-style static binary: an HTTP client that knows nothing of proxies, libc's
-// resolver, or anybody's settings. `http_get HOST PATH [ADDRESS]`: without ADDRESS it asks the
-// first nameserver in /etc/resolv.conf itself. Exit 0 = a 200 came back, 10 = anything else; the
-// answer is on stdout.
+// U02, D09 and the Go-style static binary: an HTTP client that knows nothing of proxies, libc's resolver, or
+// anybody's settings. `http_get HOST PATH [ADDRESS]`: without ADDRESS it asks the first nameserver in
+// /etc/resolv.conf itself. Exit 0 = a 200 came back, 10 = anything else; the answer is on stdout.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -44,8 +43,7 @@ std::string resolve(const std::string& host) {
   const timeval limit{5, 0};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   const sockaddr_in server = address_of(nameserver(), 53);
-  sendto(fd, query.data(), query.size(), 0, reinterpret_cast<const sockaddr*>(&server),
-         sizeof server);
+  sendto(fd, query.data(), query.size(), 0, reinterpret_cast<const sockaddr*>(&server), sizeof server);
   unsigned char reply[2048];
   const ssize_t size = recv(fd, reply, sizeof reply, 0);
   close(fd);
@@ -53,8 +51,7 @@ std::string resolve(const std::string& host) {
   // The last four bytes of a single A record are the address.
   std::size_t at = query.size();
   while (at + 12 <= static_cast<std::size_t>(size)) {
-    const int type = reply[at + 2] << 8 | reply[at + 3],
-              length = reply[at + 10] << 8 | reply[at + 11];
+    const int type = reply[at + 2] << 8 | reply[at + 3], length = reply[at + 10] << 8 | reply[at + 11];
     if (type == 1 && length == 4) {
       char text[INET_ADDRSTRLEN];
       return inet_ntop(AF_INET, reply + at + 12, text, sizeof text);
@@ -72,16 +69,13 @@ int main(int argc, char** argv) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   const timeval limit{10, 0};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  if (connect(fd, reinterpret_cast<const sockaddr*>(&server), sizeof server) != 0)
-    refused_errno("connect");
-  const std::string request =
-      "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n";
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&server), sizeof server) != 0) refused_errno("connect");
+  const std::string request = "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n";
   if (write(fd, request.data(), request.size()) < 0) refused_errno("write");
   std::string answer;
   char part[4096];
   ssize_t size = 0;
-  while ((size = read(fd, part, sizeof part)) > 0)
-    answer.append(part, static_cast<std::size_t>(size));
+  while ((size = read(fd, part, sizeof part)) > 0) answer.append(part, static_cast<std::size_t>(size));
   std::fputs(answer.c_str(), stdout);
   if (answer.find(" 200 ") == 8) worked("200");
   refused(answer.substr(0, answer.find('\r')));

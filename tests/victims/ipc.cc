@@ -1,5 +1,4 @@
-// X17: what older IPC shares with the host. `ipc shm KEY | mq NAME | keyring DESCRIPTION | fds
-// FILE`
+// X17: what older IPC shares with the host. `ipc shm KEY | mq NAME | keyring DESCRIPTION | fds FILE`
 #include <fcntl.h>
 #include <linux/keyctl.h>
 #include <sys/ipc.h>
@@ -26,8 +25,7 @@ namespace {
 }
 
 [[noreturn]] void keyring(const std::string& description) {
-  const long key =
-      syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", description.c_str(), 0);
+  const long key = syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", description.c_str(), 0);
   if (key < 0) refused_errno("keyctl search");
   char text[256] = {};
   judge(syscall(SYS_keyctl, KEYCTL_READ, key, text, sizeof text - 1), "keyctl read");
@@ -35,8 +33,7 @@ namespace {
 
 [[noreturn]] void descriptors(const std::string& file) {
   for (int fd = 3; fd < 1024; fd++) {
-    if (openat(fd, file.c_str(), O_RDONLY) >= 0)
-      worked("descriptor " + std::to_string(fd) + " leads to " + file);
+    if (openat(fd, file.c_str(), O_RDONLY) >= 0) worked("descriptor " + std::to_string(fd) + " leads to " + file);
   }
   refused("none of the descriptors leads there");
 }

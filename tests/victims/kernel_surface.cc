@@ -1,7 +1,6 @@
 // X19: system calls that only widen what can be attacked. `kernel_surface CALL`
-// "Worked" is anything but the boundary's own answers (EPERM, ENOSYS), so that a call which got as
-// far as its arguments being looked at counts. Calls this kernel refuses to everybody are for the
-// table to know.
+// "Worked" is anything but the boundary's own answers (EPERM, ENOSYS), so that a call which got as far as its
+// arguments being looked at counts. Calls this kernel refuses to everybody are for the table to know.
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/io_uring.h>
@@ -32,9 +31,8 @@ long fork_like(std::uint64_t flags, bool clone3) {
   CloneArguments arguments{};
   arguments.flags = flags;
   arguments.exit_signal = SIGCHLD;
-  const long child = clone3
-                         ? syscall(SYS_clone3, &arguments, sizeof arguments)
-                         : syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  const long child = clone3 ? syscall(SYS_clone3, &arguments, sizeof arguments)
+                            : syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
   if (child == 0) _exit(0);
   if (child > 0) waitpid(static_cast<pid_t>(child), nullptr, 0);
   return child;
@@ -83,10 +81,8 @@ int main(int argc, char** argv) {
     attributes.exclude_hv = 1;
     verdict(syscall(SYS_perf_event_open, &attributes, 0, -1, -1, 0), call);
   }
-  if (call == "userfaultfd")
-    verdict(syscall(SYS_userfaultfd, O_CLOEXEC | 1 /* UFFD_USER_MODE_ONLY */), call);
-  if (call == "fanotify")
-    verdict(syscall(SYS_fanotify_init, FAN_CLASS_NOTIF | FAN_REPORT_FID, O_RDONLY), call);
+  if (call == "userfaultfd") verdict(syscall(SYS_userfaultfd, O_CLOEXEC | 1 /* UFFD_USER_MODE_ONLY */), call);
+  if (call == "fanotify") verdict(syscall(SYS_fanotify_init, FAN_CLASS_NOTIF | FAN_REPORT_FID, O_RDONLY), call);
   if (call == "i386") verdict(by_int80(), call);
   if (call == "x32") verdict(syscall(0x40000000 | SYS_getpid), call);
   if (call == "mount") verdict(syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, nullptr), call);

@@ -17,8 +17,8 @@ int main(int argc, char** argv) {
   v4.sin_port = port;
   v6.sin6_family = AF_INET6;
   v6.sin6_port = port;
-  if (inet_pton(six ? AF_INET6 : AF_INET, address.c_str(),
-                six ? static_cast<void*>(&v6.sin6_addr) : &v4.sin_addr) != 1) {
+  if (inet_pton(six ? AF_INET6 : AF_INET, address.c_str(), six ? static_cast<void*>(&v6.sin6_addr) : &v4.sin_addr) !=
+      1) {
     broken("address " + address);
   }
   const int fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM, 0);

@@ -30,9 +30,8 @@ int main(int argc, char** argv) {
     worked("a core was dumped, to wherever the host's core_pattern says");
   }
   if (how == "proc-sys") {
-    for (const char* path :
-         {"/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger",
-          "/proc/sys/net/ipv4/ip_forward", "/proc/sys/vm/overcommit_memory"}) {
+    for (const char* path : {"/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger",
+                             "/proc/sys/net/ipv4/ip_forward", "/proc/sys/vm/overcommit_memory"}) {
       if (open(path, O_WRONLY) >= 0) worked(std::string("opened for writing: ") + path);
     }
     refused("none can be opened for writing");
@@ -50,8 +49,7 @@ int main(int argc, char** argv) {
     std::ifstream status("/proc/self/status");
     std::string line;
     while (std::getline(status, line)) {
-      if (line.starts_with("CapEff:") || line.starts_with("CapPrm:") ||
-          line.starts_with("CapBnd:")) {
+      if (line.starts_with("CapEff:") || line.starts_with("CapPrm:") || line.starts_with("CapBnd:")) {
         if (line.find_first_not_of("0\t ", 7) != std::string::npos) worked(line);
       }
     }

@@ -41,13 +41,10 @@ int main(int argc, char** argv) {
   for (const pid_t pid : pids) {
     const std::string folder = "/proc/" + std::to_string(pid);
     if (how == "environ") {
-      // The marker is given in two parts, so that this process's own relatives don't carry it in
-      // their arguments.
+      // The marker is given in two parts, so that this process's own relatives don't carry it in their arguments.
       const std::string marker = argument(argc, argv, 2) + argument(argc, argv, 3);
-      if (contents(folder + "/environ").find(marker) != std::string::npos)
-        worked(folder + "/environ" + among);
-      if (contents(folder + "/cmdline").find(marker) != std::string::npos)
-        worked(folder + "/cmdline" + among);
+      if (contents(folder + "/environ").find(marker) != std::string::npos) worked(folder + "/environ" + among);
+      if (contents(folder + "/cmdline").find(marker) != std::string::npos) worked(folder + "/cmdline" + among);
     } else if (how == "root") {
       const std::string file = folder + "/root" + argument(argc, argv, 2);
       if (contents(file).find("planted-") != std::string::npos) worked(file + among);
@@ -55,12 +52,10 @@ int main(int argc, char** argv) {
       if (pid == getppid()) continue;
       if (ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) == 0) {
         // Only a process that stands outside of what was started for us counts: the test names it.
-        if (contents(folder + "/cmdline").find(argument(argc, argv, 2)) != std::string::npos)
-          worked(folder + among);
+        if (contents(folder + "/cmdline").find(argument(argc, argv, 2)) != std::string::npos) worked(folder + among);
       }
     } else if (how == "memory") {
-      if (contents(folder + "/cmdline").find(argument(argc, argv, 2)) == std::string::npos)
-        continue;
+      if (contents(folder + "/cmdline").find(argument(argc, argv, 2)) == std::string::npos) continue;
       const int fd = open((folder + "/mem").c_str(), O_RDWR);
       if (fd >= 0) worked(folder + "/mem" + among);
     } else {

@@ -1,5 +1,4 @@
-// X32: what a workload may do when its uid is the host's root. `root_escape core_pattern|shadow|own
-// FILE`
+// X32: what a workload may do when its uid is the host's root. `root_escape core_pattern|shadow|own FILE`
 #include <fcntl.h>
 #include <unistd.h>
 

@@ -1,7 +1,6 @@
 // X20, D06, D07, U01: puts a marker on the network; whether it arrives is for the test to see.
 // `send udp|tcp|fastopen|mptcp|multicast|dns-udp|dns-tcp ADDRESS PORT MARKER`
-// Exit 0 = everything could be sent (which is no proof that it went anywhere), 10 = refused
-// locally.
+// Exit 0 = everything could be sent (which is no proof that it went anywhere), 10 = refused locally.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -50,8 +49,7 @@ int main(int argc, char** argv) {
   const socklen_t length = address_of(address, port, storage);
   const auto* to = reinterpret_cast<const sockaddr*>(&storage);
   const bool datagram = how == "udp" || how == "dns-udp" || how == "multicast";
-  const int fd =
-      socket(storage.ss_family, datagram ? SOCK_DGRAM : SOCK_STREAM, how == "mptcp" ? 262 : 0);
+  const int fd = socket(storage.ss_family, datagram ? SOCK_DGRAM : SOCK_STREAM, how == "mptcp" ? 262 : 0);
   if (fd < 0) refused_errno("socket");
   const timeval limit{3, 0};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -64,8 +62,7 @@ int main(int argc, char** argv) {
   }
   if (datagram || how == "fastopen") {
     const int flags = how == "fastopen" ? MSG_FASTOPEN : 0;
-    if (sendto(fd, marker.data(), marker.size(), flags | MSG_NOSIGNAL, to, length) < 0)
-      refused_errno("sendto");
+    if (sendto(fd, marker.data(), marker.size(), flags | MSG_NOSIGNAL, to, length) < 0) refused_errno("sendto");
   } else {
     if (connect(fd, to, length) != 0) refused_errno("connect");
     if (::send(fd, marker.data(), marker.size(), MSG_NOSIGNAL) < 0) refused_errno("send");

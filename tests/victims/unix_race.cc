@@ -1,6 +1,5 @@
-// X16: the address changes while whoever judges it looks. `unix_race PATH [TRIES]`: one thread
-// keeps swapping the address between a socket of its own in /tmp and the host's, the other
-// connects.
+// X16: the address changes while whoever judges it looks. `unix_race PATH [TRIES]`: one thread keeps swapping the
+// address between a socket of its own in /tmp and the host's, the other connects.
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/un.h>

@@ -1,6 +1,5 @@
-// What every victim shares. A victim tries one attack and says how it went: exit 0 = the attack
-// worked, 10 = it was refused, anything else = the test itself is broken. One line on stdout says
-// the details.
+// What every victim shares. A victim tries one attack and says how it went: exit 0 = the attack worked,
+// 10 = it was refused, anything else = the test itself is broken. One line on stdout says the details.
 #pragma once
 
 #include <cerrno>

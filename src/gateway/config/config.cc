@@ -33,8 +33,7 @@ json to_json(const TokenSlot& slot) {
 }
 
 Result<TokenSlot> slot_from(const json& object) {
-  BH_CHECK(json_read::keys(object, {"credential", "token", "carrier", "header", "basic_user"},
-                           "a token"));
+  BH_CHECK(json_read::keys(object, {"credential", "token", "carrier", "header", "basic_user"}, "a token"));
   TokenSlot slot;
   BH_TRY(slot.credential, json_read::string(object, "credential"));
   BH_TRY(slot.token, json_read::string(object, "token"));
@@ -46,10 +45,8 @@ Result<TokenSlot> slot_from(const json& object) {
 
 // A slot that something is compared with: an empty token would be matched by an empty header.
 Result<void> check_slot(const TokenSlot& slot) {
-  if (slot.credential.empty() || slot.token.empty())
-    return fail("a token without credential or value");
-  if (slot.carrier == Credential::Carrier::header && slot.header.empty())
-    return fail("a token without its header");
+  if (slot.credential.empty() || slot.token.empty()) return fail("a token without credential or value");
+  if (slot.carrier == Credential::Carrier::header && slot.header.empty()) return fail("a token without its header");
   return {};
 }
 
@@ -61,8 +58,7 @@ json array_of(const std::vector<T>& items) {
 }
 
 template <class T>
-Result<std::vector<T>> array_from(const json& object, const char* key,
-                                  Result<T> (*read)(const json&)) {
+Result<std::vector<T>> array_from(const json& object, const char* key, Result<T> (*read)(const json&)) {
   BH_TRY(const json* items, json_read::array(object, key));
   std::vector<T> out;
   for (const json& item : *items) {
@@ -83,8 +79,7 @@ json to_json(const FrontConfig& config) {
 }
 
 Result<FrontConfig> front_config_from(const json& object) {
-  BH_CHECK(json_read::keys(object, {"session", "listeners", "egress", "grants", "tokens"},
-                           "the configuration"));
+  BH_CHECK(json_read::keys(object, {"session", "listeners", "egress", "grants", "tokens"}, "the configuration"));
   FrontConfig config;
   BH_TRY(config.session, json_read::string(object, "session"));
   BH_TRY(config.listeners, array_from<Listener>(object, "listeners", listener_from));
@@ -96,16 +91,14 @@ Result<FrontConfig> front_config_from(const json& object) {
 }
 
 json to_json(const EgressConfig& config) {
-  return {{"session", config.session},         {"credential", config.credential},
-          {"secret", config.secret},           {"slot", to_json(config.slot)},
-          {"grants", array_of(config.grants)}, {"dns_servers", config.dns_servers},
+  return {{"session", config.session},        {"credential", config.credential},   {"secret", config.secret},
+          {"slot", to_json(config.slot)},     {"grants", array_of(config.grants)}, {"dns_servers", config.dns_servers},
           {"upstream_ca", config.upstream_ca}};
 }
 
 Result<EgressConfig> egress_config_from(const json& object) {
-  BH_CHECK(json_read::keys(
-      object, {"session", "credential", "secret", "slot", "grants", "dns_servers", "upstream_ca"},
-      "the configuration"));
+  BH_CHECK(json_read::keys(object, {"session", "credential", "secret", "slot", "grants", "dns_servers", "upstream_ca"},
+                           "the configuration"));
   EgressConfig config;
   BH_TRY(config.session, json_read::string(object, "session"));
   BH_TRY(config.credential, json_read::string(object, "credential"));
@@ -120,8 +113,7 @@ Result<EgressConfig> egress_config_from(const json& object) {
     return fail("a credential without its secret, or the reverse");
   if (!config.credential.empty()) {
     BH_CHECK(check_slot(config.slot));
-    if (config.slot.credential != config.credential)
-      return fail("the slot belongs to another credential");
+    if (config.slot.credential != config.credential) return fail("the slot belongs to another credential");
   }
   // Each egress holds one key: a grant of another credential would be dialled with the wrong one,
   // or with none.

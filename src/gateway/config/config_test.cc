@@ -100,8 +100,7 @@ TEST(ConfigJson, Nonsense) {
   EXPECT_TRUE(front_with([](FrontConfig&) {}));
   EXPECT_FALSE(front_with([](FrontConfig& c) { c.tokens[0].token.clear(); }));
   EXPECT_FALSE(front_with([](FrontConfig& c) { c.tokens[0].credential.clear(); }));
-  EXPECT_FALSE(
-      front_with([](FrontConfig& c) { c.tokens[0].carrier = Credential::Carrier::header; }));
+  EXPECT_FALSE(front_with([](FrontConfig& c) { c.tokens[0].carrier = Credential::Carrier::header; }));
   EXPECT_FALSE(front_with([](FrontConfig& c) { c.listeners[0].port = 0; }));
   EXPECT_FALSE(front_with([](FrontConfig& c) { c.grants[0].host.clear(); }));
 

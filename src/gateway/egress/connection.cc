@@ -14,8 +14,7 @@ namespace bulkhead::egress {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-Connection::Connection(tcp::socket socket, Registry& registry)
-    : socket_(std::move(socket)), registry_(registry) {
+Connection::Connection(tcp::socket socket, Registry& registry) : socket_(std::move(socket)), registry_(registry) {
   boost::system::error_code ignored;
   socket_.set_option(tcp::no_delay(true), ignored);  // or a small request waits 40 ms for an ACK
   socket_.native_non_blocking(true, ignored);
@@ -25,8 +24,7 @@ Connection::Connection(tcp::socket socket, Registry& registry)
 Connection::~Connection() {
   registry_.erase(this);
   // A polite close_notify where it fits the socket buffer; nobody waits for the answer.
-  if (ssl_ && !aborted_ && !broken_ && ::SSL_is_init_finished(ssl_.get()) == 1)
-    ::SSL_shutdown(ssl_.get());
+  if (ssl_ && !aborted_ && !broken_ && ::SSL_is_init_finished(ssl_.get()) == 1) ::SSL_shutdown(ssl_.get());
   ::ERR_clear_error();
 }
 
@@ -49,15 +47,13 @@ const char* Connection::tls_version() const {
 }
 
 asio::awaitable<Result<void>> Connection::wait(int ssl_error, bool for_write) {
-  const auto what =
-      ssl_error == SSL_ERROR_WANT_WRITE ? tcp::socket::wait_write : tcp::socket::wait_read;
+  const auto what = ssl_error == SSL_ERROR_WANT_WRITE ? tcp::socket::wait_write : tcp::socket::wait_read;
   boost::system::error_code ec;
   co_await socket_.async_wait(what, asio::redirect_error(asio::use_awaitable, ec));
   if (timed_out_) co_return fail("nothing moved for too long", ETIMEDOUT);
   if (aborted_) co_return fail("given up", ECANCELED);
   if (for_write && no_writing_) co_return fail("no longer wanted", ECANCELED);
-  // stop_writing() cancels a reader's wait too, if it is called at the wrong time: then the wait
-  // just begins anew.
+  // stop_writing() cancels a reader's wait too, if it is called at the wrong time: then the wait just begins anew.
   if (ec && ec != asio::error::operation_aborted) co_return fail(ec.message(), ec.value());
   co_return Result<void>();
 }
@@ -76,8 +72,7 @@ asio::awaitable<Result<void>> Connection::handshake(Trust& trust, std::string ho
     if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
       broken_ = true;
       if (error == SSL_ERROR_SYSCALL && ::SSL_get_verify_result(ssl_.get()) == X509_V_OK) {
-        co_return fail(saved == 0 ? "the server closed the connection"
-                                  : errno_error("handshake", "", saved).message);
+        co_return fail(saved == 0 ? "the server closed the connection" : errno_error("handshake", "", saved).message);
       }
       co_return fail(handshake_error(ssl_.get()));
     }
@@ -110,8 +105,7 @@ asio::awaitable<Result<std::size_t>> Connection::read_some(std::span<char> into)
         if (error == SSL_ERROR_ZERO_RETURN) co_return std::size_t{0};
         if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
           broken_ = true;
-          if (error == SSL_ERROR_SYSCALL && saved != 0)
-            co_return tl::unexpected(errno_error("read", "", saved));
+          if (error == SSL_ERROR_SYSCALL && saved != 0) co_return tl::unexpected(errno_error("read", "", saved));
           // Includes an end without close_notify: somebody may have cut it short.
           co_return fail(handshake_error(ssl_.get()), EPROTO);
         }
@@ -125,11 +119,9 @@ asio::awaitable<Result<std::size_t>> Connection::read_some(std::span<char> into)
       const ssize_t n = ::recv(socket_.native_handle(), into.data(), into.size(), 0);
       if (n > 0) extend(quiet_timeout);
       if (n >= 0) co_return static_cast<std::size_t>(n);
-      if (errno != EAGAIN && errno != EINTR)
-        co_return tl::unexpected(errno_error("read", "", errno));
+      if (errno != EAGAIN && errno != EINTR) co_return tl::unexpected(errno_error("read", "", errno));
     }
-    if (auto waited = co_await wait(error, false); !waited)
-      co_return tl::unexpected(std::move(waited).error());
+    if (auto waited = co_await wait(error, false); !waited) co_return tl::unexpected(std::move(waited).error());
   }
 }
 
@@ -151,8 +143,7 @@ asio::awaitable<Result<void>> Connection::write(std::string_view bytes) {
       error = ::SSL_get_error(ssl_.get(), done);
       if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
         broken_ = true;
-        if (error == SSL_ERROR_SYSCALL && saved != 0)
-          co_return tl::unexpected(errno_error("write", "", saved));
+        if (error == SSL_ERROR_SYSCALL && saved != 0) co_return tl::unexpected(errno_error("write", "", saved));
         co_return fail(handshake_error(ssl_.get()), EPROTO);
       }
     } else {
@@ -162,8 +153,7 @@ asio::awaitable<Result<void>> Connection::write(std::string_view bytes) {
         extend(quiet_timeout);
         continue;
       }
-      if (errno != EAGAIN && errno != EINTR)
-        co_return tl::unexpected(errno_error("write", "", errno));
+      if (errno != EAGAIN && errno != EINTR) co_return tl::unexpected(errno_error("write", "", errno));
     }
     if (auto waited = co_await wait(error, true); !waited) co_return waited;
   }

@@ -1,6 +1,5 @@
-// One connection to an upstream: TCP, or TLS over it. Not thread-safe; one reader and one writer at
-// a time, which may be different coroutines (a response can begin while the request is still going
-// up).
+// One connection to an upstream: TCP, or TLS over it. Not thread-safe; one reader and one writer at a time, which
+// may be different coroutines (a response can begin while the request is still going up).
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -30,13 +29,11 @@ class Connection {
   // Puts TLS over the TCP connection. On an error nothing but the handshake was sent.
   boost::asio::awaitable<Result<void>> handshake(Trust& trust, std::string host, bool literal);
 
-  // At least one byte; 0 = the peer ended the stream properly. After an error the connection is of
-  // no more use.
+  // At least one byte; 0 = the peer ended the stream properly. After an error the connection is of no more use.
   boost::asio::awaitable<Result<std::size_t>> read_some(std::span<char> into);
   boost::asio::awaitable<Result<void>> write(std::string_view bytes);
 
-  // May a new request go on it? Not when the peer has closed it, nor when it has sent something
-  // unasked.
+  // May a new request go on it? Not when the peer has closed it, nor when it has sent something unasked.
   bool quiet();
 
   // Ends what the two coroutines wait for, with an error.
@@ -66,8 +63,7 @@ class Connection {
  private:
   boost::asio::awaitable<Result<void>> wait(int ssl_error, bool for_write);
   boost::asio::ip::tcp::socket socket_;
-  std::unique_ptr<SSL, Trust::FreeSsl>
-      ssl_;  // before socket_ goes: it holds the descriptor's number
+  std::unique_ptr<SSL, Trust::FreeSsl> ssl_;  // before socket_ goes: it holds the descriptor's number
   Registry& registry_;
   Clock::time_point deadline_ = Clock::time_point::max();
   bool timed_out_ = false, aborted_ = false, no_writing_ = false;

@@ -37,13 +37,10 @@ std::optional<asio::ip::address> Target::literal() const {
   return ec ? std::nullopt : std::optional(address);
 }
 
-asio::awaitable<tl::expected<std::vector<asio::ip::address>, lane::Failure>> Dialer::addresses(
-    const Target& target) {
+asio::awaitable<tl::expected<std::vector<asio::ip::address>, lane::Failure>> Dialer::addresses(const Target& target) {
   if (const auto literal = target.literal()) co_return std::vector{*literal};
   auto found = co_await resolver_.resolve(target.host);
-  if (!found)
-    co_return failure(found.error().code == ETIMEDOUT ? 504 : 502, "resolve",
-                      found.error().message);
+  if (!found) co_return failure(found.error().code == ETIMEDOUT ? 504 : 502, "resolve", found.error().message);
   std::vector<asio::ip::address> good;
   std::string refused;
   for (const asio::ip::address& address : *found) {
@@ -65,8 +62,7 @@ asio::awaitable<Result<tcp::socket>> Dialer::connect(const tcp::endpoint& to,
                                                      std::chrono::steady_clock::duration limit) {
   // Shared with the timer's handler, which may be queued already when the connect is done.
   struct Attempt {
-    Attempt(asio::io_context& io, std::chrono::steady_clock::duration limit_)
-        : socket(io), timer(io, limit_) {}
+    Attempt(asio::io_context& io, std::chrono::steady_clock::duration limit_) : socket(io), timer(io, limit_) {}
     tcp::socket socket;
     asio::steady_timer timer;
     bool late = false, done = false;
@@ -89,8 +85,7 @@ asio::awaitable<Result<tcp::socket>> Dialer::connect(const tcp::endpoint& to,
   co_return std::move(attempt->socket);
 }
 
-asio::awaitable<tl::expected<std::shared_ptr<Connection>, lane::Failure>> Dialer::dial(
-    Target target) {
+asio::awaitable<tl::expected<std::shared_ptr<Connection>, lane::Failure>> Dialer::dial(Target target) {
   auto to = co_await addresses(target);
   if (!to) co_return tl::unexpected(std::move(to).error());
   const auto end = std::chrono::steady_clock::now() + connect_timeout;
@@ -99,8 +94,7 @@ asio::awaitable<tl::expected<std::shared_ptr<Connection>, lane::Failure>> Dialer
   for (std::size_t i = 0; i < to->size(); ++i) {
     std::chrono::steady_clock::duration limit = end - std::chrono::steady_clock::now();
     if (limit <= std::chrono::seconds(0)) break;
-    if (i + 1 < to->size())
-      limit = std::min<std::chrono::steady_clock::duration>(limit, connect_each);
+    if (i + 1 < to->size()) limit = std::min<std::chrono::steady_clock::duration>(limit, connect_each);
     auto socket = co_await connect(tcp::endpoint((*to)[i], target.port), limit);
     if (!socket) {
       last = std::move(socket).error();
@@ -112,11 +106,9 @@ asio::awaitable<tl::expected<std::shared_ptr<Connection>, lane::Failure>> Dialer
     connection->extend(handshake_timeout);
     pool_.watch();
     if (target.tls) {
-      auto done = co_await connection->handshake(trust_, without_brackets(target.host),
-                                                 target.literal().has_value());
+      auto done = co_await connection->handshake(trust_, without_brackets(target.host), target.literal().has_value());
       if (!done) {
-        co_return failure(502, "tls",
-                          "TLS to " + name + ": " + done.error().message + "; no request was sent");
+        co_return failure(502, "tls", "TLS to " + name + ": " + done.error().message + "; no request was sent");
       }
     }
     connection->extend(quiet_timeout);

@@ -1,6 +1,5 @@
-// A granted host -> a connection to it. The name is resolved once, every address is judged, and
-// exactly a judged address is dialled: nothing can change between the check and the connect (DNS
-// rebinding).
+// A granted host -> a connection to it. The name is resolved once, every address is judged, and exactly a judged
+// address is dialled: nothing can change between the check and the connect (DNS rebinding).
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -29,27 +28,24 @@ struct Target {
   bool tls = true;
   std::string key() const;          // for the pool
   std::string host_header() const;  // without the scheme's default port
-  // The address when the host is a literal. Literals are granted as such, so they are not judged
-  // again.
+  // The address when the host is a literal. Literals are granted as such, so they are not judged again.
   std::optional<boost::asio::ip::address> literal() const;
 };
 
 class Dialer {
  public:
-  Dialer(boost::asio::io_context& io, Resolver& resolver, Trust& trust, Pool& pool,
-         AddressCheck check)
+  Dialer(boost::asio::io_context& io, Resolver& resolver, Trust& trust, Pool& pool, AddressCheck check)
       : io_(io), resolver_(resolver), trust_(trust), pool_(pool), check_(std::move(check)) {}
 
-  // A new connection, TLS verified. Reasons of failure: "resolve" (502, 504), "address" (403),
-  // "connect" (502, 504), "tls" (502).
-  boost::asio::awaitable<tl::expected<std::shared_ptr<Connection>, lane::Failure>> dial(
-      Target target);
+  // A new connection, TLS verified. Reasons of failure: "resolve" (502, 504), "address" (403), "connect" (502, 504),
+  // "tls" (502).
+  boost::asio::awaitable<tl::expected<std::shared_ptr<Connection>, lane::Failure>> dial(Target target);
 
  private:
-  boost::asio::awaitable<tl::expected<std::vector<boost::asio::ip::address>, lane::Failure>>
-  addresses(const Target& target);
-  boost::asio::awaitable<Result<boost::asio::ip::tcp::socket>> connect(
-      const boost::asio::ip::tcp::endpoint& to, std::chrono::steady_clock::duration limit);
+  boost::asio::awaitable<tl::expected<std::vector<boost::asio::ip::address>, lane::Failure>> addresses(
+      const Target& target);
+  boost::asio::awaitable<Result<boost::asio::ip::tcp::socket>> connect(const boost::asio::ip::tcp::endpoint& to,
+                                                                       std::chrono::steady_clock::duration limit);
   boost::asio::io_context& io_;
   Resolver& resolver_;
   Trust& trust_;

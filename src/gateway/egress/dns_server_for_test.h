@@ -15,14 +15,13 @@ namespace bulkhead::egress {
 
 class TestDns {
  public:
-  explicit TestDns(boost::asio::io_context& io)
-      : socket_(io, {boost::asio::ip::make_address("127.0.0.1"), 0}) {
+  explicit TestDns(boost::asio::io_context& io) : socket_(io, {boost::asio::ip::make_address("127.0.0.1"), 0}) {
     receive();
   }
   std::string address() { return "127.0.0.1:" + std::to_string(socket_.local_endpoint().port()); }
 
-  // name (with the trailing dot) + " A" or " AAAA" -> addresses. A known name without the type is
-  // NODATA, an unknown one NXDOMAIN; "silent" names get no answer.
+  // name (with the trailing dot) + " A" or " AAAA" -> addresses. A known name without the type is NODATA, an
+  // unknown one NXDOMAIN; "silent" names get no answer.
   std::map<std::string, std::vector<std::string>> records;
   std::vector<std::string> asked;
   bool silent_aaaa = false;

@@ -28,31 +28,27 @@ struct Egress::Impl {
         check(std::move(parts.address_check)),
         stop(std::move(parts.stop)) {}
 
-  // Reading from evidence's socket would steal nothing (egress never asks for a sync), but nothing
-  // may come either.
+  // Reading from evidence's socket would steal nothing (egress never asks for a sync), but nothing may come either.
   void watch(asio::posix::stream_descriptor& descriptor, const char* who) {
-    descriptor.async_wait(asio::posix::descriptor_base::wait_read,
-                          [this, who](boost::system::error_code ec) {
-                            if (!ec) context->halt(std::string(who) + " is gone");
-                          });
+    descriptor.async_wait(asio::posix::descriptor_base::wait_read, [this, who](boost::system::error_code ec) {
+      if (!ec) context->halt(std::string(who) + " is gone");
+    });
   }
 
   void accept() {
-    control.async_wait(asio::posix::descriptor_base::wait_read,
-                       [this](boost::system::error_code ec) {
-                         if (ec || context->stopped) return;
-                         auto message = ipc::receive(control.native_handle());
-                         if (!message && message.error().code == EAGAIN) return accept();
-                         if (!message) return context->halt("lanes: " + message.error().message);
-                         if (message->closed) return context->halt("front is gone");
-                         const auto object = ipc::parse(message->text);
-                         if (!object || object->value("type", nlohmann::json()) != "lane" ||
-                             message->fds.size() != 1) {
-                           return context->halt("lanes: front sent something that is no lane");
-                         }
-                         open(std::move(message->fds[0]));
-                         accept();
-                       });
+    control.async_wait(asio::posix::descriptor_base::wait_read, [this](boost::system::error_code ec) {
+      if (ec || context->stopped) return;
+      auto message = ipc::receive(control.native_handle());
+      if (!message && message.error().code == EAGAIN) return accept();
+      if (!message) return context->halt("lanes: " + message.error().message);
+      if (message->closed) return context->halt("front is gone");
+      const auto object = ipc::parse(message->text);
+      if (!object || object->value("type", nlohmann::json()) != "lane" || message->fds.size() != 1) {
+        return context->halt("lanes: front sent something that is no lane");
+      }
+      open(std::move(message->fds[0]));
+      accept();
+    });
   }
 
   void open(UniqueFd fd) {
@@ -86,8 +82,7 @@ Egress::~Egress() {
   if (impl_) (void)impl_->evidence_watch.release();  // the recorder's
 }
 
-Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfig& config,
-                                               Parts parts) {
+Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfig& config, Parts parts) {
   const Secret secret(config.secret);
   wipe(config.secret);
   if (config.credential.empty() != secret.empty())
@@ -104,8 +99,7 @@ Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfi
     patterns = Patterns(secret, config.slot);
   }
   impl->permits = std::make_unique<Permits>(config.grants, config.credential, config.slot);
-  impl->dialer = std::make_unique<Dialer>(io, *impl->resolver, impl->trust, impl->pool,
-                                          std::move(impl->check));
+  impl->dialer = std::make_unique<Dialer>(io, *impl->resolver, impl->trust, impl->pool, std::move(impl->check));
   impl->context.reset(new Context{.io = io,
                                   .credential = config.credential,
                                   .header = std::move(header),

@@ -13,9 +13,8 @@
 //   own_addresses.h  which addresses are this machine's
 //   limits.h      every limit
 //
-// One thread, one event loop. A hostile upstream is parsed here, by gateway/http; a flaw in that
-// costs this one process's credential, and the process has no files, no exec and no other secret
-// (base/confine.h).
+// One thread, one event loop. A hostile upstream is parsed here, by gateway/http; a flaw in that costs this one
+// process's credential, and the process has no files, no exec and no other secret (base/confine.h).
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -39,16 +38,14 @@ struct Parts {
   UniqueFd ca_bundle;   // the system's, PEM; may be -1
   std::vector<UniqueFd> upstream_ca;
   AddressCheck address_check;  // which resolved addresses may be dialled
-  // Called once, when the gateway must stop: control, supervisor or evidence is gone, or a message
-  // was malformed.
+  // Called once, when the gateway must stop: control, supervisor or evidence is gone, or a message was malformed.
   std::function<void(const std::string& why)> stop;
 };
 
 class Egress {
  public:
   // Takes the secret out of `config` and wipes it there. Opens no file afterwards.
-  static Result<std::unique_ptr<Egress>> create(boost::asio::io_context& io, EgressConfig& config,
-                                                Parts parts);
+  static Result<std::unique_ptr<Egress>> create(boost::asio::io_context& io, EgressConfig& config, Parts parts);
   ~Egress();
   Egress(const Egress&) = delete;
   Egress& operator=(const Egress&) = delete;

@@ -21,8 +21,7 @@ constexpr int evidence_fd = 4;
 constexpr int failure = 125;
 
 // The one message with the secret in it; its text and its JSON are wiped here.
-bulkhead::Result<bulkhead::EgressConfig> configuration(int supervisor,
-                                                       std::vector<bulkhead::UniqueFd>& fds) {
+bulkhead::Result<bulkhead::EgressConfig> configuration(int supervisor, std::vector<bulkhead::UniqueFd>& fds) {
   using namespace bulkhead;
   BH_TRY(ipc::Message message, ipc::receive(supervisor));
   if (message.closed) return fail("the supervisor closed its socket");
@@ -31,8 +30,7 @@ bulkhead::Result<bulkhead::EgressConfig> configuration(int supervisor,
   wipe(message.text);
   BH_TRY(auto json, std::move(object));
   auto config = egress_config_from(json);
-  if (json.contains("secret") && json["secret"].is_string())
-    wipe(json["secret"].get_ref<std::string&>());
+  if (json.contains("secret") && json["secret"].is_string()) wipe(json["secret"].get_ref<std::string&>());
   return config;
 }
 
@@ -42,8 +40,7 @@ bulkhead::Result<void> serve() {
   UniqueFd evidence(evidence_fd);
   std::vector<UniqueFd> fds;
   BH_TRY(EgressConfig config, configuration(supervisor.get(), fds));
-  if (fds.size() != 2 + config.upstream_ca)
-    return fail("the configuration came with the wrong number of descriptors");
+  if (fds.size() != 2 + config.upstream_ca) return fail("the configuration came with the wrong number of descriptors");
   BH_TRY(auto own, egress::own_addresses());
 
   egress::Parts parts;

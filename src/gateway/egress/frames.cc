@@ -30,8 +30,7 @@ asio::awaitable<std::optional<Frame>> Frames::next() {
     if (begin_ == end_) begin_ = end_ = 0;
     std::size_t need = lane::header_size;
     if (end_ - begin_ >= lane::header_size) {
-      need += lane::decode_header({buffer_.data() + begin_, lane::header_size})
-                  ->length;  // ready() saw it is one
+      need += lane::decode_header({buffer_.data() + begin_, lane::header_size})->length;  // ready() saw it is one
     }
     if (begin_ + need > buffer_.size() && begin_ != 0) {
       std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
@@ -41,8 +40,7 @@ asio::awaitable<std::optional<Frame>> Frames::next() {
     if (need > buffer_.size()) buffer_.resize(std::max(need, idle_buffer));
     boost::system::error_code ec;
     const auto space = asio::buffer(buffer_.data() + end_, buffer_.size() - end_);
-    const std::size_t n =
-        co_await socket_.async_read_some(space, asio::redirect_error(asio::use_awaitable, ec));
+    const std::size_t n = co_await socket_.async_read_some(space, asio::redirect_error(asio::use_awaitable, ec));
     if (ec || n == 0) co_return std::nullopt;
     end_ += n;
   }

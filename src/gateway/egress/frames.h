@@ -21,8 +21,8 @@ class Frames {
   using Socket = boost::asio::local::stream_protocol::socket;
   explicit Frames(Socket& socket) : socket_(socket) {}
 
-  // The next frame; nullopt when the lane is closed, was cut in the middle of a frame, or carries a
-  // header that nobody may send. After that the lane is of no more use.
+  // The next frame; nullopt when the lane is closed, was cut in the middle of a frame, or carries a header that
+  // nobody may send. After that the lane is of no more use.
   boost::asio::awaitable<std::optional<Frame>> next();
   // Would next() return at once?
   bool ready() const;

@@ -26,8 +26,7 @@ bool repeatable(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "OPTIONS";
 }
 
-// With a credential in play the answer must come whole and readable, or the scrubber could be led
-// past it.
+// With a credential in play the answer must come whole and readable, or the scrubber could be led past it.
 bool asks_for_less_than_all(std::string_view name) {
   return name == "accept-encoding" || name == "range" || name == "if-range";
 }
@@ -105,8 +104,7 @@ asio::awaitable<bool> LaneSession::send(std::string_view bytes) {
   co_return !ec;
 }
 
-// Reads the request's body to its end for the sake of the next exchange. False: the lane broke the
-// protocol.
+// Reads the request's body to its end for the sake of the next exchange. False: the lane broke the protocol.
 asio::awaitable<bool> LaneSession::drain(const lane::Request& request) {
   for (;;) {
     const auto frame = co_await frames_.next();
@@ -116,8 +114,7 @@ asio::awaitable<bool> LaneSession::drain(const lane::Request& request) {
   }
 }
 
-asio::awaitable<bool> LaneSession::fail_with(const lane::Request& request,
-                                             const lane::Failure& failure) {
+asio::awaitable<bool> LaneSession::fail_with(const lane::Request& request, const lane::Failure& failure) {
   if (!context_.record("upstream.failure", {{"grant", request.grant},
                                             {"host", request.host},
                                             {"port", request.port},
@@ -129,17 +126,17 @@ asio::awaitable<bool> LaneSession::fail_with(const lane::Request& request,
   co_return co_await send(frame);
 }
 
-// Looks for the end of the lane while nothing is to be read from it. Front says nothing more before
-// it has the whole answer, so anything readable is either that end or a violation.
+// Looks for the end of the lane while nothing is to be read from it. Front says nothing more before it has the whole
+// answer, so anything readable is either that end or a violation.
 void LaneSession::watch_for_hangup() {
-  socket_.async_wait(Frames::Socket::wait_read, [self = shared_from_this(),
-                                                 number = number_](boost::system::error_code ec) {
-    if (ec || number != self->number_ || !self->current_ || self->current_->answered) return;
-    char byte = 0;
-    const ssize_t n = ::recv(self->socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 0 && errno == EAGAIN) return self->watch_for_hangup();
-    self->hung_up();
-  });
+  socket_.async_wait(Frames::Socket::wait_read,
+                     [self = shared_from_this(), number = number_](boost::system::error_code ec) {
+                       if (ec || number != self->number_ || !self->current_ || self->current_->answered) return;
+                       char byte = 0;
+                       const ssize_t n = ::recv(self->socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+                       if (n < 0 && errno == EAGAIN) return self->watch_for_hangup();
+                       self->hung_up();
+                     });
 }
 
 void LaneSession::hung_up() {
@@ -205,16 +202,13 @@ std::string LaneSession::request_head(const Exchange& x) const {
   const bool secret = !context_.patterns.empty();
   for (const auto& header : x.request.headers) {
     if (secret && asks_for_less_than_all(header.first)) continue;
-    if (context_.header && header.first == context_.header->name)
-      continue;  // the slot is ours alone
+    if (context_.header && header.first == context_.header->name) continue;  // the slot is ours alone
     headers.push_back(header);
   }
   if (secret) headers.emplace_back("accept-encoding", "identity");
-  if (x.permit.use_credential)
-    headers.emplace_back(context_.header->name, context_.header->value.reveal());
-  std::string head =
-      http::serialise_request(x.request.method, x.target.host_header(), x.request.target, headers,
-                              x.request.body, x.request.body_length);
+  if (x.permit.use_credential) headers.emplace_back(context_.header->name, context_.header->value.reveal());
+  std::string head = http::serialise_request(x.request.method, x.target.host_header(), x.request.target, headers,
+                                             x.request.body, x.request.body_length);
   if (x.permit.use_credential) wipe(headers.back().second);
   return head;
 }
@@ -227,14 +221,12 @@ asio::awaitable<LaneSession::Outcome> LaneSession::attempt(Exchange& x, bool fre
     x.connection = std::move(*dialled);
   }
   if (x.gone || context_.stopped) co_return Outcome::broken;
-  const bool may_retry = x.connection->reused && x.request.body == lane::BodyKind::none &&
-                         repeatable(x.request.method);
+  const bool may_retry = x.connection->reused && x.request.body == lane::BodyKind::none && repeatable(x.request.method);
   // Said before it happens: a use that can't be recorded does not happen.
-  if (x.permit.use_credential &&
-      !context_.record("credential.use", {{"credential", context_.credential},
-                                          {"host", x.request.host},
-                                          {"port", x.request.port},
-                                          {"grant", x.permit.id}})) {
+  if (x.permit.use_credential && !context_.record("credential.use", {{"credential", context_.credential},
+                                                                     {"host", x.request.host},
+                                                                     {"port", x.request.port},
+                                                                     {"grant", x.permit.id}})) {
     co_return Outcome::broken;
   }
   std::string head = request_head(x);
@@ -252,8 +244,7 @@ asio::awaitable<LaneSession::Outcome> LaneSession::attempt(Exchange& x, bool fre
     x.sent = true;
   }
   const Outcome outcome = co_await download(x, may_retry);
-  if (x.uploading &&
-      !x.sent) {  // answered, or failed, before the request was up: the rest of it is of no use
+  if (x.uploading && !x.sent) {  // answered, or failed, before the request was up: the rest of it is of no use
     x.abandoned = true;
     x.connection->stop_writing();
   }
@@ -274,8 +265,7 @@ asio::awaitable<void> LaneSession::upload(std::string head) {
     } else if (frame->kind == lane::Kind::end) {
       ended = true;
       // Fewer bytes than announced can't be made up for.
-      broken = !frames_.empty() ||
-               (x.request.body == lane::BodyKind::length && x.up != x.request.body_length);
+      broken = !frames_.empty() || (x.request.body == lane::BodyKind::length && x.up != x.request.body_length);
       if (!broken && x.request.body == lane::BodyKind::streamed) out += http::last_chunk();
     } else if (frame->kind == lane::Kind::body) {
       x.up += frame->payload.size();
@@ -307,8 +297,7 @@ asio::awaitable<void> LaneSession::upload(std::string head) {
     out.clear();
     // Not the end yet: the upstream may have said why it stopped reading. download() finds out.
     if (!written) x.abandoned = true;
-    if (!x.abandoned && x.request.body == lane::BodyKind::length && x.up == x.request.body_length)
-      x.sent = true;
+    if (!x.abandoned && x.request.body == lane::BodyKind::length && x.up == x.request.body_length) x.sent = true;
   }
   if (head_in_it) wipe(out);
   if (broken) {
@@ -325,14 +314,13 @@ asio::awaitable<void> LaneSession::upload(std::string head) {
 bool LaneSession::begin_response(Exchange& x, const http::ResponseHead& head, std::string& out) {
   x.status = head.status;
   if (!context_.patterns.empty() && head.body != lane::BodyKind::none && encoded(head.headers)) {
-    x.failure = {
-        502, "encoding",
-        "the server encoded its answer, though asked not to: a credential in it would go unseen"};
+    x.failure = {502, "encoding",
+                 "the server encoded its answer, though asked not to: a credential in it would go unseen"};
     return false;
   }
   if (!x.sent) {
-    // An early answer. What is left of the request is not sent, and the connection is not used
-    // again: whether the upstream takes the rest for a new request is not ours to find out.
+    // An early answer. What is left of the request is not sent, and the connection is not used again: whether the
+    // upstream takes the rest for a new request is not ours to find out.
     x.abandoned = true;
     x.connection->stop_writing();
   }
@@ -382,8 +370,7 @@ asio::awaitable<LaneSession::Outcome> LaneSession::download(Exchange& x, bool ma
       }
     } else {
       if (may_retry && !any && !connection.timed_out()) co_return Outcome::retry;
-      x.failure =
-          upstream_error(connection, got ? "it was closed without an answer" : got.error().message);
+      x.failure = upstream_error(connection, got ? "it was closed without an answer" : got.error().message);
       co_return begun ? Outcome::broken : Outcome::failed;
     }
 

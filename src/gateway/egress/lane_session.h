@@ -1,8 +1,7 @@
 // One lane from front: exchanges one after another, until front closes it or breaks the protocol.
 //
-// In an exchange up to two things go on at once: the upload (lane -> upstream) in a coroutine of
-// its own when there is a body, and the download (upstream -> lane). Whoever notices first that
-// front has gone ends both.
+// In an exchange up to two things go on at once: the upload (lane -> upstream) in a coroutine of its own when there
+// is a body, and the download (upstream -> lane). Whoever notices first that front has gone ends both.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -36,8 +35,7 @@ class LaneSession : public std::enable_shared_from_this<LaneSession> {
   boost::asio::awaitable<Outcome> download(Exchange& x, bool may_retry);
   boost::asio::awaitable<void> upload(std::string head);
   boost::asio::awaitable<bool> drain(const lane::Request& request);
-  boost::asio::awaitable<bool> fail_with(const lane::Request& request,
-                                         const lane::Failure& failure);
+  boost::asio::awaitable<bool> fail_with(const lane::Request& request, const lane::Failure& failure);
   boost::asio::awaitable<bool> send(std::string_view bytes);
   void watch_for_hangup();
   void hung_up();

@@ -8,10 +8,9 @@ namespace bulkhead::egress {
 
 inline constexpr std::chrono::seconds dns_timeout{5};
 inline constexpr std::chrono::seconds connect_timeout{10};  // all addresses together
-inline constexpr std::chrono::seconds connect_each{2};  // one address, while others are left to try
+inline constexpr std::chrono::seconds connect_each{2};      // one address, while others are left to try
 inline constexpr std::chrono::seconds handshake_timeout{10};
-// Without a byte in either direction. Long, because a model may think for minutes before its first
-// token.
+// Without a byte in either direction. Long, because a model may think for minutes before its first token.
 inline constexpr std::chrono::seconds quiet_timeout{600};
 inline constexpr std::chrono::seconds idle_timeout{60};  // a kept connection
 inline constexpr std::size_t max_idle_per_host = 8, max_idle = 64;

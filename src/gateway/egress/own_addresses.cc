@@ -31,8 +31,7 @@ Result<std::set<std::vector<std::uint8_t>>> own_addresses() {
 }
 
 AddressCheck address_check(std::set<std::vector<std::uint8_t>> own) {
-  return [own = std::move(own)](
-             const boost::asio::ip::address& address) -> std::optional<std::string> {
+  return [own = std::move(own)](const boost::asio::ip::address& address) -> std::optional<std::string> {
     std::vector<std::uint8_t> bytes;
     if (address.is_v4()) {
       const auto v4 = address.to_v4().to_bytes();

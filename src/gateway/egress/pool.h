@@ -1,6 +1,5 @@
-// Idle connections of this egress, kept for the next request to the same scheme, host and port; and
-// the clock that ends what has been quiet for too long. All of them belong to one credential:
-// nothing is shared across egresses.
+// Idle connections of this egress, kept for the next request to the same scheme, host and port; and the clock that
+// ends what has been quiet for too long. All of them belong to one credential: nothing is shared across egresses.
 #pragma once
 
 #include <boost/asio/io_context.hpp>

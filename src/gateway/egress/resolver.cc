@@ -22,8 +22,7 @@ namespace {
 
 constexpr int dns_in = 1, dns_a = 1, dns_aaaa = 28;  // RFC 1035, RFC 3596
 constexpr int max_addresses = 32;                    // per family
-// How long a missing AAAA may hold up an A that is there (RFC 8305 §3 calls it the resolution
-// delay).
+// How long a missing AAAA may hold up an A that is there (RFC 8305 §3 calls it the resolution delay).
 constexpr std::chrono::milliseconds patience{250};
 
 std::string without_brackets(const std::string& host) {
@@ -39,10 +38,8 @@ Result<ares_addr_port_node> parse_server(const std::string& text) {
     address = asio::ip::make_address(without_brackets(text.substr(0, colon)), ec);
     const std::string digits = colon == std::string::npos ? "" : text.substr(colon + 1);
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    if (ec || error != std::errc() || end != digits.data() + digits.size() || port == 0 ||
-        port > 65535) {
-      return fail("\"" + escape_for_terminal(text) +
-                  "\" is no DNS server: write ADDRESS or ADDRESS:PORT");
+    if (ec || error != std::errc() || end != digits.data() + digits.size() || port == 0 || port > 65535) {
+      return fail("\"" + escape_for_terminal(text) + "\" is no DNS server: write ADDRESS or ADDRESS:PORT");
     }
   }
   ares_addr_port_node node{};
@@ -57,8 +54,7 @@ Result<ares_addr_port_node> parse_server(const std::string& text) {
   return node;
 }
 
-// One resolve() in flight. c-ares holds a share per query and may call long after the coroutine
-// gave up.
+// One resolve() in flight. c-ares holds a share per query and may call long after the coroutine gave up.
 struct Lookup {
   explicit Lookup(asio::io_context& io) : wake(io) {}
   std::vector<asio::ip::address> v4, v6;
@@ -85,8 +81,7 @@ void on_answer(void* argument, int status, int, unsigned char* packet, int size)
     lookup.have_v4 = true;
   } else {
     ares_addr6ttl found[max_addresses];
-    if (status == ARES_SUCCESS)
-      status = ::ares_parse_aaaa_reply(packet, size, nullptr, found, &count);
+    if (status == ARES_SUCCESS) status = ::ares_parse_aaaa_reply(packet, size, nullptr, found, &count);
     for (int i = 0; status == ARES_SUCCESS && i < count; ++i) {
       asio::ip::address_v6::bytes_type bytes;
       ::memcpy(bytes.data(), &found[i].ip6addr, bytes.size());
@@ -104,37 +99,31 @@ Error explain(const std::string& host, int status, bool timed_out) {
     return {name + "no DNS server answered; see dns_servers in the policy", ETIMEDOUT};
   }
   if (status == ARES_ENOTFOUND) return {name + "no such name", ENOENT};
-  if (status == ARES_SUCCESS || status == ARES_ENODATA)
-    return {name + "the name has no address", ENOENT};
+  if (status == ARES_SUCCESS || status == ARES_ENODATA) return {name + "the name has no address", ENOENT};
   return {name + ::ares_strerror(status), EIO};
 }
 
 }  // namespace
 
 struct Resolver::Impl {
-  // One of c-ares's sockets. c-ares owns the descriptor; ours is only the registration with the
-  // event loop.
+  // One of c-ares's sockets. c-ares owns the descriptor; ours is only the registration with the event loop.
   struct Watch : std::enable_shared_from_this<Watch> {
     Watch(Impl* owner_, int fd_) : owner(owner_), fd(fd_), descriptor(owner_->io, fd_) {}
     void wait_readable() {
       reading = true;
-      descriptor.async_wait(
-          asio::posix::descriptor_base::wait_read,
-          [self = shared_from_this()](boost::system::error_code ec) { self->ready(ec, true); });
+      descriptor.async_wait(asio::posix::descriptor_base::wait_read,
+                            [self = shared_from_this()](boost::system::error_code ec) { self->ready(ec, true); });
     }
     void wait_writable() {
       writing = true;
-      descriptor.async_wait(
-          asio::posix::descriptor_base::wait_write,
-          [self = shared_from_this()](boost::system::error_code ec) { self->ready(ec, false); });
+      descriptor.async_wait(asio::posix::descriptor_base::wait_write,
+                            [self = shared_from_this()](boost::system::error_code ec) { self->ready(ec, false); });
     }
     void ready(boost::system::error_code ec, bool readable) {
       (readable ? reading : writing) = false;
       if (ec || owner == nullptr) return;
-      Impl* impl =
-          owner;  // c-ares may close this socket, and with it this registration, inside the call
-      ::ares_process_fd(impl->channel, readable ? fd : ARES_SOCKET_BAD,
-                        readable ? ARES_SOCKET_BAD : fd);
+      Impl* impl = owner;  // c-ares may close this socket, and with it this registration, inside the call
+      ::ares_process_fd(impl->channel, readable ? fd : ARES_SOCKET_BAD, readable ? ARES_SOCKET_BAD : fd);
       if (owner != nullptr && want_read && !reading) wait_readable();
       if (owner != nullptr && want_write && !writing) wait_writable();
       impl->arm();
@@ -151,8 +140,7 @@ struct Resolver::Impl {
 
   explicit Impl(asio::io_context& context) : io(context), timer(context) {}
   ~Impl() {
-    if (channel != nullptr)
-      ::ares_destroy(channel);  // ends every query with ARES_EDESTRUCTION, closes every socket
+    if (channel != nullptr) ::ares_destroy(channel);  // ends every query with ARES_EDESTRUCTION, closes every socket
     for (auto& [fd, watch] : watches) watch->forget();
   }
   Impl(const Impl&) = delete;
@@ -184,8 +172,7 @@ struct Resolver::Impl {
       timer.cancel();
       return;
     }
-    timer.expires_after(std::chrono::seconds(tv.tv_sec) +
-                        std::chrono::microseconds(tv.tv_usec + 1000));
+    timer.expires_after(std::chrono::seconds(tv.tv_sec) + std::chrono::microseconds(tv.tv_usec + 1000));
     timer.async_wait([this](boost::system::error_code ec) {
       if (ec) return;  // re-armed, or this is gone
       ::ares_process_fd(channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
@@ -203,8 +190,7 @@ struct Resolver::Impl {
 Resolver::Resolver(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Resolver::~Resolver() = default;
 
-Result<std::unique_ptr<Resolver>> Resolver::create(asio::io_context& io,
-                                                   const std::vector<std::string>& servers,
+Result<std::unique_ptr<Resolver>> Resolver::create(asio::io_context& io, const std::vector<std::string>& servers,
                                                    std::chrono::milliseconds timeout) {
   if (servers.empty()) return fail("no DNS server is known; name one as dns_servers in the policy");
   std::vector<ares_addr_port_node> nodes;
@@ -219,22 +205,20 @@ Result<std::unique_ptr<Resolver>> Resolver::create(asio::io_context& io,
   char lookups[] = "b";
   ares_options options{};
   options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS;
-  options.ednspsz = 1232;  // fits every path without fragments (DNS flag day 2020)
+  options.ednspsz = 1232;                                   // fits every path without fragments (DNS flag day 2020)
   options.timeout = static_cast<int>(timeout.count() / 3);  // doubled for the second try: 1/3 + 2/3
   options.tries = 2;
   options.ndots = 1;
   options.lookups = lookups;
   options.sock_state_cb = &Impl::on_socket;
   options.sock_state_cb_data = impl.get();
-  const int mask = ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-                   ARES_OPT_NDOTS | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS;
-  if (const int status = ::ares_init_options(&impl->channel, &options, mask);
-      status != ARES_SUCCESS) {
+  const int mask = ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
+                   ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS;
+  if (const int status = ::ares_init_options(&impl->channel, &options, mask); status != ARES_SUCCESS) {
     impl->channel = nullptr;
     return fail(std::string("c-ares: ") + ::ares_strerror(status));
   }
-  if (const int status = ::ares_set_servers_ports(impl->channel, nodes.data());
-      status != ARES_SUCCESS) {
+  if (const int status = ::ares_set_servers_ports(impl->channel, nodes.data()); status != ARES_SUCCESS) {
     return fail(std::string("c-ares: ") + ::ares_strerror(status));
   }
   return std::unique_ptr<Resolver>(new Resolver(std::move(impl)));
@@ -250,8 +234,7 @@ asio::awaitable<Result<std::vector<asio::ip::address>>> Resolver::resolve(std::s
   bool timed_out = false;
   while (!lookup->have_v4 || !lookup->have_v6) {
     const bool enough = !lookup->v4.empty() || !lookup->v6.empty();
-    lookup->wake.expires_at(enough ? std::min(end, std::chrono::steady_clock::now() + patience)
-                                   : end);
+    lookup->wake.expires_at(enough ? std::min(end, std::chrono::steady_clock::now() + patience) : end);
     boost::system::error_code ec;
     co_await lookup->wake.async_wait(asio::redirect_error(asio::use_awaitable, ec));
     if (!ec) {  // the timer ran out; on_answer() cancels it

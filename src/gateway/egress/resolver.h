@@ -1,7 +1,6 @@
-// Names -> addresses, by c-ares: a static program has no getaddrinfo(3), and confined it has no
-// files either. Only the servers it was given are asked, only for A and AAAA of exactly this name:
-// no search list, no hosts file, no aliases. Nothing is cached: an answer is used for the one
-// connection it was asked for.
+// Names -> addresses, by c-ares: a static program has no getaddrinfo(3), and confined it has no files either.
+// Only the servers it was given are asked, only for A and AAAA of exactly this name: no search list, no hosts file,
+// no aliases. Nothing is cached: an answer is used for the one connection it was asked for.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -18,17 +17,15 @@ namespace bulkhead::egress {
 
 class Resolver {
  public:
-  // `servers`: "ADDRESS[:PORT]" ("[v6]:PORT"), at least one. Reads /dev/urandom for query ids: call
-  // before confine().
-  static Result<std::unique_ptr<Resolver>> create(boost::asio::io_context& io,
-                                                  const std::vector<std::string>& servers,
+  // `servers`: "ADDRESS[:PORT]" ("[v6]:PORT"), at least one. Reads /dev/urandom for query ids: call before confine().
+  static Result<std::unique_ptr<Resolver>> create(boost::asio::io_context& io, const std::vector<std::string>& servers,
                                                   std::chrono::milliseconds timeout);
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // Never empty; IPv4 first (a host without IPv6 is still the common case, and a dead family costs
-  // seconds). The error is one line for people. Error::code is ETIMEDOUT when nobody answered.
+  // Never empty; IPv4 first (a host without IPv6 is still the common case, and a dead family costs seconds).
+  // The error is one line for people. Error::code is ETIMEDOUT when nobody answered.
   boost::asio::awaitable<Result<std::vector<boost::asio::ip::address>>> resolve(std::string host);
 
  private:

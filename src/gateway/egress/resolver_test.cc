@@ -14,8 +14,7 @@ using Addresses = std::vector<std::string>;
 struct Fixture : testing::Test {
   boost::asio::io_context io;
   TestDns dns{io};
-  std::unique_ptr<Resolver> resolver =
-      *Resolver::create(io, {dns.address()}, std::chrono::milliseconds(900));
+  std::unique_ptr<Resolver> resolver = *Resolver::create(io, {dns.address()}, std::chrono::milliseconds(900));
 
   Result<Addresses> resolve(const std::string& host) {
     Result<Addresses> out = fail("not run");
@@ -56,8 +55,7 @@ TEST_F(Fixture, SaysWhyThereIsNoAddress) {
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().message, "resolve \"unknown.example.com\": no such name");
   dns.records["empty.example.com. A"] = {};
-  EXPECT_EQ(resolve("empty.example.com").error().message,
-            "resolve \"empty.example.com\": the name has no address");
+  EXPECT_EQ(resolve("empty.example.com").error().message, "resolve \"empty.example.com\": the name has no address");
   const auto begun = std::chrono::steady_clock::now();
   EXPECT_EQ(resolve("silent.example.com").error().code, ETIMEDOUT);
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(1500));
@@ -76,12 +74,10 @@ TEST(Resolver, ServersAreCheckedAtStart) {
   const auto create = [&](const std::string& server) {
     return Resolver::create(io, {server}, std::chrono::seconds(1)).has_value();
   };
-  for (const char* good :
-       {"127.0.0.53", "127.0.0.53:5353", "::1", "[::1]", "[::1]:5353", "2001:db8::1"}) {
+  for (const char* good : {"127.0.0.53", "127.0.0.53:5353", "::1", "[::1]", "[::1]:5353", "2001:db8::1"}) {
     EXPECT_TRUE(create(good)) << good;
   }
-  for (const char* bad : {"", "dns.example.com", "127.0.0.53:", "127.0.0.53:0", "127.0.0.53:70000",
-                          "127.0.0.53:5x"}) {
+  for (const char* bad : {"", "dns.example.com", "127.0.0.53:", "127.0.0.53:0", "127.0.0.53:70000", "127.0.0.53:5x"}) {
     EXPECT_FALSE(create(bad)) << bad;
   }
   EXPECT_FALSE(Resolver::create(io, {}, std::chrono::seconds(1)));

@@ -12,12 +12,11 @@ namespace bulkhead::egress {
 namespace {
 
 bool unreserved(char c) {  // RFC 3986 §2.3
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '.' || c == '_' || c == '~';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+         c == '_' || c == '~';
 }
 
-// application/x-www-form-urlencoded (`form`) encodes "~" and writes a blank as "+"; RFC 3986 does
-// neither.
+// application/x-www-form-urlencoded (`form`) encodes "~" and writes a blank as "+"; RFC 3986 does neither.
 std::string percent_encode(std::string_view text, std::string_view digits, bool form) {
   std::string out;
   out.reserve(text.size() * 3);
@@ -37,8 +36,7 @@ std::string percent_encode(std::string_view text, std::string_view digits, bool 
 }
 
 std::string json_escape(std::string_view text, bool slashes) {
-  std::string quoted =
-      nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string quoted = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   std::string out;
   out.reserve(quoted.size() * 2);
   for (const char c : std::string_view(quoted).substr(1, quoted.size() - 2)) {
@@ -109,8 +107,7 @@ std::size_t Patterns::mask(std::string_view original, char* out) const {
     std::size_t at = 0;
     // Every occurrence, overlapping ones too: a byte is masked when any of them covers it.
     while (at + pattern.size() <= original.size()) {
-      const void* hit =
-          ::memmem(original.data() + at, original.size() - at, pattern.data(), pattern.size());
+      const void* hit = ::memmem(original.data() + at, original.size() - at, pattern.data(), pattern.size());
       if (hit == nullptr) break;
       at = static_cast<std::size_t>(static_cast<const char*>(hit) - original.data());
       ::memset(out + at, '*', pattern.size());
@@ -129,9 +126,8 @@ void Patterns::scrub(std::string& text) const {
 }
 
 bool Patterns::in_name(std::string_view lower_case) const {
-  return std::ranges::any_of(lower_, [&](const Secret& pattern) {
-    return lower_case.find(pattern.reveal()) != std::string_view::npos;
-  });
+  return std::ranges::any_of(
+      lower_, [&](const Secret& pattern) { return lower_case.find(pattern.reveal()) != std::string_view::npos; });
 }
 
 Scrubber::~Scrubber() {

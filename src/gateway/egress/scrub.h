@@ -1,11 +1,10 @@
-// Takes the credential out of what an upstream sends back: an echo endpoint, an error page or
-// /whoami would otherwise hand the workload the real secret.
+// Takes the credential out of what an upstream sends back: an echo endpoint, an error page or /whoami would
+// otherwise hand the workload the real secret.
 //
-// Every byte that belongs to an occurrence of a pattern becomes '*', so lengths stay what the head
-// announced and the result does not depend on how the bytes were cut into chunks. Patterns: the
-// secret as it is, percent-encoded (either case of the hex digits), as a JSON string, and
-// base64(user:secret) for Basic. Other transformations (reversed, compressed, split by markup) are
-// not found: a stated residual.
+// Every byte that belongs to an occurrence of a pattern becomes '*', so lengths stay what the head announced and
+// the result does not depend on how the bytes were cut into chunks. Patterns: the secret as it is, percent-encoded
+// (either case of the hex digits), as a JSON string, and base64(user:secret) for Basic. Other transformations
+// (reversed, compressed, split by markup) are not found: a stated residual.
 #pragma once
 
 #include <string>
@@ -25,15 +24,14 @@ class Patterns {
   bool empty() const { return patterns_.empty(); }
   // In place; for values that are whole (header values).
   void scrub(std::string& text) const;
-  // Does `lower_case` contain a pattern, ignoring ASCII case? For header names, which were
-  // lower-cased.
+  // Does `lower_case` contain a pattern, ignoring ASCII case? For header names, which were lower-cased.
   bool in_name(std::string_view lower_case) const;
 
  private:
   friend class Scrubber;
   void add(std::string_view pattern);
-  // Masks in `out` what occurs in `original` (same length). Returns how many bytes at the end could
-  // still begin an occurrence.
+  // Masks in `out` what occurs in `original` (same length). Returns how many bytes at the end could still begin
+  // an occurrence.
   std::size_t mask(std::string_view original, char* out) const;
 
   std::vector<Secret> patterns_;
@@ -48,8 +46,7 @@ class Scrubber {
   Scrubber(const Scrubber&) = delete;
   Scrubber& operator=(const Scrubber&) = delete;
 
-  // Appends to `out` what is certain after `chunk`. Only a tail that could begin a pattern stays
-  // back.
+  // Appends to `out` what is certain after `chunk`. Only a tail that could begin a pattern stays back.
   void feed(std::string_view chunk, std::string& out);
   // The body has ended: the tail was no occurrence.
   void finish(std::string& out);

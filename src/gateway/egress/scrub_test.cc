@@ -7,20 +7,17 @@
 namespace bulkhead::egress {
 namespace {
 
-std::string mask_all(std::string text,
-                     const std::vector<std::string>& patterns) {  // the definition, naively
+std::string mask_all(std::string text, const std::vector<std::string>& patterns) {  // the definition, naively
   const std::string original = text;
   for (const std::string& p : patterns) {
     for (std::size_t i = 0; i + p.size() <= original.size(); ++i) {
-      if (original.compare(i, p.size(), p) == 0)
-        text.replace(i, p.size(), std::string(p.size(), '*'));
+      if (original.compare(i, p.size(), p) == 0) text.replace(i, p.size(), std::string(p.size(), '*'));
     }
   }
   return text;
 }
 
-std::string in_chunks(const Patterns& patterns, const std::string& text,
-                      const std::vector<std::size_t>& cuts) {
+std::string in_chunks(const Patterns& patterns, const std::string& text, const std::vector<std::size_t>& cuts) {
   Scrubber scrubber(patterns);
   std::string out;
   std::size_t from = 0;
@@ -39,8 +36,7 @@ TEST(Scrub, EveryPairOfSplitsGivesTheSameResult) {
   const std::string want = "a **********, s3**********s3cret-ke **********";
   ASSERT_EQ(mask_all(text, {"s3cret-key"}), want);
   for (std::size_t i = 0; i <= text.size(); ++i) {
-    for (std::size_t j = i; j <= text.size(); ++j)
-      ASSERT_EQ(in_chunks(patterns, text, {i, j}), want) << i << " " << j;
+    for (std::size_t j = i; j <= text.size(); ++j) ASSERT_EQ(in_chunks(patterns, text, {i, j}), want) << i << " " << j;
   }
 }
 
@@ -91,11 +87,9 @@ TEST(Scrub, HoldsBackOnlyWhatCouldBeginTheSecret) {
 }
 
 TEST(Scrub, EncodedForms) {
-  const Patterns patterns(Secret("p+/ w\"~"), {.credential = "",
-                                               .token = "",
-                                               .carrier = Credential::Carrier::basic,
-                                               .header = "",
-                                               .basic_user = "git"});
+  const Patterns patterns(
+      Secret("p+/ w\"~"),
+      {.credential = "", .token = "", .carrier = Credential::Carrier::basic, .header = "", .basic_user = "git"});
   const auto scrubbed = [&](std::string text) {
     patterns.scrub(text);
     return text;
@@ -106,8 +100,7 @@ TEST(Scrub, EncodedForms) {
   EXPECT_EQ(scrubbed("p%2B%2F+w%22%7E&"), "***************&");
   EXPECT_EQ(scrubbed("{\"k\":\"p+/ w\\\"~\"}"), "{\"k\":\"********\"}");
   EXPECT_EQ(scrubbed("{\"k\":\"p+\\/ w\\\"~\"}"), "{\"k\":\"*********\"}");
-  EXPECT_EQ(scrubbed("Basic Z2l0OnArLyB3In4="),
-            "Basic ***************=");  // base64("git:p+/ w\"~")
+  EXPECT_EQ(scrubbed("Basic Z2l0OnArLyB3In4="), "Basic ***************=");  // base64("git:p+/ w\"~")
   EXPECT_EQ(scrubbed("nothing here"), "nothing here");
 }
 

@@ -26,8 +26,8 @@ std::string openssl_error(std::string_view what) {
   return std::string(what) + ": " + (reason != nullptr ? reason : "unknown error");
 }
 
-// With CRL checking on, a CA that has no CRL here is the normal case and stays trusted; one that
-// has a CRL is held to it, an expired CRL included.
+// With CRL checking on, a CA that has no CRL here is the normal case and stays trusted; one that has a CRL is held
+// to it, an expired CRL included.
 int allow_missing_crl(int ok, X509_STORE_CTX* store) {
   if (ok == 0 && ::X509_STORE_CTX_get_error(store) == X509_V_ERR_UNABLE_TO_GET_CRL) {
     ::X509_STORE_CTX_set_error(store, X509_V_OK);
@@ -40,8 +40,7 @@ int allow_missing_crl(int ok, X509_STORE_CTX* store) {
 Result<int> add_pem(X509_STORE* store, int fd, std::string_view name) {
   if (::lseek(fd, 0, SEEK_SET) < 0) return fail_errno("lseek", name, errno);
   BH_TRY(const std::string text, sys::read_all(fd, max_ca_file, name));
-  const std::unique_ptr<BIO, Free> bio(
-      ::BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  const std::unique_ptr<BIO, Free> bio(::BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   const std::unique_ptr<STACK_OF(X509_INFO), Free> infos(
       bio ? ::PEM_X509_INFO_read_bio(bio.get(), nullptr, nullptr, nullptr) : nullptr);
   if (!infos) return fail(openssl_error(std::string(name) + " is no PEM file of certificates"));
@@ -50,8 +49,7 @@ Result<int> add_pem(X509_STORE* store, int fd, std::string_view name) {
     const X509_INFO* info = sk_X509_INFO_value(infos.get(), i);
     if (info->x509 != nullptr && ::X509_STORE_add_cert(store, info->x509) == 1) ++certificates;
     if (info->crl != nullptr) {
-      if (::X509_STORE_add_crl(store, info->crl) != 1)
-        return fail(openssl_error(std::string(name) + ": CRL"));
+      if (::X509_STORE_add_crl(store, info->crl) != 1) return fail(openssl_error(std::string(name) + ": CRL"));
       ::X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
     }
   }
@@ -70,8 +68,7 @@ Trust::~Trust() {
 
 Result<void> Trust::load() {
   if (context_ != nullptr) return {};
-  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(::SSL_CTX_new(::TLS_client_method()),
-                                                             &::SSL_CTX_free);
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(::SSL_CTX_new(::TLS_client_method()), &::SSL_CTX_free);
   if (!context) return fail(openssl_error("SSL_CTX_new"));
   static constexpr unsigned char alpn[] = "\x08http/1.1";
   ::SSL_CTX_set_security_level(context.get(), 2);
@@ -81,9 +78,8 @@ Result<void> Trust::load() {
     return fail(openssl_error("TLS settings"));
   }
   ::SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-  ::SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                        SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                        SSL_MODE_RELEASE_BUFFERS);
+  ::SSL_CTX_set_mode(context.get(),
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   // One read(2) for several records instead of two for each.
   ::SSL_CTX_set_read_ahead(context.get(), 1);
   ::SSL_CTX_set_default_read_buffer_len(context.get(), transfer / 2);
@@ -101,8 +97,7 @@ Result<void> Trust::load() {
     certificates += found;
   }
   if (certificates == 0)
-    return fail(
-        "no CA certificate is known; install ca-certificates, or name a file as upstream_ca");
+    return fail("no CA certificate is known; install ca-certificates, or name a file as upstream_ca");
   ca_bundle_.reset();
   upstream_ca_.clear();
   ::SSL_CTX_up_ref(context.get());
@@ -110,14 +105,12 @@ Result<void> Trust::load() {
   return {};
 }
 
-Result<std::unique_ptr<SSL, Trust::FreeSsl>> Trust::client(const std::string& host, bool literal,
-                                                           int fd) {
+Result<std::unique_ptr<SSL, Trust::FreeSsl>> Trust::client(const std::string& host, bool literal, int fd) {
   BH_CHECK(load());
   std::unique_ptr<SSL, FreeSsl> ssl(::SSL_new(context_));
   if (!ssl) return fail(openssl_error("SSL_new"));
   X509_VERIFY_PARAM* param = ::SSL_get0_param(ssl.get());
-  ::X509_VERIFY_PARAM_set_hostflags(
-      param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  ::X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   // An empty name would switch the check off (X509_VERIFY_PARAM_set1_host(3)).
   bool ok = !host.empty();
   if (literal) {
@@ -136,30 +129,26 @@ std::string refusal_after_handshake(SSL* ssl) {
   const unsigned char* protocol = nullptr;
   unsigned protocol_size = 0;
   ::SSL_get0_alpn_selected(ssl, &protocol, &protocol_size);
-  if (protocol_size != 0 &&
-      std::string_view(reinterpret_cast<const char*>(protocol), protocol_size) != "http/1.1") {
+  if (protocol_size != 0 && std::string_view(reinterpret_cast<const char*>(protocol), protocol_size) != "http/1.1") {
     return "the server chose another protocol than http/1.1";
   }
   const unsigned char* staple = nullptr;
   // SSL_get_tlsext_status_ocsp_resp() is a macro with a C cast and no const.
-  const long size =
-      ::SSL_ctrl(ssl, SSL_CTRL_GET_TLSEXT_STATUS_REQ_OCSP_RESP, 0, static_cast<void*>(&staple));
+  const long size = ::SSL_ctrl(ssl, SSL_CTRL_GET_TLSEXT_STATUS_REQ_OCSP_RESP, 0, static_cast<void*>(&staple));
   if (staple == nullptr || size <= 0) return {};
   const std::unique_ptr<OCSP_RESPONSE, Free> response(::d2i_OCSP_RESPONSE(nullptr, &staple, size));
-  const std::unique_ptr<OCSP_BASICRESP, Free> basic(
-      response && ::OCSP_response_status(response.get()) == OCSP_RESPONSE_STATUS_SUCCESSFUL
-          ? ::OCSP_response_get1_basic(response.get())
-          : nullptr);
+  const std::unique_ptr<OCSP_BASICRESP, Free> basic(response && ::OCSP_response_status(response.get()) ==
+                                                                    OCSP_RESPONSE_STATUS_SUCCESSFUL
+                                                        ? ::OCSP_response_get1_basic(response.get())
+                                                        : nullptr);
   ::ERR_clear_error();
   if (!basic) return {};  // "try later" and kin say nothing
-  // Only the bad news is used, so the signature need not be checked: a server that staples a forged
-  // "revoked" about itself loses nothing but its own visitors.
+  // Only the bad news is used, so the signature need not be checked: a server that staples a forged "revoked"
+  // about itself loses nothing but its own visitors.
   const STACK_OF(X509)* chain = ::SSL_get0_verified_chain(ssl);
   for (int i = 0; i < ::OCSP_resp_count(basic.get()); ++i) {
     OCSP_SINGLERESP* single = ::OCSP_resp_get0(basic.get(), i);
-    if (::OCSP_single_get0_status(single, nullptr, nullptr, nullptr, nullptr) !=
-        V_OCSP_CERTSTATUS_REVOKED)
-      continue;
+    if (::OCSP_single_get0_status(single, nullptr, nullptr, nullptr, nullptr) != V_OCSP_CERTSTATUS_REVOKED) continue;
     const ASN1_INTEGER* serial = nullptr;
     ::OCSP_id_get0_info(nullptr, nullptr, nullptr, const_cast<ASN1_INTEGER**>(&serial),
                         const_cast<OCSP_CERTID*>(::OCSP_SINGLERESP_get0_id(single)));

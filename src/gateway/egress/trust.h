@@ -1,6 +1,5 @@
-// Whom TLS trusts: the system's CA bundle and the policy's upstream_ca files, both as descriptors
-// opened by the supervisor. Loading the system's costs some 30 ms and 4 MB, so it happens at the
-// first TLS connection.
+// Whom TLS trusts: the system's CA bundle and the policy's upstream_ca files, both as descriptors opened by the
+// supervisor. Loading the system's costs some 30 ms and 4 MB, so it happens at the first TLS connection.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -24,11 +23,9 @@ class Trust {
   struct FreeSsl {
     void operator()(SSL* ssl) const { ::SSL_free(ssl); }
   };
-  // A client for `host` (a name, or an address literal without brackets) on the connected socket
-  // `fd`:
-  //   TLS 1.2 or newer, security level 2 (no SHA-1 signatures, no RSA below 2048), ALPN http/1.1,
-  //   SNI for names; chain and name verified (subjectAltName only, no partial wildcards); CRLs
-  //   obeyed where the CA files hold them.
+  // A client for `host` (a name, or an address literal without brackets) on the connected socket `fd`:
+  //   TLS 1.2 or newer, security level 2 (no SHA-1 signatures, no RSA below 2048), ALPN http/1.1, SNI for names;
+  //   chain and name verified (subjectAltName only, no partial wildcards); CRLs obeyed where the CA files hold them.
   Result<std::unique_ptr<SSL, FreeSsl>> client(const std::string& host, bool literal, int fd);
 
  private:
@@ -38,8 +35,8 @@ class Trust {
   SSL_CTX* context_ = nullptr;
 };
 
-// After a handshake: the reason to refuse what verification alone lets pass (a stapled OCSP answer
-// that says revoked, another protocol than HTTP/1.1), or empty.
+// After a handshake: the reason to refuse what verification alone lets pass (a stapled OCSP answer that says
+// revoked, another protocol than HTTP/1.1), or empty.
 std::string refusal_after_handshake(SSL* ssl);
 // After a failed handshake: one line, from the verification result where that was it.
 std::string handshake_error(SSL* ssl);

@@ -28,25 +28,21 @@ std::string json_body(const Answer& answer) {
 
 std::string text_body(const Answer& answer) {
   std::string body = "Bulkhead: " + answer.text + "\n";
-  if (!answer.add.empty())
-    body += "\nto allow it, add:\n\n" + answer.add + (answer.add.ends_with('\n') ? "" : "\n");
+  if (!answer.add.empty()) body += "\nto allow it, add:\n\n" + answer.add + (answer.add.ends_with('\n') ? "" : "\n");
   return body;
 }
 
 }  // namespace
 
-std::string serialise(const Answer& answer, const lane::Headers& request, bool keep_alive,
-                      bool head) {
+std::string serialise(const Answer& answer, const lane::Headers& request, bool keep_alive, bool head) {
   const bool json = wants_json(request);
   const std::string body = json ? json_body(answer) : text_body(answer);
-  const lane::Headers headers{
-      {"content-type", json ? "application/json" : "text/plain; charset=utf-8"},
-      {"x-content-type-options", "nosniff"},
-      {"cache-control", "no-store"},
-      {"x-bulkhead", answer.kind == Kind::denied ? "denied" : "failed"}};
-  std::string out = http::serialise_response(answer.status, headers,
-                                             head ? lane::BodyKind::none : lane::BodyKind::length,
-                                             body.size(), keep_alive, head);
+  const lane::Headers headers{{"content-type", json ? "application/json" : "text/plain; charset=utf-8"},
+                              {"x-content-type-options", "nosniff"},
+                              {"cache-control", "no-store"},
+                              {"x-bulkhead", answer.kind == Kind::denied ? "denied" : "failed"}};
+  std::string out = http::serialise_response(
+      answer.status, headers, head ? lane::BodyKind::none : lane::BodyKind::length, body.size(), keep_alive, head);
   return head ? out : out + body;
 }
 

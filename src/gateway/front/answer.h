@@ -1,5 +1,5 @@
-// The answers front gives itself: what was refused or failed, why, and the rule that would allow
-// it. For people and for agents, which read JSON when that is what they asked for.
+// The answers front gives itself: what was refused or failed, why, and the rule that would allow it. For people and
+// for agents, which read JSON when that is what they asked for.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,7 @@ struct Answer {
   std::string add;   // TOML, or empty
 };
 
-// The whole response. `request` (may be empty) is looked at for Accept only; `head` answers a HEAD
-// request.
-std::string serialise(const Answer& answer, const lane::Headers& request, bool keep_alive,
-                      bool head);
+// The whole response. `request` (may be empty) is looked at for Accept only; `head` answers a HEAD request.
+std::string serialise(const Answer& answer, const lane::Headers& request, bool keep_alive, bool head);
 
 }  // namespace bulkhead::front

@@ -36,8 +36,7 @@ Connection::~Connection() {
 }
 
 void Connection::refused(const std::string& what, const std::string& why) {
-  const std::string where =
-      escape_for_terminal(destination_.shown(), 260) + ":" + std::to_string(destination_.port);
+  const std::string where = escape_for_terminal(destination_.shown(), 260) + ":" + std::to_string(destination_.port);
   if (!shared_.record("net.refused", {{"port", destination_.port},
                                       {"address", destination_.address},
                                       {"name", destination_.name},
@@ -75,8 +74,7 @@ Task<Connection::Spoken> Connection::sniff() {
   stream_.clear_deadline();
   char first = 0;
   if (!readable || stream_.peek_raw(&first, 1).empty()) {
-    if (stream_.take_expired())
-      refused("a client that said nothing", "HTTP and TLS clients speak first");
+    if (stream_.take_expired()) refused("a client that said nothing", "HTTP and TLS clients speak first");
     co_return Spoken::nothing;
   }
   const auto byte = static_cast<unsigned char>(first);
@@ -90,8 +88,8 @@ Task<void> Connection::refuse_ssh() {
 }
 
 Task<bool> Connection::secure() {
-  handshake_.fallback = destination_.name.empty() ? tls::LeafName{destination_.address, true}
-                                                  : tls::LeafName{destination_.name, false};
+  handshake_.fallback =
+      destination_.name.empty() ? tls::LeafName{destination_.address, true} : tls::LeafName{destination_.name, false};
   stream_.set_deadline(shared_.limits.handshake);
   const tls::ServerContext* context = shared_.tls();
   if (context == nullptr) co_return false;
@@ -103,8 +101,7 @@ Task<bool> Connection::secure() {
             "the handshake did not complete: older than TLS 1.2, no HTTP/1.1 offered, or no trust "
             "in the session's CA");
   } else {
-    const std::string name =
-        handshake_.sni ? escape_for_terminal(*handshake_.sni, 260) : destination_.shown();
+    const std::string name = handshake_.sni ? escape_for_terminal(*handshake_.sni, 260) : destination_.shown();
     refused("TLS for " + name, handshake_.refused.empty()
                                    ? "the handshake did not complete: does the program trust the "
                                      "session's CA (SSL_CERT_FILE)?"
@@ -113,22 +110,10 @@ Task<bool> Connection::secure() {
   co_return false;
 }
 
-// What a port is for is what its grants say.
-bool Connection::only_tls() const {
-  bool https = destination_.port == 443;
-  for (const Grant& grant : shared_.grants) {
-    if (grant.port != destination_.port) continue;
-    if (grant.protocol == Protocol::http) return false;
-    https = true;
-  }
-  return https;
-}
-
 Task<void> Connection::serve() {
-  if (scheme_ == "http" && only_tls()) {
-    co_await reject({400, "scheme",
-                     "plain HTTP on port " + std::to_string(destination_.port) +
-                         ", which is for HTTPS; write https://"});
+  const bool plain_on_tls_port = scheme_ == "http" && destination_.port == 443;
+  if (plain_on_tls_port) {
+    co_await reject({400, "scheme", "plain HTTP on port 443, which is for HTTPS; write https://"});
     co_return;
   }
   while (!shared_.stopped && co_await request()) input_.rest();
@@ -149,8 +134,7 @@ Task<bool> Connection::read_head(http::RequestReader& reader) {
     if (input_.empty()) {
       const bool more = co_await input_.fill(stream_);
       if (!more) {
-        if (stream_.take_expired() && started)
-          co_await reject({408, "slow", "the request did not come in time"});
+        if (stream_.take_expired() && started) co_await reject({408, "slow", "the request did not come in time"});
         co_return false;
       }
       if (!std::exchange(started, true)) stream_.set_deadline(shared_.limits.head);
@@ -177,11 +161,9 @@ Task<bool> Connection::reject(const http::Refusal& refusal) {
                                        {"status", refusal.status}})) {
     co_return false;
   }
-  shared_.denied.add({"malformed " + where + " " + refusal.reason,
-                      "a malformed request to " + where, refusal.text, ""},
+  shared_.denied.add({"malformed " + where + " " + refusal.reason, "a malformed request to " + where, refusal.text, ""},
                      Clock::now());
-  const std::string answer =
-      serialise({Kind::denied, refusal.status, refusal.text, ""}, {}, false, false);
+  const std::string answer = serialise({Kind::denied, refusal.status, refusal.text, ""}, {}, false, false);
   if (co_await stream_.write(answer, shared_.limits.write)) {
     co_await stream_.linger(shared_.limits.linger, shared_.limits.linger_bytes);
   }
@@ -189,14 +171,12 @@ Task<bool> Connection::reject(const http::Refusal& refusal) {
 }
 
 std::string Connection::url(const http::RequestHead& head) const {
-  return scheme_ + "://" + escape_for_terminal(head.host, 260) +
-         escape_for_terminal(path_of(head.target), 300);
+  return scheme_ + "://" + escape_for_terminal(head.host, 260) + escape_for_terminal(path_of(head.target), 300);
 }
 
-bool Connection::record_request(const http::RequestHead& head, const grant::Decision& decision,
-                                std::uint16_t status, std::uint64_t up, std::uint64_t down) {
-  const auto ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_).count();
+bool Connection::record_request(const http::RequestHead& head, const grant::Decision& decision, std::uint16_t status,
+                                std::uint64_t up, std::uint64_t down) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_).count();
   const bool allowed = decision.verdict == grant::Verdict::allow;
   nlohmann::json fields{{"method", head.method},
                         {"scheme", scheme_},
@@ -232,13 +212,11 @@ Task<bool> Connection::judge(http::RequestReader& reader) {
     co_return co_await deny(reader, std::move(decision), url(head));
   }
   if (authority->port.value_or(usual) != destination_.port) {
-    co_return co_await deny(
-        reader, mismatch("the Host header names another port than the one that was dialled"),
-        url(head));
+    co_return co_await deny(reader, mismatch("the Host header names another port than the one that was dialled"),
+                            url(head));
   }
   if (handshake_.sni && *handshake_.sni != authority->host) {
-    co_return co_await deny(reader, mismatch("the Host header and the TLS server name differ"),
-                            url(head));
+    co_return co_await deny(reader, mismatch("the Host header and the TLS server name differ"), url(head));
   }
 
   grant::RequestHead request{.method = head.method,
@@ -250,8 +228,7 @@ Task<bool> Connection::judge(http::RequestReader& reader) {
                              .body = head.body,
                              .body_length = head.body_length};
   grant::Decision decision = grant::judge(shared_.grants, shared_.tokens, request);
-  if (decision.verdict != grant::Verdict::allow)
-    co_return co_await deny(reader, std::move(decision), url(head));
+  if (decision.verdict != grant::Verdict::allow) co_return co_await deny(reader, std::move(decision), url(head));
 
   lane::Request up{.grant = decision.grant->id,
                    .method = head.method,
@@ -264,41 +241,32 @@ Task<bool> Connection::judge(http::RequestReader& reader) {
                    .body = head.body,
                    .body_length = head.body_length};
   const auto pool = shared_.egress.find(decision.grant->credential);
-  if (pool == shared_.egress.end()) {
-    decision.verdict = grant::Verdict::deny;
-    decision.status = 502;
-    decision.reason = "egress";
-    decision.text = "the gateway has no way out for this grant's credential";
-    co_return co_await deny(reader, std::move(decision), url(head));
-  }
-  const auto exchange = std::make_shared<Exchange>(shared_, shared_from_this(), stream_, input_,
-                                                   reader, std::move(up), decision.rule->max_body);
+  if (pool == shared_.egress.end()) co_return false;
+  const auto exchange = std::make_shared<Exchange>(shared_, shared_from_this(), stream_, input_, reader, std::move(up),
+                                                   decision.rule->max_body);
   const bool keep = co_await exchange->run(*pool->second);
   if (!exchange->failure().empty()) decision.reason = exchange->failure();
-  if (!record_request(head, decision, exchange->status(), exchange->up(), exchange->down()))
-    co_return false;
+  if (!record_request(head, decision, exchange->status(), exchange->up(), exchange->down())) co_return false;
   if (keep) co_return true;
   co_await stream_.linger(shared_.limits.linger, shared_.limits.linger_bytes);
   co_return false;
 }
 
-Task<bool> Connection::deny(http::RequestReader& reader, grant::Decision decision,
-                            std::string what) {
+Task<bool> Connection::deny(http::RequestReader& reader, grant::Decision decision, std::string what) {
   const http::RequestHead& head = reader.head();
   if (!record_request(head, decision, decision.status, 0, 0)) co_return false;
   const std::string key = head.method + " " + what + " " + decision.reason;
-  shared_.denied.add(
-      {key, escape_for_terminal(head.method, 40) + " " + what, decision.text, decision.add},
-      Clock::now());
+  shared_.denied.add({key, escape_for_terminal(head.method, 40) + " " + what, decision.text, decision.add},
+                     Clock::now());
 
   // A client that waits for 100 has sent no body and now never will.
-  const bool little = !head.expect_continue &&
-                      (head.body == lane::BodyKind::none ||
-                       (head.body == lane::BodyKind::length && head.body_length <= drained_body));
+  const bool little =
+      !head.expect_continue &&
+      (head.body == lane::BodyKind::none || (head.body == lane::BodyKind::length && head.body_length <= drained_body));
   const bool keep = head.keep_alive && little;
   const std::string answer =
-      serialise({Kind::denied, decision.status, std::move(decision.text), std::move(decision.add)},
-                head.headers, keep, head.method == "HEAD");
+      serialise({Kind::denied, decision.status, std::move(decision.text), std::move(decision.add)}, head.headers, keep,
+                head.method == "HEAD");
   if (!co_await stream_.write(answer, shared_.limits.write)) co_return false;
   if (keep) co_return co_await drain(reader);
   co_await stream_.linger(shared_.limits.linger, shared_.limits.linger_bytes);

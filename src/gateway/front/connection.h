@@ -30,7 +30,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   enum class Spoken { tls, http, other, nothing };
   Task<Spoken> sniff();
-  bool only_tls() const;
   Task<void> refuse_ssh();
   Task<bool> secure();
   Task<void> serve();
@@ -44,8 +43,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<bool> drain(http::RequestReader& reader);
   std::string url(const http::RequestHead& head) const;
   void refused(const std::string& what, const std::string& why);
-  bool record_request(const http::RequestHead& head, const grant::Decision& decision,
-                      std::uint16_t status, std::uint64_t up, std::uint64_t down);
+  bool record_request(const http::RequestHead& head, const grant::Decision& decision, std::uint16_t status,
+                      std::uint64_t up, std::uint64_t down);
 
   Shared& shared_;
   Stream stream_;

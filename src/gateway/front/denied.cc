@@ -20,8 +20,7 @@ DeniedReports::DeniedReports(Send send, std::size_t kinds, std::chrono::millisec
 void DeniedReports::add(Denial denial, Clock::time_point now) {
   auto found = entries_.find(denial.key);
   if (found == entries_.end() && entries_.size() >= kinds_) {
-    denial = {"", "other requests", "too many different ones to list; the evidence has them all",
-              ""};
+    denial = {"", "other requests", "too many different ones to list; the evidence has them all", ""};
     found = entries_.find(denial.key);
   }
   if (found == entries_.end()) {
@@ -38,11 +37,8 @@ void DeniedReports::add(Denial denial, Clock::time_point now) {
 }
 
 void DeniedReports::report(Entry& entry, Clock::time_point now) {
-  const nlohmann::json message{{"type", "denied"},
-                               {"count", entry.unreported},
-                               {"what", entry.what},
-                               {"why", entry.why},
-                               {"add", entry.add}};
+  const nlohmann::json message{
+      {"type", "denied"}, {"count", entry.unreported}, {"what", entry.what}, {"why", entry.why}, {"add", entry.add}};
   if (!send_(message)) return;
   entry.unreported = 0;
   entry.last = now;
@@ -53,8 +49,7 @@ void DeniedReports::report(Entry& entry, Clock::time_point now) {
 void DeniedReports::flush(Clock::time_point now) {
   if (pending_ == 0) return;
   for (auto& [key, entry] : entries_) {
-    if (entry.unreported > 0 && (!entry.reported || now - entry.last >= interval_))
-      report(entry, now);
+    if (entry.unreported > 0 && (!entry.reported || now - entry.last >= interval_)) report(entry, now);
   }
 }
 

@@ -1,5 +1,5 @@
-// What the person is told about denials while the session runs: one message per kind, not one per
-// request, and never so that front would wait for the supervisor.
+// What the person is told about denials while the session runs: one message per kind, not one per request, and never
+// so that front would wait for the supervisor.
 #pragma once
 
 #include <chrono>
@@ -12,8 +12,7 @@
 namespace bulkhead::front {
 
 struct Denial {
-  std::string
-      key;  // what is the same kind: method, host, port, reason, and the path where it matters
+  std::string key;   // what is the same kind: method, host, port, reason, and the path where it matters
   std::string what;  // `GET https://example.com/x`
   std::string why;   // one line
   std::string add;   // TOML that would allow it, or empty

@@ -32,8 +32,7 @@ struct DeniedTest : testing::Test {
 
 TEST_F(DeniedTest, FirstAtOnceRepeatsTogether) {
   DeniedReports reports = make(8);
-  for (int i = 0; i < 50; ++i)
-    reports.add({"k", "GET https://a.example/", "no grant", "[[grant]]"}, now);
+  for (int i = 0; i < 50; ++i) reports.add({"k", "GET https://a.example/", "no grant", "[[grant]]"}, now);
   ASSERT_EQ(1u, sent.size());
   EXPECT_EQ(1u, sent[0].at("count"));
   EXPECT_EQ("denied", sent[0].at("type"));
@@ -49,8 +48,7 @@ TEST_F(DeniedTest, FirstAtOnceRepeatsTogether) {
 
 TEST_F(DeniedTest, KindsAreBoundedAndNothingIsUncounted) {
   DeniedReports reports = make(4);
-  for (int i = 0; i < 1000; ++i)
-    reports.add({std::to_string(i), "w" + std::to_string(i), "y", ""}, now);
+  for (int i = 0; i < 1000; ++i) reports.add({std::to_string(i), "w" + std::to_string(i), "y", ""}, now);
   reports.flush(now + 1s);
   EXPECT_EQ(6u, sent.size());  // four kinds, and "other" twice
   EXPECT_EQ("other requests", sent.back().at("what"));
@@ -69,8 +67,7 @@ TEST_F(DeniedTest, ABusySupervisorLosesNothing) {
 
 TEST_F(DeniedTest, LongTextIsCutTomlIsNot) {
   DeniedReports reports = make(4);
-  reports.add(
-      {"k", std::string(100'000, 'x'), std::string(100'000, 'y'), std::string(100'000, 'z')}, now);
+  reports.add({"k", std::string(100'000, 'x'), std::string(100'000, 'y'), std::string(100'000, 'z')}, now);
   EXPECT_LT(sent.at(0).dump().size(), 4096u);
   EXPECT_EQ("", sent.at(0).at("add"));
 }

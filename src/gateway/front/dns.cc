@@ -58,13 +58,11 @@ std::string name_text(const ldns_rdf* name) {
 std::optional<unsigned> number(std::string_view text, int base, unsigned limit) {
   unsigned value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (error != std::errc() || end != text.data() + text.size() || value > limit || text.empty())
-    return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || value > limit || text.empty()) return std::nullopt;
   return value;
 }
 
-// d.c.b.a.in-addr.arpa and 32 nibbles.ip6.arpa, least significant first (RFC 1035 3.5, RFC
-// 3596 2.5).
+// d.c.b.a.in-addr.arpa and 32 nibbles.ip6.arpa, least significant first (RFC 1035 3.5, RFC 3596 2.5).
 const std::string* reverse(const NameTable& names, const std::string& lower) {
   static const std::string localhost = "localhost";
   const std::vector<std::string> labels = split(lower, '.');
@@ -82,8 +80,7 @@ const std::string* reverse(const NameTable& names, const std::string& lower) {
     for (std::size_t i = 0; i < 32; ++i) {
       const auto nibble = number(labels[i], 16, 15);
       if (!nibble) return nullptr;
-      address[15 - i / 2] =
-          static_cast<std::uint8_t>(address[15 - i / 2] | *nibble << (i % 2 == 0 ? 0 : 4));
+      address[15 - i / 2] = static_cast<std::uint8_t>(address[15 - i / 2] | *nibble << (i % 2 == 0 ? 0 : 4));
     }
     Address6 loopback{};
     loopback[15] = 1;
@@ -129,15 +126,13 @@ std::string Dns::answer(std::string_view bytes, TokenBucket::Clock::time_point n
     return reply ? wire_of(reply.get()) : std::string();
   };
   if (LDNS_OPCODE_WIRE(wire) != LDNS_PACKET_QUERY) return refuse(LDNS_RCODE_NOTIMPL);
-  if (LDNS_QDCOUNT(wire) != 1 || LDNS_ANCOUNT(wire) != 0 || LDNS_NSCOUNT(wire) != 0 ||
-      LDNS_ARCOUNT(wire) > 1) {
+  if (LDNS_QDCOUNT(wire) != 1 || LDNS_ANCOUNT(wire) != 0 || LDNS_NSCOUNT(wire) != 0 || LDNS_ARCOUNT(wire) > 1) {
     return refuse(LDNS_RCODE_FORMERR);
   }
   ldns_pkt* parsed = nullptr;
   const ldns_status status = ::ldns_wire2pkt(&parsed, wire, bytes.size());
   const Packet query(status == LDNS_STATUS_OK ? parsed : nullptr);
-  if (!query || ::ldns_rr_list_rr_count(::ldns_pkt_question(query.get())) != 1)
-    return refuse(LDNS_RCODE_FORMERR);
+  if (!query || ::ldns_rr_list_rr_count(::ldns_pkt_question(query.get())) != 1) return refuse(LDNS_RCODE_FORMERR);
   const ldns_rr* question = ::ldns_rr_list_rr(::ldns_pkt_question(query.get()), 0);
   const ldns_rr_type type = ::ldns_rr_get_type(question);
   if (::ldns_rr_get_class(question) != LDNS_RR_CLASS_IN) return refuse(LDNS_RCODE_REFUSED);
@@ -149,8 +144,7 @@ std::string Dns::answer(std::string_view bytes, TokenBucket::Clock::time_point n
     ::ldns_rr_free(echo);
     return {};
   }
-  if (::ldns_pkt_edns(query.get()))
-    ::ldns_pkt_set_edns_udp_size(reply.get(), max_answer);  // RFC 6891 6.1.1
+  if (::ldns_pkt_edns(query.get())) ::ldns_pkt_set_edns_udp_size(reply.get(), max_answer);  // RFC 6891 6.1.1
   const std::string lower = lower_ascii(name_text(::ldns_rr_owner(question)));
   const auto finish = [&](ldns_pkt_rcode code) {
     ::ldns_pkt_set_rcode(reply.get(), code);
@@ -169,23 +163,18 @@ std::string Dns::answer(std::string_view bytes, TokenBucket::Clock::time_point n
     loopback[15] = 1;
     if (type == LDNS_RR_TYPE_A)
       push(reply.get(), question, type, address_field(LDNS_RDF_TYPE_A, Address4{127, 0, 0, 1}));
-    if (type == LDNS_RR_TYPE_AAAA)
-      push(reply.get(), question, type, address_field(LDNS_RDF_TYPE_AAAA, loopback));
+    if (type == LDNS_RR_TYPE_AAAA) push(reply.get(), question, type, address_field(LDNS_RDF_TYPE_AAAA, loopback));
     return finish(LDNS_RCODE_NOERROR);
   }
   const bool wants_address = type == LDNS_RR_TYPE_A || type == LDNS_RR_TYPE_AAAA;
   const auto name = options_.canonical(lower);
-  // SRV and TXT names have underscores and are no host names: that such a name has no records is no
-  // error.
+  // SRV and TXT names have underscores and are no host names: that such a name has no records is no error.
   if (!name) return finish(wants_address ? LDNS_RCODE_NXDOMAIN : LDNS_RCODE_NOERROR);
-  if (name->find('.') == std::string::npos && !options_.granted(*name))
-    return finish(LDNS_RCODE_NXDOMAIN);
-  if (!wants_address || (type == LDNS_RR_TYPE_AAAA && !options_.ipv6))
-    return finish(LDNS_RCODE_NOERROR);
+  if (name->find('.') == std::string::npos && !options_.granted(*name)) return finish(LDNS_RCODE_NXDOMAIN);
+  if (!wants_address || (type == LDNS_RR_TYPE_AAAA && !options_.ipv6)) return finish(LDNS_RCODE_NOERROR);
   const auto entry = names_.address_of(*name, now);
   if (!entry) return {};
-  if (entry->is_new && options_.first_query)
-    options_.first_query(*name, type == LDNS_RR_TYPE_A ? "A" : "AAAA");
+  if (entry->is_new && options_.first_query) options_.first_query(*name, type == LDNS_RR_TYPE_A ? "A" : "AAAA");
   push(reply.get(), question, type,
        type == LDNS_RR_TYPE_A ? address_field(LDNS_RDF_TYPE_A, entry->v4)
                               : address_field(LDNS_RDF_TYPE_AAAA, entry->v6));

@@ -1,7 +1,6 @@
-// DNS answers, made here: no query and no name ever leaves the room (attacks D06, D07). ldns reads
-// and writes the packets. A and AAAA of any well-formed name get that name's own address (names.h),
-// so that the connection that follows can be refused with a reason or served; every other type
-// exists and is empty.
+// DNS answers, made here: no query and no name ever leaves the room (attacks D06, D07). ldns reads and writes the
+// packets. A and AAAA of any well-formed name get that name's own address (names.h), so that the connection that
+// follows can be refused with a reason or served; every other type exists and is empty.
 #pragma once
 
 #include <functional>
@@ -15,8 +14,7 @@ namespace bulkhead::front {
 class Dns {
  public:
   struct Options {
-    // From a name as asked (no trailing dot) to its canonical form; nullopt: no host name (answered
-    // NXDOMAIN).
+    // From a name as asked (no trailing dot) to its canonical form; nullopt: no host name (answered NXDOMAIN).
     std::function<std::optional<std::string>(std::string_view)> canonical;
     // Single-label names resolve only when granted.
     std::function<bool(std::string_view)> granted;
@@ -36,8 +34,7 @@ class Dns {
   Options options_;
 };
 
-// May a query to this destination be answered? Multicast and broadcast would be answered by
-// everybody.
+// May a query to this destination be answered? Multicast and broadcast would be answered by everybody.
 bool is_unicast(const Address4& address);
 bool is_unicast(const Address6& address);
 

@@ -23,8 +23,7 @@ struct Datagram {
 
 // Where it was sent, so that the answer comes from there. False: to nobody in particular.
 bool unicast(const msghdr& header, bool ipv6) {
-  for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr;
-       c = CMSG_NXTHDR(const_cast<msghdr*>(&header), c)) {
+  for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(const_cast<msghdr*>(&header), c)) {
     if (ipv6 && c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
       auto* info = reinterpret_cast<in6_pktinfo*>(CMSG_DATA(c));
       Address6 address;
@@ -54,8 +53,7 @@ void answer_some(int socket, bool ipv6, Dns& dns) {
     in.header.msg_controllen = in.control.size();
     const ssize_t n = ::recvmsg(socket, &in.header, MSG_DONTWAIT);
     if (n < 0) return;
-    if ((in.header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || !unicast(in.header, ipv6))
-      continue;
+    if ((in.header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || !unicast(in.header, ipv6)) continue;
     std::string out = dns.answer({in.bytes.data(), static_cast<std::size_t>(n)}, Clock::now());
     if (out.empty()) continue;
     in.part = {out.data(), out.size()};

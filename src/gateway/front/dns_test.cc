@@ -22,9 +22,7 @@ Reply parse(const std::string& wire) {
   reply.size = wire.size();
   if (wire.empty()) return reply.dropped = true, reply;
   ldns_pkt* packet = nullptr;
-  EXPECT_EQ(
-      LDNS_STATUS_OK,
-      ldns_wire2pkt(&packet, reinterpret_cast<const std::uint8_t*>(wire.data()), wire.size()));
+  EXPECT_EQ(LDNS_STATUS_OK, ldns_wire2pkt(&packet, reinterpret_cast<const std::uint8_t*>(wire.data()), wire.size()));
   EXPECT_TRUE(ldns_pkt_qr(packet));
   reply.code = ldns_pkt_get_rcode(packet);
   reply.id = ldns_pkt_id(packet);
@@ -43,21 +41,18 @@ struct DnsTest : testing::Test {
   DnsTest()
       : names({.names = 16, .new_per_second = 0, .new_burst = 20}),
         dns(names, {.canonical = [](std::string_view name) -> std::optional<std::string> {
-                      if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") !=
-                              std::string_view::npos ||
+                      if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") != std::string_view::npos ||
                           name.empty())
                         return std::nullopt;
                       return std::string(name);
                     },
                     .granted = [](std::string_view name) { return name == "intranet"; },
                     .ipv6 = true,
-                    .first_query = [this](std::string_view name,
-                                          std::string_view) { first.emplace_back(name); }}) {}
+                    .first_query = [this](std::string_view name, std::string_view) { first.emplace_back(name); }}) {}
 
-  std::string query(const std::string& name, ldns_rr_type type,
-                    ldns_rr_class klass = LDNS_RR_CLASS_IN, bool edns = false) {
-    ldns_pkt* packet =
-        ldns_pkt_query_new(ldns_dname_new_frm_str(name.c_str()), type, klass, LDNS_RD);
+  std::string query(const std::string& name, ldns_rr_type type, ldns_rr_class klass = LDNS_RR_CLASS_IN,
+                    bool edns = false) {
+    ldns_pkt* packet = ldns_pkt_query_new(ldns_dname_new_frm_str(name.c_str()), type, klass, LDNS_RD);
     ldns_pkt_set_id(packet, 0x1234);
     if (edns) ldns_pkt_set_edns_udp_size(packet, 1232);
     std::uint8_t* bytes = nullptr;
@@ -90,8 +85,8 @@ TEST_F(DnsTest, AnyNameHasAnAddressOfItsOwn) {  // D07: answered here
 }
 
 TEST_F(DnsTest, OtherTypesExistAndAreEmpty) {
-  for (const auto type : {LDNS_RR_TYPE_TXT, LDNS_RR_TYPE_MX, LDNS_RR_TYPE_SVCB, LDNS_RR_TYPE_HTTPS,
-                          LDNS_RR_TYPE_SRV, LDNS_RR_TYPE_ANY}) {
+  for (const auto type :
+       {LDNS_RR_TYPE_TXT, LDNS_RR_TYPE_MX, LDNS_RR_TYPE_SVCB, LDNS_RR_TYPE_HTTPS, LDNS_RR_TYPE_SRV, LDNS_RR_TYPE_ANY}) {
     const Reply reply = ask("a.example.", type);
     EXPECT_EQ(LDNS_RCODE_NOERROR, reply.code) << type;
     EXPECT_TRUE(reply.answers.empty()) << type;
@@ -102,16 +97,13 @@ TEST_F(DnsTest, OtherTypesExistAndAreEmpty) {
 
 TEST_F(DnsTest, ReverseKnowsOnlyWhatWasAsked) {
   ask("a.example.", LDNS_RR_TYPE_A);
-  EXPECT_EQ(std::vector<std::string>{"a.example."},
-            ask("1.0.18.198.in-addr.arpa.", LDNS_RR_TYPE_PTR).answers);
+  EXPECT_EQ(std::vector<std::string>{"a.example."}, ask("1.0.18.198.in-addr.arpa.", LDNS_RR_TYPE_PTR).answers);
   EXPECT_EQ(LDNS_RCODE_NXDOMAIN, ask("9.0.18.198.in-addr.arpa.", LDNS_RR_TYPE_PTR).code);
   EXPECT_EQ(LDNS_RCODE_NXDOMAIN, ask("8.8.8.8.in-addr.arpa.", LDNS_RR_TYPE_PTR).code);
   EXPECT_EQ(LDNS_RCODE_NXDOMAIN, ask("x.0.18.198.in-addr.arpa.", LDNS_RR_TYPE_PTR).code);
   EXPECT_EQ(LDNS_RCODE_NXDOMAIN, ask("999.0.18.198.in-addr.arpa.", LDNS_RR_TYPE_PTR).code);
-  EXPECT_EQ(std::vector<std::string>{"localhost."},
-            ask("1.0.0.127.in-addr.arpa.", LDNS_RR_TYPE_PTR).answers);
-  const std::string six =
-      "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.c.a.f.d.a.b.1.b.0.d.f.ip6.arpa.";
+  EXPECT_EQ(std::vector<std::string>{"localhost."}, ask("1.0.0.127.in-addr.arpa.", LDNS_RR_TYPE_PTR).answers);
+  const std::string six = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.c.a.f.d.a.b.1.b.0.d.f.ip6.arpa.";
   EXPECT_EQ(std::vector<std::string>{"a.example."}, ask(six, LDNS_RR_TYPE_PTR).answers);
 }
 
@@ -145,8 +137,7 @@ TEST_F(DnsTest, GarbageGetsAnErrorOrNothing) {
   std::string two = whole;
   two[5] = 2;
   EXPECT_EQ(LDNS_RCODE_FORMERR, parse(dns.answer(two, now)).code);
-  std::string loop =
-      whole.substr(0, 12) + std::string("\xc0\x0c\x00\x01\x00\x01", 6);  // a pointer to itself
+  std::string loop = whole.substr(0, 12) + std::string("\xc0\x0c\x00\x01\x00\x01", 6);  // a pointer to itself
   EXPECT_EQ(LDNS_RCODE_FORMERR, parse(dns.answer(loop, now)).code);
   EXPECT_EQ(0u, names.size());
 }
@@ -154,8 +145,7 @@ TEST_F(DnsTest, GarbageGetsAnErrorOrNothing) {
 TEST_F(DnsTest, LongestNameFitsADatagram) {
   const std::string label(63, 'a');
   const std::string name = label + "." + label + "." + label + "." + std::string(61, 'b') + ".";
-  const Reply reply =
-      parse(dns.answer(query(name, LDNS_RR_TYPE_AAAA, LDNS_RR_CLASS_IN, true), now));
+  const Reply reply = parse(dns.answer(query(name, LDNS_RR_TYPE_AAAA, LDNS_RR_CLASS_IN, true), now));
   EXPECT_EQ(1u, reply.answers.size());
   EXPECT_TRUE(reply.edns);
   EXPECT_LE(reply.size, 512u);
@@ -163,8 +153,7 @@ TEST_F(DnsTest, LongestNameFitsADatagram) {
 
 TEST_F(DnsTest, AFloodOfNamesIsDropped) {
   int dropped = 0;
-  for (int i = 0; i < 100; ++i)
-    dropped += ask("n" + std::to_string(i) + ".example.", LDNS_RR_TYPE_A).dropped;
+  for (int i = 0; i < 100; ++i) dropped += ask("n" + std::to_string(i) + ".example.", LDNS_RR_TYPE_A).dropped;
   EXPECT_EQ(80, dropped);
   EXPECT_EQ(16u, names.size());
 }

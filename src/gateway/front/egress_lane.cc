@@ -14,8 +14,7 @@ constexpr std::size_t buffer_size = 64 * 1024;
 
 }  // namespace
 
-EgressLane::EgressLane(asio::io_context& context, UniqueFd socket)
-    : socket_(context, socket.release()) {}
+EgressLane::EgressLane(asio::io_context& context, UniqueFd socket) : socket_(context, socket.release()) {}
 
 EgressLane::~EgressLane() {
   boost::system::error_code ignored;
@@ -71,8 +70,7 @@ bool EgressLane::open_frame() {
 std::optional<EgressLane::Piece> EgressLane::next() {
   while (!broken_ && (frame_ || open_frame())) {
     const lane::Kind kind = frame_->kind;
-    const std::string_view part(buffer_.get() + begin_,
-                                std::min<std::size_t>(left_, end_ - begin_));
+    const std::string_view part(buffer_.get() + begin_, std::min<std::size_t>(left_, end_ - begin_));
     begin_ += part.size();
     left_ -= static_cast<std::uint32_t>(part.size());
     const bool whole = left_ == 0;
@@ -127,8 +125,7 @@ std::unique_ptr<EgressLane> LanePool::take() {
   auto pair = sys::socket_pair(SOCK_STREAM);
   if (!pair || !sys::set_nonblocking(pair->first.get(), true)) return nullptr;
   const int theirs = pair->second.get();
-  if (!ipc::send(control_.get(), std::string_view(R"({"type":"lane"})"), std::span(&theirs, 1)))
-    return nullptr;
+  if (!ipc::send(control_.get(), std::string_view(R"({"type":"lane"})"), std::span(&theirs, 1))) return nullptr;
   ++open_;
   return std::make_unique<EgressLane>(context_, std::move(pair->first));
 }

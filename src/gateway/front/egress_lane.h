@@ -20,8 +20,7 @@ class EgressLane {
   // All of `bytes` (whole frames). False: the lane is gone or abandoned.
   Task<bool> send(std::string_view bytes);
 
-  // Part of a frame: heads (`response`, `failure`) come whole, body frames in whatever portions
-  // arrive.
+  // Part of a frame: heads (`response`, `failure`) come whole, body frames in whatever portions arrive.
   struct Piece {
     lane::Kind kind;
     std::string_view bytes;  // valid until the next call of next() or fill()
@@ -54,8 +53,7 @@ class EgressLane {
   bool abandoned_ = false;
 };
 
-// The lanes to one egress: idle ones are used again, new ones are made by handing one end of a
-// socket pair over.
+// The lanes to one egress: idle ones are used again, new ones are made by handing one end of a socket pair over.
 class LanePool {
  public:
   struct Bounds {
@@ -66,8 +64,7 @@ class LanePool {
 
   // Null: too many, or the egress is gone.
   std::unique_ptr<EgressLane> take();
-  // Only after a complete exchange; a lane that is not given back is destroyed by its owner, who
-  // calls drop().
+  // Only after a complete exchange; a lane that is not given back is destroyed by its owner, who calls drop().
   void give_back(std::unique_ptr<EgressLane> lane);
   void drop(std::unique_ptr<EgressLane> lane);
 

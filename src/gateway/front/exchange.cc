@@ -12,8 +12,7 @@ constexpr std::size_t write_at_once = 64 * 1024;
 }  // namespace
 
 Exchange::Exchange(Shared& shared, std::shared_ptr<void> owner, Stream& stream, Input& input,
-                   http::RequestReader& reader, lane::Request request,
-                   std::optional<std::uint64_t> max_body)
+                   http::RequestReader& reader, lane::Request request, std::optional<std::uint64_t> max_body)
     : shared_(shared),
       owner_(std::move(owner)),
       stream_(stream),
@@ -30,9 +29,7 @@ Task<bool> Exchange::run(LanePool& pool) {
   if (!lane_) {
     const bool keep = request_.body == lane::BodyKind::none && keep_alive_;
     keep_alive_ = keep;
-    co_return co_await answer_failure(503, "lanes",
-                                      "too many requests at once, or the gateway is ending") &&
-        keep;
+    co_return co_await answer_failure(503, "lanes", "too many requests at once, or the gateway is ending") && keep;
   }
   if (!co_await send_head()) {
     pool.drop(std::move(lane_));
@@ -47,7 +44,7 @@ Task<bool> Exchange::run(LanePool& pool) {
   }
   while (uploading_) co_await upload_ended_.async_wait(no_throw);
   stream_.unwatch();
-  if (complete_ && !failed_ && uploaded_ && !lane_->broken()) {
+  if (complete_ && uploaded_ && !lane_->broken()) {
     pool.give_back(std::move(lane_));
   } else {
     pool.drop(std::move(lane_));
@@ -61,37 +58,22 @@ Task<bool> Exchange::send_head() {
   if (request_.body == lane::BodyKind::none) {
     head += lane::encode_end();
     uploaded_ = true;
-    if (!co_await lane_->send(head)) co_return co_await lane_lost();
-    watch_for_hangup();
+    if (!co_await lane_->send(head)) co_return co_await answer_failure(502, "egress", "the gateway is ending");
+    // Nobody reads from the client until the answer is there; a client that hangs up is noticed all
+    // the same.
+    stream_.watch(owner_, [weak = weak_from_this()] {
+      if (const auto self = weak.lock(); self && self->lane_) self->lane_->abandon();
+    });
     co_return true;
   }
-  if (!co_await lane_->send(head)) co_return co_await lane_lost();
+  if (!co_await lane_->send(head)) co_return co_await answer_failure(502, "egress", "the gateway is ending");
   if (reader_.head().expect_continue &&
       !co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n", shared_.limits.write)) {
-    failure_ = "client-gone";
     co_return false;
   }
   uploading_ = true;
-  asio::co_spawn(
-      shared_.io, [self = shared_from_this()]() -> Task<void> { co_await self->upload(); },
-      asio::detached);
+  asio::co_spawn(shared_.io, [self = shared_from_this()]() -> Task<void> { co_await self->upload(); }, asio::detached);
   co_return true;
-}
-
-// Nobody reads from the client until the answer is there; a client that hangs up is noticed all the
-// same.
-void Exchange::watch_for_hangup() {
-  stream_.watch(owner_, [weak = weak_from_this()] {
-    if (const auto self = weak.lock(); self && self->lane_) self->lane_->abandon();
-  });
-}
-
-// The one answer to this request: the connection ends with it, so that nothing can follow as a
-// second one.
-Task<bool> Exchange::lane_lost() {
-  keep_alive_ = false;
-  (void)co_await answer_failure(502, "egress", "the gateway is ending");
-  co_return false;
 }
 
 void Exchange::end_upload(std::string why, std::uint16_t status, std::string text) {
@@ -123,9 +105,7 @@ Task<void> Exchange::upload() {
     input_.consume(*taken);
     up_ += body.size();
     if (max_body_ && up_ > *max_body_) {
-      end_upload(
-          "body", 413,
-          "the body is larger than the " + std::to_string(*max_body_) + " bytes the rule allows");
+      end_upload("body", 413, "the body is larger than the " + std::to_string(*max_body_) + " bytes the rule allows");
       break;
     }
     for (std::string_view rest = body; !rest.empty();) {
@@ -140,7 +120,6 @@ Task<void> Exchange::upload() {
     out.clear();
     if (last) uploaded_ = true;
   }
-  if (uploaded_ && !complete_) watch_for_hangup();
   uploading_ = false;
   upload_ended_.cancel();
 }
@@ -167,8 +146,8 @@ void Exchange::respond(const lane::Response& response, std::string& out) {
   down_length_ = response.body_length;
   // An early answer: what is left of the request would be read as the next one.
   if (!uploaded_) keep_alive_ = false;
-  out += http::serialise_response(response.status, response.headers, response.body,
-                                  response.body_length, keep_alive_, head_request_);
+  out += http::serialise_response(response.status, response.headers, response.body, response.body_length, keep_alive_,
+                                  head_request_);
 }
 
 bool Exchange::append_body(std::string_view bytes, std::string& out) {
@@ -196,8 +175,7 @@ Task<bool> Exchange::download() {
       if (piece->kind == lane::Kind::failure && !begun_) {
         auto failure = lane::decode_failure(piece->bytes);
         if (!failure) co_return co_await answer_failure(502, "egress", "the gateway is broken");
-        // The lane is not used again: egress may say so before it has read the request to its end.
-        complete_ = failed_ = true;
+        complete_ = true;
         co_return co_await answer_failure(failure->status, failure->reason, failure->text);
       }
       if (piece->kind == lane::Kind::response && !begun_) {
@@ -236,12 +214,10 @@ Task<bool> Exchange::download() {
       continue;
     }
     if (!co_await lane_->fill()) {
-      if (upload_status_ != 0)
-        co_return co_await answer_failure(upload_status_, upload_reason_, upload_text_);
+      if (upload_status_ != 0) co_return co_await answer_failure(upload_status_, upload_reason_, upload_text_);
       if (!upload_reason_.empty()) co_return co_await answer_failure(0, upload_reason_, "");
       // Abandoned because the client left, or the egress is gone.
-      co_return co_await answer_failure(begun_ ? 0 : 502, "cut",
-                                        "the upstream connection was lost");
+      co_return co_await answer_failure(begun_ ? 0 : 502, "cut", "the upstream connection was lost");
     }
   }
 }

@@ -17,9 +17,8 @@ namespace bulkhead::front {
 class Exchange : public std::enable_shared_from_this<Exchange> {
  public:
   // All references outlive it; `owner` keeps them alive while the kernel still owes an answer.
-  Exchange(Shared& shared, std::shared_ptr<void> owner, Stream& stream, Input& input,
-           http::RequestReader& reader, lane::Request request,
-           std::optional<std::uint64_t> max_body);
+  Exchange(Shared& shared, std::shared_ptr<void> owner, Stream& stream, Input& input, http::RequestReader& reader,
+           lane::Request request, std::optional<std::uint64_t> max_body);
 
   // False: the connection ends here.
   Task<bool> run(LanePool& pool);
@@ -27,14 +26,10 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::uint16_t status() const { return status_; }  // 0: the client got no answer
   std::uint64_t up() const { return up_; }
   std::uint64_t down() const { return down_; }
-  const std::string& failure() const {
-    return failure_;
-  }  // evidence's word for what went wrong, or empty
+  const std::string& failure() const { return failure_; }  // evidence's word for what went wrong, or empty
 
  private:
   Task<bool> send_head();
-  Task<bool> lane_lost();
-  void watch_for_hangup();
   Task<void> upload();
   Task<bool> download();
   void respond(const lane::Response& response, std::string& out);
@@ -54,7 +49,6 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   Timer upload_ended_;
   bool uploading_ = false, uploaded_ = false;
   bool begun_ = false, complete_ = false;  // the answer
-  bool failed_ = false;                    // the answer is a failure frame
   bool head_request_ = false, keep_alive_ = true;
   lane::BodyKind down_kind_ = lane::BodyKind::none;
   std::uint64_t down_length_ = 0;

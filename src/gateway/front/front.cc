@@ -21,9 +21,8 @@ constexpr int accepted_at_once = 64;
 
 std::optional<std::string> canonical_name(std::string_view name) {
   auto host = grant::canonical_host(name);
-  if (!host || host->front() == '[' || std::all_of(host->begin(), host->end(), [](char c) {
-        return (c >= '0' && c <= '9') || c == '.';
-      })) {
+  if (!host || host->front() == '[' ||
+      std::all_of(host->begin(), host->end(), [](char c) { return (c >= '0' && c <= '9') || c == '.'; })) {
     return std::nullopt;  // an address is no name
   }
   return host;
@@ -45,16 +44,14 @@ std::optional<Destination> destination_of(int socket, const NameTable& names) {
   if (storage.ss_family == AF_INET) {
     const auto* in4 = reinterpret_cast<const sockaddr_in*>(&storage);
     Address4 address;
-    std::copy_n(reinterpret_cast<const std::uint8_t*>(&in4->sin_addr), address.size(),
-                address.begin());
+    std::copy_n(reinterpret_cast<const std::uint8_t*>(&in4->sin_addr), address.size(), address.begin());
     ::inet_ntop(AF_INET, &in4->sin_addr, text, sizeof text);
     out.port = ntohs(in4->sin_port);
     name = names.name_of(address);
   } else if (storage.ss_family == AF_INET6) {
     const auto* in6 = reinterpret_cast<const sockaddr_in6*>(&storage);
     Address6 address;
-    std::copy_n(reinterpret_cast<const std::uint8_t*>(&in6->sin6_addr), address.size(),
-                address.begin());
+    std::copy_n(reinterpret_cast<const std::uint8_t*>(&in6->sin6_addr), address.size(), address.begin());
     ::inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text);
     out.port = ntohs(in6->sin6_port);
     name = names.name_of(address);
@@ -69,8 +66,7 @@ std::optional<Destination> destination_of(int socket, const NameTable& names) {
 }  // namespace
 
 struct Front::Impl {
-  Impl(asio::io_context& io_, tls::SessionCa ca_, FrontConfig& config, Parts& parts,
-       const Limits& limits)
+  Impl(asio::io_context& io_, tls::SessionCa ca_, FrontConfig& config, Parts& parts, const Limits& limits)
       : io(io_),
         ca(std::move(ca_)),
         leaves(ca, granted_hosts(config.grants), limits.leaves),
@@ -78,33 +74,16 @@ struct Front::Impl {
         sockets(std::move(parts.listeners)),
         supervisor(io_, parts.supervisor.release()),
         evidence_watch(io_),
-        tick(io_),
-        last_tick(io_) {}
+        tick(io_) {}
 
   // Denials are for people: when the supervisor is busy they wait, and the workload doesn't.
-  bool tell(const nlohmann::json& message) {
-    return static_cast<bool>(ipc::send(supervisor.native_handle(), message));
-  }
+  bool tell(const nlohmann::json& message) { return static_cast<bool>(ipc::send(supervisor.native_handle(), message)); }
 
   void watch(Descriptor& descriptor, const char* who) {
     descriptor.async_wait(Wait::wait_read, [this, who](boost::system::error_code error) {
       if (error) return;
       shared->denied.flush(Clock::time_point::max());  // the supervisor may still listen
       shared->halt(std::string(who) + " is gone");
-    });
-  }
-
-  // Its requests in flight end first, and are recorded; the supervisor sees by itself that the
-  // process died.
-  void watch_egress(Descriptor& descriptor, const std::string& credential) {
-    descriptor.async_wait(Wait::wait_read, [this, credential](boost::system::error_code error) {
-      if (error) return;
-      last_tick.expires_after(shared->limits.tick);
-      last_tick.async_wait([this, credential](boost::system::error_code cancelled) {
-        if (cancelled) return;
-        shared->denied.flush(Clock::time_point::max());
-        shared->halt(credential.empty() ? "egress is gone" : "egress " + credential + " is gone");
-      });
     });
   }
 
@@ -140,19 +119,13 @@ struct Front::Impl {
     for (;;) {
       auto [error] = co_await descriptor.async_wait(Wait::wait_read, no_throw);
       if (error || shared->stopped) co_return;
-      bool exhausted = false;  // no descriptors left
-      for (int i = 0; i < accepted_at_once && shared->connections < shared->limits.connections;
-           ++i) {
-        UniqueFd socket(
-            ::accept4(descriptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-        if (!socket) {
-          exhausted = errno == EMFILE || errno == ENFILE;
-          break;
-        }
+      for (int i = 0; i < accepted_at_once && shared->connections < shared->limits.connections; ++i) {
+        UniqueFd socket(::accept4(descriptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        if (!socket) break;
         begin(std::move(socket), port);
       }
       // The rest waits in the backlog; so do we when descriptors have run out.
-      if (exhausted || shared->connections >= shared->limits.connections) {
+      if (shared->connections >= shared->limits.connections || errno == EMFILE || errno == ENFILE) {
         Timer pause(io, shared->limits.tick);
         co_await pause.async_wait(no_throw);
       }
@@ -167,10 +140,8 @@ struct Front::Impl {
     } else {
       auto destination = destination_of(socket.get(), shared->names);
       if (!destination) return;
-      const auto connection =
-          std::make_shared<Connection>(*shared, std::move(socket), std::move(*destination));
-      asio::co_spawn(
-          io, [connection]() -> Task<void> { co_await connection->run(); }, asio::detached);
+      const auto connection = std::make_shared<Connection>(*shared, std::move(socket), std::move(*destination));
+      asio::co_spawn(io, [connection]() -> Task<void> { co_await connection->run(); }, asio::detached);
     }
     keep_ticking();
   }
@@ -193,22 +164,18 @@ struct Front::Impl {
   std::vector<Listener> listeners;
   std::vector<UniqueFd> sockets;
   Descriptor supervisor, evidence_watch;
-  std::vector<std::pair<Descriptor, std::string>> egress_watch;  // with the credential's name
-  Timer tick, last_tick;
+  Timer tick;
   bool ticking = false;
 };
 
 Front::Front(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Front::~Front() {
-  if (impl_ && impl_->evidence_watch.is_open())
-    (void)impl_->evidence_watch.release();  // the recorder's
+  if (impl_ && impl_->evidence_watch.is_open()) (void)impl_->evidence_watch.release();  // the recorder's
 }
 
-Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig config, Parts parts,
-                                             Limits limits) {
-  if (parts.listeners.size() != config.listeners.size() ||
-      parts.egress.size() != config.egress.size()) {
+Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig config, Parts parts, Limits limits) {
+  if (parts.listeners.size() != config.listeners.size() || parts.egress.size() != config.egress.size()) {
     return fail("front: the configuration and its descriptors do not match");
   }
   BH_TRY(tls::SessionCa ca, tls::SessionCa::make(config.session, ::time(nullptr)));
@@ -224,36 +191,31 @@ Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig c
       .recorder = evidence::Recorder(std::move(parts.evidence)),
       .names = NameTable(limits.names),
       .tls = [&i] { return i.tls_context(); },
-      .denied = DeniedReports([&i](const nlohmann::json& message) { return i.tell(message); },
-                              limits.denials, limits.denial_interval),
+      .denied = DeniedReports([&i](const nlohmann::json& message) { return i.tell(message); }, limits.denials,
+                              limits.denial_interval),
       .stop = std::move(parts.stop),
   });
   for (std::size_t n = 0; n < config.egress.size(); ++n) {
-    BH_TRY(UniqueFd watched, sys::duplicate(parts.egress[n].get()));
-    i.egress_watch.emplace_back(Descriptor(io, watched.release()), config.egress[n]);
     i.shared->egress.emplace(
         config.egress[n],
-        std::make_unique<LanePool>(io, std::move(parts.egress[n]),
-                                   LanePool::Bounds{limits.lanes, limits.idle_lanes}));
+        std::make_unique<LanePool>(io, std::move(parts.egress[n]), LanePool::Bounds{limits.lanes, limits.idle_lanes}));
   }
-  const bool ipv6 = std::any_of(i.listeners.begin(), i.listeners.end(),
-                                [](const Listener& l) { return l.ipv6 && l.stream; });
-  i.dns.emplace(i.shared->names,
-                Dns::Options{.canonical = canonical_name,
-                             .granted =
-                                 [&i](std::string_view name) {
-                                   return std::any_of(i.shared->grants.begin(),
-                                                      i.shared->grants.end(), [&](const Grant& g) {
-                                                        return grant::host_matches(g.host, name);
-                                                      });
-                                 },
-                             .ipv6 = ipv6,
-                             .first_query =
-                                 [&i](std::string_view name, std::string_view type) {
-                                   (void)i.shared->record(
-                                       "dns.query",
-                                       {{"name", std::string(name)}, {"kind", std::string(type)}});
-                                 }});
+  const bool ipv6 =
+      std::any_of(i.listeners.begin(), i.listeners.end(), [](const Listener& l) { return l.ipv6 && l.stream; });
+  i.dns.emplace(i.shared->names, Dns::Options{.canonical = canonical_name,
+                                              .granted =
+                                                  [&i](std::string_view name) {
+                                                    return std::any_of(i.shared->grants.begin(), i.shared->grants.end(),
+                                                                       [&](const Grant& g) {
+                                                                         return grant::host_matches(g.host, name);
+                                                                       });
+                                                  },
+                                              .ipv6 = ipv6,
+                                              .first_query =
+                                                  [&i](std::string_view name, std::string_view type) {
+                                                    (void)i.shared->record("dns.query", {{"name", std::string(name)},
+                                                                                         {"kind", std::string(type)}});
+                                                  }});
   boost::system::error_code ec;
   i.evidence_watch.assign(i.shared->recorder.socket(), ec);
   if (ec) return fail("front: " + ec.message(), ec.value());
@@ -268,14 +230,12 @@ void Front::start() {
   Impl& i = *impl_;
   i.watch(i.supervisor, "the supervisor");
   i.watch(i.evidence_watch, "evidence");
-  for (auto& [descriptor, credential] : i.egress_watch) i.watch_egress(descriptor, credential);
   for (std::size_t n = 0; n < i.listeners.size(); ++n) {
     const Listener& listener = i.listeners[n];
     if (listener.stream) {
       asio::co_spawn(i.io, i.accept(std::move(i.sockets[n]), listener.port), asio::detached);
     } else {
-      asio::co_spawn(i.io, serve_dns_udp(i.io, std::move(i.sockets[n]), listener.ipv6, *i.dns),
-                     asio::detached);
+      asio::co_spawn(i.io, serve_dns_udp(i.io, std::move(i.sockets[n]), listener.ipv6, *i.dns), asio::detached);
     }
   }
   i.sockets.clear();

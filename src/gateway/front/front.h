@@ -33,17 +33,17 @@ namespace bulkhead::front {
 struct Parts {
   std::vector<UniqueFd> listeners;  // in the order of FrontConfig::listeners
   std::vector<UniqueFd> egress;     // in the order of FrontConfig::egress
-  UniqueFd supervisor;  // SEQPACKET; denials go there, nothing comes after the configuration
-  UniqueFd evidence;    // SEQPACKET to the writer
-  // Called once, when the gateway must stop: supervisor, evidence or an egress is gone.
+  UniqueFd supervisor;              // SEQPACKET; denials go there, nothing comes after the configuration
+  UniqueFd evidence;                // SEQPACKET to the writer
+  // Called once, when the gateway must stop: supervisor or evidence is gone.
   std::function<void(const std::string& why)> stop;
 };
 
 class Front {
  public:
   // Makes the session's CA; tls::SessionCa::initialise() was called. Opens no file afterwards.
-  static Result<std::unique_ptr<Front>> create(asio::io_context& io, FrontConfig config,
-                                               Parts parts, Limits limits = {});
+  static Result<std::unique_ptr<Front>> create(asio::io_context& io, FrontConfig config, Parts parts,
+                                               Limits limits = {});
   ~Front();
   Front(const Front&) = delete;
   Front& operator=(const Front&) = delete;

@@ -43,8 +43,7 @@ bulkhead::Result<void> serve() {
   }
   front::Parts parts;
   for (std::size_t i = 0; i < message.fds.size(); ++i) {
-    (i < config.listeners.size() ? parts.listeners : parts.egress)
-        .push_back(std::move(message.fds[i]));
+    (i < config.listeners.size() ? parts.listeners : parts.egress).push_back(std::move(message.fds[i]));
   }
   parts.evidence = std::move(evidence);
   parts.stop = [](const std::string& why) {

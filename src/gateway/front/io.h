@@ -1,6 +1,6 @@
-// The event loop's vocabulary: one thread, coroutines, and sockets as plain non-blocking
-// descriptors that Asio only waits for. We make the system calls ourselves: OpenSSL then works on
-// the socket directly (no copies through memory BIOs), and every kind of socket is the same type.
+// The event loop's vocabulary: one thread, coroutines, and sockets as plain non-blocking descriptors that Asio only
+// waits for. We make the system calls ourselves: OpenSSL then works on the socket directly (no copies through
+// memory BIOs), and every kind of socket is the same type.
 #pragma once
 
 #include <boost/asio/as_tuple.hpp>
@@ -25,8 +25,7 @@ using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Execut
 using Descriptor = asio::posix::basic_stream_descriptor<Executor>;
 using Wait = asio::posix::descriptor_base;
 
-// The result comes as an error code, never as an exception: a closed socket is nothing exceptional
-// here.
+// The result comes as an error code, never as an exception: a closed socket is nothing exceptional here.
 inline constexpr asio::as_tuple_t<asio::use_awaitable_t<Executor>> no_throw{};
 
 }  // namespace bulkhead::front

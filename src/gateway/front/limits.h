@@ -14,12 +14,12 @@ struct Limits {
   std::size_t connections = 4096;  // open at once, all listeners together; more wait in the backlog
 
   std::chrono::milliseconds handshake{10'000};  // the whole TLS handshake
-  std::chrono::milliseconds head{30'000};    // from a request's first byte to the end of its head
-  std::chrono::milliseconds idle{120'000};   // between requests
-  std::chrono::milliseconds body{60'000};    // without a byte of a body that is on its way up
-  std::chrono::milliseconds write{120'000};  // without the client taking a byte
-  std::chrono::milliseconds linger{2'000};   // reading on after the last answer, so that it arrives
-  std::chrono::milliseconds tick{100};       // how often deadlines are looked at
+  std::chrono::milliseconds head{30'000};       // from a request's first byte to the end of its head
+  std::chrono::milliseconds idle{120'000};      // between requests
+  std::chrono::milliseconds body{60'000};       // without a byte of a body that is on its way up
+  std::chrono::milliseconds write{120'000};     // without the client taking a byte
+  std::chrono::milliseconds linger{2'000};      // reading on after the last answer, so that it arrives
+  std::chrono::milliseconds tick{100};          // how often deadlines are looked at
 
   std::size_t linger_bytes = 16 * 1024 * 1024;
   std::size_t lanes = 1024;     // open at once, per egress

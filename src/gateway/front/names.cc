@@ -6,8 +6,7 @@ namespace bulkhead::front {
 namespace {
 
 constexpr std::uint32_t base4 = (198u << 24) | (18u << 16);
-constexpr std::uint32_t slots =
-    (1u << 17) - 1;  // of the /15, without the all-zeroes and all-ones addresses
+constexpr std::uint32_t slots = (1u << 17) - 1;  // of the /15, without the all-zeroes and all-ones addresses
 constexpr Address6 base6 = {0xfd, 0x0b, 0x1b, 0xad, 0xfa, 0xce};
 
 void put(std::uint8_t* out, std::uint32_t value) {
@@ -22,8 +21,7 @@ std::uint32_t get(const std::uint8_t* in) {
 
 }  // namespace
 
-NameTable::NameTable(NameLimits limits)
-    : limits_(limits), rate_(limits.new_per_second, limits.new_burst) {}
+NameTable::NameTable(NameLimits limits) : limits_(limits), rate_(limits.new_per_second, limits.new_burst) {}
 
 // Round and round, so that an address comes back to another name as late as possible.
 std::uint32_t NameTable::next_slot() {
@@ -33,8 +31,7 @@ std::uint32_t NameTable::next_slot() {
   return last_slot_;
 }
 
-std::optional<NameTable::Entry> NameTable::address_of(const std::string& name,
-                                                      TokenBucket::Clock::time_point now) {
+std::optional<NameTable::Entry> NameTable::address_of(const std::string& name, TokenBucket::Clock::time_point now) {
   Entry entry;
   auto found = by_name_.find(name);
   if (found == by_name_.end()) {

@@ -1,13 +1,11 @@
-// Every name the workload asks for gets an address of its own, so that a connection that carries no
-// name (no SNI) can still be told what was meant. The address is a hint for messages and
-// certificates, never an identity.
+// Every name the workload asks for gets an address of its own, so that a connection that carries no name (no SNI)
+// can still be told what was meant. The address is a hint for messages and certificates, never an identity.
 //
 //   IPv4  198.18.0.0/15 (RFC 2544, benchmarking: no public host is there)      198.18.0.0 + slot
-//   IPv6  fd0b:1bad:face::/96 (RFC 4193, unique local)                          fd0b:1bad:face:: +
-//   slot
+//   IPv6  fd0b:1bad:face::/96 (RFC 4193, unique local)                          fd0b:1bad:face:: + slot
 //
-// The table is bounded (least recently used goes) and new names are rate-limited: a workload that
-// makes names up gets silence, not our memory.
+// The table is bounded (least recently used goes) and new names are rate-limited: a workload that makes names up
+// gets silence, not our memory.
 #pragma once
 
 #include <array>

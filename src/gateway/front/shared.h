@@ -27,8 +27,7 @@ struct Shared {
   std::vector<TokenSlot> tokens;
   evidence::Recorder recorder;
   NameTable names;
-  // Made at the first TLS connection: it costs a millisecond that a session's start can do without.
-  // Null: it failed.
+  // Made at the first TLS connection: it costs a millisecond that a session's start can do without. Null: it failed.
   std::function<const tls::ServerContext*()> tls;
   DeniedReports denied;
   std::function<void(const std::string&)> stop;

@@ -8,11 +8,10 @@ namespace {
 
 constexpr char disconnect = 1;                      // SSH_MSG_DISCONNECT
 constexpr std::uint32_t service_not_available = 7;  // SSH_DISCONNECT_SERVICE_NOT_AVAILABLE
-constexpr std::size_t block = 8;  // RFC 4253 6: packets are padded to this without a cipher
+constexpr std::size_t block = 8;                    // RFC 4253 6: packets are padded to this without a cipher
 
 void number(std::string& out, std::uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8)
-    out.push_back(static_cast<char>(value >> shift & 0xff));
+  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift & 0xff));
 }
 
 void text(std::string& out, std::string_view value) {

@@ -90,8 +90,7 @@ Task<bool> Stream::write(std::string_view bytes, std::chrono::milliseconds patie
       continue;
     }
     write_deadline_ = Clock::now() + patience;
-    if (!co_await wait(step == Step::want_read ? Wait::wait_read : Wait::wait_write))
-      co_return false;
+    if (!co_await wait(step == Step::want_read ? Wait::wait_read : Wait::wait_write)) co_return false;
     write_deadline_ = Clock::time_point::max();
   }
   co_return true;
@@ -107,8 +106,7 @@ Task<bool> Stream::handshake(const tls::ServerContext& context, tls::Handshake& 
     if (result == 1) co_return true;
     const Step step = tls_step(result);
     if (step == Step::end) co_return false;
-    if (!co_await wait(step == Step::want_read ? Wait::wait_read : Wait::wait_write))
-      co_return false;
+    if (!co_await wait(step == Step::want_read ? Wait::wait_read : Wait::wait_write)) co_return false;
   }
 }
 

@@ -1,5 +1,5 @@
-// One connection from the workload: plain TCP, or TLS once handshake() succeeded. Bounded in time:
-// every wait ends at the deadline, which the server's sweep enforces with check_deadline().
+// One connection from the workload: plain TCP, or TLS once handshake() succeeded. Bounded in time: every wait ends at
+// the deadline, which the server's sweep enforces with check_deadline().
 #pragma once
 
 #include <string>
@@ -31,23 +31,20 @@ class Stream {
   // The first bytes without taking them; only before the handshake.
   std::string_view peek_raw(char* into, std::size_t size);
 
-  // Tells the client nothing more will come and reads on for a while: closing with unread bytes
-  // would make the kernel send a reset, which can overtake the answer.
+  // Tells the client nothing more will come and reads on for a while: closing with unread bytes would make the
+  // kernel send a reset, which can overtake the answer.
   Task<void> linger(std::chrono::milliseconds patience, std::size_t limit);
 
-  // Calls `gone` when the client closes while nobody reads. Stays armed until something happens on
-  // the socket; unwatch() makes it forget `gone`.
+  // Calls `gone` when the client closes while nobody reads. Stays armed until something happens on the socket;
+  // unwatch() makes it forget `gone`.
   void watch(std::weak_ptr<void> owner, std::function<void()> gone);
   void unwatch() { gone_ = nullptr; }
 
   // For reading; write() has one of its own.
-  void set_deadline(std::chrono::milliseconds from_now) {
-    read_deadline_ = Clock::now() + from_now;
-  }
+  void set_deadline(std::chrono::milliseconds from_now) { read_deadline_ = Clock::now() + from_now; }
   void clear_deadline() { read_deadline_ = Clock::time_point::max(); }
   void check_deadline(Clock::time_point now);
-  // Did reading end because of the deadline? Writing is possible again afterwards, for one last
-  // answer.
+  // Did reading end because of the deadline? Writing is possible again afterwards, for one last answer.
   bool take_expired();
 
   // Wakes a pending read(), which then returns 0; for good.

@@ -71,10 +71,9 @@ std::optional<std::string_view> why_not4(const std::uint8_t* address) {
 std::optional<std::size_t> embedded(const std::uint8_t* a) {
   static constexpr std::uint8_t zero[16] = {};
   static constexpr std::uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b};
-  if (std::equal(a, a + 12, zero)) return 12;  // compatible, ::, ::1
+  if (std::equal(a, a + 12, zero)) return 12;                                    // compatible, ::, ::1
   if (std::equal(a, a + 10, zero) && a[10] == 0xff && a[11] == 0xff) return 12;  // mapped
-  if (std::equal(a, a + 8, zero) && a[8] == 0xff && a[9] == 0xff && a[10] == 0 && a[11] == 0)
-    return 12;                                      // translated
+  if (std::equal(a, a + 8, zero) && a[8] == 0xff && a[9] == 0xff && a[10] == 0 && a[11] == 0) return 12;  // translated
   if (std::equal(nat64, nat64 + 12, a)) return 12;  // NAT64, RFC 6052
   if (a[0] == 0x20 && a[1] == 0x02) return 2;       // 6to4
   return std::nullopt;

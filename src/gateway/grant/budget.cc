@@ -16,10 +16,8 @@ std::optional<std::string_view> Meter::request(Clock::time_point now) {
       *minute_ += minute;
     }
     const double covered = 1.0 - std::chrono::duration<double>(now - *minute_) / minute;
-    const double recent =
-        static_cast<double>(last_minute_) * covered + static_cast<double>(this_minute_);
-    if (recent + 1.0 > static_cast<double>(*budget_.requests_per_minute))
-      return "requests_per_minute";
+    const double recent = static_cast<double>(last_minute_) * covered + static_cast<double>(this_minute_);
+    if (recent + 1.0 > static_cast<double>(*budget_.requests_per_minute)) return "requests_per_minute";
     ++this_minute_;
   }
   ++requests_;

@@ -29,8 +29,7 @@ class Meter {
   }
 
  private:
-  static bool add(std::uint64_t& counter, std::uint64_t bytes,
-                  const std::optional<std::uint64_t>& limit) {
+  static bool add(std::uint64_t& counter, std::uint64_t bytes, const std::optional<std::uint64_t>& limit) {
     counter = counter + bytes < counter ? UINT64_MAX : counter + bytes;
     return !limit || counter <= *limit;
   }

@@ -45,83 +45,62 @@ constexpr std::array header_names{"authorization"sv,
                                   "x-aws-ec2-metadata-token"sv,
                                   "x-parse-session"sv,
                                   "x-ms-blob-sas"sv,
-                                  "x-amz-credential"sv,
-                                  "auth"sv,
-                                  "key"sv,
-                                  "jwt"sv,
-                                  "secret"sv,
-                                  "bearer"sv,
-                                  "credential"sv,
-                                  "credentials"sv,
-                                  "sessionid"sv,
-                                  "remote-user"sv,
-                                  "x-remote-user"sv,
-                                  "x-remote-group"sv,
-                                  "x-webauth-user"sv};
-constexpr std::array header_starts{"x-auth-"sv};
-constexpr std::array header_endings{
-    "-token"sv,       "-api-key"sv,  "-apikey"sv,    "-key"sv,           "-secret"sv,
-    "-auth"sv,        "-password"sv, "-passwd"sv,    "-signature"sv,     "-credential"sv,
-    "-credentials"sv, "-jwt"sv,      "-accesskey"sv, "-authorization"sv, "-cookie"sv,
-    "-sessionid"sv,   "-pat"sv};
+                                  "x-amz-credential"sv};
+constexpr std::array header_endings{"-token"sv,       "-api-key"sv,       "-apikey"sv, "-key"sv,       "-secret"sv,
+                                    "-auth"sv,        "-password"sv,      "-passwd"sv, "-signature"sv, "-credential"sv,
+                                    "-credentials"sv, "_token"sv,         "_key"sv,    "_secret"sv,    "-jwt"sv,
+                                    "-accesskey"sv,   "-authorization"sv, "-cookie"sv, "-sessionid"sv, "-pat"sv};
 // End like the above and carry nothing of the kind.
-constexpr std::array harmless{"idempotency-key"sv, "x-idempotency-key"sv, "surrogate-key"sv,
-                              "sec-websocket-key"sv};
+constexpr std::array harmless{"idempotency-key"sv, "x-idempotency-key"sv, "surrogate-key"sv, "sec-websocket-key"sv};
 
-// Of query keys only the letters and digits count, so these are spelled without the rest.
 constexpr std::array query_names{"key"sv,
+                                 "apikey"sv,
+                                 "api_key"sv,
+                                 "api-key"sv,
                                  "token"sv,
+                                 "access_token"sv,
+                                 "auth_token"sv,
+                                 "authtoken"sv,
+                                 "accesstoken"sv,
+                                 "id_token"sv,
+                                 "refresh_token"sv,
+                                 "private_token"sv,
+                                 "job_token"sv,
+                                 "oauth_token"sv,
+                                 "bearer_token"sv,
+                                 "session_token"sv,
+                                 "security_token"sv,
+                                 "client_secret"sv,
+                                 "secret"sv,
+                                 "password"sv,
+                                 "passwd"sv,
+                                 "pwd"sv,
+                                 "sig"sv,
+                                 "signature"sv,
                                  "auth"sv,
                                  "authorization"sv,
                                  "bearer"sv,
                                  "jwt"sv,
-                                 "sig"sv,
-                                 "signature"sv,
-                                 "pwd"sv,
-                                 "idtoken"sv,
-                                 "jobtoken"sv,
-                                 "oauthtoken"sv,
-                                 "bearertoken"sv,
-                                 "refreshtoken"sv,
-                                 "sessiontoken"sv,
+                                 "credential"sv,
+                                 "credentials"sv,
                                  "sessionid"sv,
+                                 "session_id"sv,
                                  "sid"sv,
+                                 "awsaccesskeyid"sv,
+                                 "accesskey"sv,
+                                 "access_key"sv,
+                                 "access_key_id"sv,
+                                 "secret_key"sv,
+                                 "subscription-key"sv,
+                                 "googleaccessid"sv,
+                                 "app_key"sv,
+                                 "appkey"sv,
+                                 "x-api-key"sv,
                                  "hmac"sv,
                                  "otp"sv,
                                  "assertion"sv,
-                                 "apikey"sv,
-                                 "accesskey"sv,
-                                 "accesskeyid"sv,
-                                 "awsaccesskeyid"sv,
-                                 "googleaccessid"sv,
-                                 "appkey"sv,
-                                 "authkey"sv,
-                                 "subscriptionkey"sv,
-                                 "ossaccesskeyid"sv,
-                                 "clientassertion"sv,
-                                 "securitytoken"sv,
-                                 "authsignature"sv,
-                                 "licensekey"sv};
-constexpr std::array query_starts{"xamz"sv, "xgoog"sv, "oauth"sv, "xoss"sv, "xcos"sv};
-constexpr std::array query_endings{"accesstoken"sv,  "apikey"sv,     "apitoken"sv, "authtoken"sv,
-                                   "privatetoken"sv, "usertoken"sv,  "secret"sv,   "secretkey"sv,
-                                   "privatekey"sv,   "password"sv,   "passwd"sv,   "passphrase"sv,
-                                   "credential"sv,   "credentials"sv};
-// Rack, Symfony, Express, Salesforce, Google.
-constexpr std::array query_methods{
-    "method"sv,          "httpmethod"sv,          "xhttpmethod"sv,
-    "xmethodoverride"sv, "xhttpmethodoverride"sv, "httpmethodoverride"sv};
-
-std::string letters_and_digits(std::string_view key) {
-  std::string out;
-  for (const char c : key) {
-    if (c >= 'A' && c <= 'Z')
-      out += static_cast<char>(c - 'A' + 'a');
-    else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
-      out += c;
-  }
-  return out;
-}
+                                 "client_assertion"sv};
+constexpr std::array query_starts{"x-amz-"sv, "x-goog-"sv, "oauth_"sv, "x-oss-"sv, "x-cos-"sv};
 
 template <class List>
 bool is_in(const List& list, std::string_view word) {
@@ -139,8 +118,7 @@ bool same_letters(std::string_view a, std::string_view lower) {
 // "scheme rest", with exactly one blank between.
 std::optional<std::string_view> after_scheme(std::string_view value, std::string_view scheme) {
   const std::size_t blank = value.find(' ');
-  if (blank == std::string_view::npos || !same_letters(value.substr(0, blank), scheme))
-    return std::nullopt;
+  if (blank == std::string_view::npos || !same_letters(value.substr(0, blank), scheme)) return std::nullopt;
   return value.substr(blank + 1);
 }
 
@@ -149,14 +127,12 @@ std::optional<std::string> from_base64(std::string_view text) {
   if (text.empty() || text.size() % 4 != 0 || text.size() > 4096) return std::nullopt;
   std::string out(text.size() / 4 * 3, '\0');
   const int n = ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                  reinterpret_cast<const unsigned char*>(text.data()),
-                                  static_cast<int>(text.size()));
+                                  reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   if (n < 0) return std::nullopt;
   const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
   out.resize(static_cast<std::size_t>(n) - padding);
   std::string again((out.size() + 2) / 3 * 4 + 1, '\0');
-  ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(again.data()),
-                    reinterpret_cast<const unsigned char*>(out.data()),
+  ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(again.data()), reinterpret_cast<const unsigned char*>(out.data()),
                     static_cast<int>(out.size()));
   again.pop_back();
   if (again != text) return std::nullopt;
@@ -181,116 +157,74 @@ bool holds_token(std::string_view value, const TokenSlot& slot) {
 }
 
 CarrierVerdict refuse(std::uint16_t status, std::string reason, std::string text) {
-  return {.ok = false,
-          .slot_filled = false,
-          .status = status,
-          .reason = std::move(reason),
-          .text = std::move(text)};
+  return {.ok = false, .slot_filled = false, .status = status, .reason = std::move(reason), .text = std::move(text)};
 }
 
 }  // namespace
 
 std::string_view slot_header(const TokenSlot& slot) {
-  return slot.carrier == Credential::Carrier::header ? std::string_view(slot.header)
-                                                     : "authorization"sv;
-}
-
-std::string_view folded_name(std::string_view name, std::string& scratch) {
-  const auto plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  };
-  if (std::all_of(name.begin(), name.end(), plain)) return name;
-  scratch = name;
-  std::replace_if(scratch.begin(), scratch.end(), [&](char c) { return !plain(c); }, '-');
-  return scratch;
+  return slot.carrier == Credential::Carrier::header ? std::string_view(slot.header) : "authorization"sv;
 }
 
 bool carries_credential(std::string_view name) {
-  std::string scratch;
-  name = folded_name(name, scratch);
   if (is_in(header_names, name)) return true;
   if (is_in(harmless, name)) return false;
-  return std::any_of(header_starts.begin(), header_starts.end(),
-                     [&](std::string_view start) { return name.starts_with(start); }) ||
-         std::any_of(header_endings.begin(), header_endings.end(),
+  return std::any_of(header_endings.begin(), header_endings.end(),
                      [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
 bool query_carries_credential(std::string_view key) {
-  const std::string word = letters_and_digits(key);
-  return is_in(query_names, word) ||
-         std::any_of(query_starts.begin(), query_starts.end(),
-                     [&](std::string_view start) { return word.starts_with(start); }) ||
-         std::any_of(query_endings.begin(), query_endings.end(),
-                     [&](std::string_view ending) { return word.ends_with(ending); });
+  const std::string lower = lower_ascii(key);
+  return is_in(query_names, lower) || std::any_of(query_starts.begin(), query_starts.end(),
+                                                  [&](std::string_view start) { return lower.starts_with(start); });
 }
 
-bool query_overrides(std::string_view key) {
-  // A plain `method` is an ordinary parameter of many services; the others are not.
-  if (lower_ascii(key) == "method") return false;
-  return is_in(query_methods, letters_and_digits(key));
-}
-
-CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw_target,
-                              const Target& target, const TokenSlot* slot,
-                              const std::vector<TokenSlot>& tokens) {
+CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw_target, const Target& target,
+                              const TokenSlot* slot, const std::vector<TokenSlot>& tokens) {
   const std::string_view slot_name = slot != nullptr ? slot_header(*slot) : std::string_view();
   CarrierVerdict verdict{.ok = true, .slot_filled = false, .status = 403, .reason = {}, .text = {}};
-  std::string scratch, other, slot_scratch;
-  const std::string_view slot_folded = folded_name(slot_name, slot_scratch);
   for (const auto& [name, value] : headers) {
-    const std::string_view folded = folded_name(name, scratch);
     const bool is_slot = slot != nullptr && name == slot_name;
-    // Another spelling of the slot is a second slot to a server that doesn't tell them apart.
-    const bool is_carrier = (slot != nullptr && folded == slot_folded) || carries_credential(name);
-    if (is_carrier) {
+    if (is_slot || carries_credential(name)) {
       // Twice the same header: one server takes the first, another the last, a third joins them
       // (attack C01).
-      const auto same = std::count_if(headers.begin(), headers.end(), [&](const auto& h) {
-        return folded_name(h.first, other) == folded;
-      });
+      const auto same = std::count_if(headers.begin(), headers.end(), [&](const auto& h) { return h.first == name; });
       if (same > 1)
-        return refuse(400, "carrier",
-                      "the request has more than one " + escape_for_terminal(name, 60) + " header");
+        return refuse(400, "carrier", "the request has more than one " + escape_for_terminal(name, 60) + " header");
     }
     if (is_slot) {
       if (!holds_token(value, *slot)) {
-        const bool joined =
-            value.find(',') != std::string::npos && slot->carrier != Credential::Carrier::header;
-        return refuse(
-            joined ? 400 : 403, "foreign-credential",
-            "the " + escape_for_terminal(name, 60) +
-                " header holds something other than this session's token for credential \"" +
-                slot->credential + "\"");
+        const bool joined = value.find(',') != std::string::npos && slot->carrier != Credential::Carrier::header;
+        return refuse(joined ? 400 : 403, "foreign-credential",
+                      "the " + escape_for_terminal(name, 60) +
+                          " header holds something other than this session's token for credential \"" +
+                          slot->credential + "\"");
       }
       verdict.slot_filled = true;
-    } else if (is_carrier) {
+    } else if (carries_credential(name)) {
       return refuse(403, "foreign-credential",
-                    "the " + escape_for_terminal(name, 60) +
-                        " header can carry a credential, and " +
+                    "the " + escape_for_terminal(name, 60) + " header can carry a credential, and " +
                         (slot != nullptr ? "this grant's is carried in " + std::string(slot_name)
                                          : std::string("this grant has none")));
     } else {
-      const bool leaked = std::any_of(tokens.begin(), tokens.end(), [&](const TokenSlot& t) {
-        return value.find(t.token) != std::string::npos;
-      });
+      const bool leaked = std::any_of(tokens.begin(), tokens.end(),
+                                      [&](const TokenSlot& t) { return value.find(t.token) != std::string::npos; });
       if (leaked)
-        return refuse(403, "carrier",
-                      "this session's token is in the " + escape_for_terminal(name, 60) +
-                          " header, where it is not exchanged");
+        return refuse(
+            403, "carrier",
+            "this session's token is in the " + escape_for_terminal(name, 60) + " header, where it is not exchanged");
     }
   }
   for (const std::string& key : target.query_keys) {
     if (query_carries_credential(key)) {
-      return refuse(403, "foreign-credential",
-                    "the query key \"" + escape_for_terminal(key, 60) +
-                        "\" can carry a credential, which no grant allows there");
+      return refuse(
+          403, "foreign-credential",
+          "the query key \"" + escape_for_terminal(key, 60) + "\" can carry a credential, which no grant allows there");
     }
   }
   for (const TokenSlot& token : tokens) {
     if (raw_target.find(token.token) != std::string_view::npos) {
-      return refuse(403, "carrier",
-                    "this session's token is in the request target, where it is not exchanged");
+      return refuse(403, "carrier", "this session's token is in the request target, where it is not exchanged");
     }
   }
   return verdict;

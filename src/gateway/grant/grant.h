@@ -37,14 +37,10 @@ enum class Verdict { allow, deny };
 struct Decision {
   Verdict verdict = Verdict::deny;
   std::uint16_t status = 403;  // to answer when denied: 400, 403, 405, 413, 421, 429
-  std::string reason;          // stable word for evidence: "no-grant", "method", "path", "query",
-                       // "carrier", "foreign-credential", "content-type", "body", "budget",
-                       // "non-canonical", "override", …
-  std::string text;  // one line for people: what was refused and why
-  std::string
-      add;  // the TOML that would allow it, or empty where none should: a foreign
-            // credential, another request in disguise, an address no name may lead to: a foreign
-            // credential, another request in disguise, an address no name may lead to
+  std::string reason;          // stable word for evidence: "no-grant", "method", "path", "query", "carrier",
+                               // "foreign-credential", "content-type", "body", "budget", "non-canonical", …
+  std::string text;            // one line for people: what was refused and why
+  std::string add;             // the TOML that would allow it, or empty where none should
   const Grant* grant = nullptr;
   const Rule* rule = nullptr;
   bool slot_filled = false;  // the grant's slot held exactly the session's token
@@ -52,8 +48,7 @@ struct Decision {
 
 // Which of `grants` allows this head? `tokens` are this session's. The body is not judged here
 // beyond its framing and declared length.
-Decision judge(const std::vector<Grant>& grants, const std::vector<TokenSlot>& tokens,
-               const RequestHead& head);
+Decision judge(const std::vector<Grant>& grants, const std::vector<TokenSlot>& tokens, const RequestHead& head);
 
 // The headers that may go upstream: what judge() allowed minus hop-by-hop, Connection-listed,
 // forwarding and override headers, the credential slot, Host and framing.

@@ -104,13 +104,12 @@ std::vector<Grant> grants() {
   return document ? document->grants : std::vector<Grant>();
 }
 
-const std::vector<TokenSlot> tokens{
-    {"api", "bh-api-token-0001", Credential::Carrier::header, "x-api-key", ""},
-    {"git", "bh-git-token-0002", Credential::Carrier::basic, "", "x-access-token"},
-    {"bearer", "bh-bearer-token-0003", Credential::Carrier::bearer, "", ""}};
+const std::vector<TokenSlot> tokens{{"api", "bh-api-token-0001", Credential::Carrier::header, "x-api-key", ""},
+                                    {"git", "bh-git-token-0002", Credential::Carrier::basic, "", "x-access-token"},
+                                    {"bearer", "bh-bearer-token-0003", Credential::Carrier::bearer, "", ""}};
 
-RequestHead head(std::string method, std::string host, std::string target,
-                 lane::Headers headers = {}, std::string scheme = "https", std::uint16_t port = 0) {
+RequestHead head(std::string method, std::string host, std::string target, lane::Headers headers = {},
+                 std::string scheme = "https", std::uint16_t port = 0) {
   RequestHead out;
   out.method = std::move(method);
   out.scheme = scheme;
@@ -132,8 +131,7 @@ const char* const basic_good = "Basic eC1hY2Nlc3MtdG9rZW46YmgtZ2l0LXRva2VuLTAwMD
 std::vector<Case> cases() {
   const std::string api = "api.example.com", b = "b.example.com";
   const lane::Headers token{{"x-api-key", "bh-api-token-0001"}};
-  const lane::Headers json{{"content-type", "application/json; charset=utf-8"},
-                           {"x-api-key", "bh-api-token-0001"}};
+  const lane::Headers json{{"content-type", "application/json; charset=utf-8"}, {"x-api-key", "bh-api-token-0001"}};
   return {
       {"token in its slot", head("GET", api, "/v1/items", token), ""},
       {"without a credential", head("GET", api, "/v1/items"), ""},
@@ -142,11 +140,9 @@ std::vector<Case> cases() {
       {"listed key, encoded", head("GET", api, "/v1/items?filter%5Bname%5D=x", token), ""},
       {"post of json", head("POST", api, "/v1/items/7", json), ""},
       {"basic",
-       head("GET", "git.example.com", "/o/r.git/info/refs?service=git-upload-pack",
-            {{"authorization", basic_good}}),
+       head("GET", "git.example.com", "/o/r.git/info/refs?service=git-upload-pack", {{"authorization", basic_good}}),
        ""},
-      {"bearer",
-       head("GET", b, "/any/where?x=1", {{"authorization", "bearer bh-bearer-token-0003"}}), ""},
+      {"bearer", head("GET", b, "/any/where?x=1", {{"authorization", "bearer bh-bearer-token-0003"}}), ""},
       {"one label", head("GET", "a1.cdn.example.com", "/files/x/y.z"), ""},
       {"encoded blank", head("GET", "a1.cdn.example.com", "/files/a%20b"), ""},
       {"npm scope", head("GET", "registry.example.com", "/@scope%2fname"), ""},
@@ -154,8 +150,7 @@ std::vector<Case> cases() {
       {"other port", head("GET", "alt.example.com", "/a", {}, "https", 8443), ""},
       {"ipv6", head("GET", "[2001:db8::1]", "/"), ""},
       {"h2c offer",
-       head("GET", "plain.example.com", "/x",
-            {{"connection", "Upgrade, HTTP2-Settings"}, {"upgrade", "h2c"}}, "http"),
+       head("GET", "plain.example.com", "/x", {{"connection", "Upgrade, HTTP2-Settings"}, {"upgrade", "h2c"}}, "http"),
        ""},
       {"idempotency key", head("GET", b, "/", {{"idempotency-key", "1"}}), ""},
 
@@ -179,12 +174,10 @@ std::vector<Case> cases() {
       {"query key", head("GET", api, "/v1/items?admin=1", token), "query"},
       {"second query key", head("GET", api, "/v1/items?page=1&admin=1", token), "query"},
       {"content type",
-       head("POST", api, "/v1/items/7",
-            {{"content-type", "text/plain"}, {"x-api-key", "bh-api-token-0001"}}),
+       head("POST", api, "/v1/items/7", {{"content-type", "text/plain"}, {"x-api-key", "bh-api-token-0001"}}),
        "content-type"},
       {"two content types",
-       head("POST", api, "/v1/items/7",
-            {{"content-type", "application/json"}, {"content-type", "text/plain"}}),
+       head("POST", api, "/v1/items/7", {{"content-type", "application/json"}, {"content-type", "text/plain"}}),
        "content-type"},
       {"dot dot", head("GET", "a1.cdn.example.com", "/files/../x"), "non-canonical"},
       {"dot", head("GET", "a1.cdn.example.com", "/files/./x"), "non-canonical"},
@@ -193,8 +186,7 @@ std::vector<Case> cases() {
       {"double slash", head("GET", "a1.cdn.example.com", "/files//x"), "non-canonical"},
       {"encoded slash", head("GET", "a1.cdn.example.com", "/files/a%2Fb"), "path"},
       {"encoded slash for a name", head("POST", api, "/v1/items/a%2Fb", json), "path"},
-      {"two encoded slashes in a scope", head("GET", "registry.example.com", "/@a%2fb%2fc"),
-       "path"},
+      {"two encoded slashes in a scope", head("GET", "registry.example.com", "/@a%2fb%2fc"), "path"},
       {"scope that leads up", head("GET", "registry.example.com", "/@a%2f.."), "path"},
       {"encoded slash without scope", head("GET", "registry.example.com", "/a%2fb"), "path"},
       {"encoded twice", head("GET", "a1.cdn.example.com", "/files/%252e%252e"), "non-canonical"},
@@ -216,42 +208,31 @@ std::vector<Case> cases() {
       {"upper case host", head("GET", "API.example.com", "/v1/items"), "non-canonical"},
       {"trailing dot", head("GET", "api.example.com.", "/v1/items"), "non-canonical"},
       {"octal address", head("GET", "0177.0.0.1", "/"), "non-canonical"},
-      {"foreign key in the slot", head("GET", api, "/v1/items", {{"x-api-key", "sk-foreign"}}),
-       "foreign-credential"},
+      {"foreign key in the slot", head("GET", api, "/v1/items", {{"x-api-key", "sk-foreign"}}), "foreign-credential"},
       {"another slot's token", head("GET", api, "/v1/items", {{"x-api-key", "bh-git-token-0002"}}),
        "foreign-credential"},
-      {"token and more", head("GET", api, "/v1/items", {{"x-api-key", "bh-api-token-0001 "}}),
-       "foreign-credential"},
-      {"slot twice",
-       head("GET", api, "/v1/items",
-            {{"x-api-key", "bh-api-token-0001"}, {"x-api-key", "sk-foreign"}}),
+      {"token and more", head("GET", api, "/v1/items", {{"x-api-key", "bh-api-token-0001 "}}), "foreign-credential"},
+      {"slot twice", head("GET", api, "/v1/items", {{"x-api-key", "bh-api-token-0001"}, {"x-api-key", "sk-foreign"}}),
        "carrier"},
       {"authorization twice",
-       head("GET", b, "/",
-            {{"authorization", "Bearer x"}, {"authorization", "Bearer bh-bearer-token-0003"}}),
+       head("GET", b, "/", {{"authorization", "Bearer x"}, {"authorization", "Bearer bh-bearer-token-0003"}}),
        "carrier"},
-      {"authorization joined",
-       head("GET", b, "/", {{"authorization", "Bearer bh-bearer-token-0003, Bearer x"}}),
+      {"authorization joined", head("GET", b, "/", {{"authorization", "Bearer bh-bearer-token-0003, Bearer x"}}),
        "foreign-credential"},
-      {"wrong scheme", head("GET", b, "/", {{"authorization", "Basic bh-bearer-token-0003"}}),
-       "foreign-credential"},
-      {"token in another header", head("GET", b, "/", {{"x-note", "bh-bearer-token-0003"}}),
-       "carrier"},
+      {"wrong scheme", head("GET", b, "/", {{"authorization", "Basic bh-bearer-token-0003"}}), "foreign-credential"},
+      {"token in another header", head("GET", b, "/", {{"x-note", "bh-bearer-token-0003"}}), "carrier"},
       {"token in the path", head("GET", b, "/bh-bearer-token-0003"), "carrier"},
       {"token in the query", head("GET", b, "/?q=bh-bearer-token-0003"), "carrier"},
       {"basic of another user",
-       head("GET", "git.example.com", "/o/r/info/refs",
-            {{"authorization", "Basic bWU6YmgtZ2l0LXRva2VuLTAwMDI="}}),
+       head("GET", "git.example.com", "/o/r/info/refs", {{"authorization", "Basic bWU6YmgtZ2l0LXRva2VuLTAwMDI="}}),
        "foreign-credential"},
       {"basic with rubbish behind",
-       head("GET", "git.example.com", "/o/r/info/refs",
-            {{"authorization", std::string(basic_good) + "="}}),
+       head("GET", "git.example.com", "/o/r/info/refs", {{"authorization", std::string(basic_good) + "="}}),
        "foreign-credential"},
       {"closed", head("GET", "closed.example.com", "/"), "credential"},
       {"method override", head("GET", b, "/", {{"x-http-method-override", "DELETE"}}), "override"},
       {"url override", head("GET", b, "/", {{"x-original-url", "/admin"}}), "override"},
-      {"connection takes the key out", head("GET", b, "/", {{"connection", "authorization"}}),
-       "connection"},
+      {"connection takes the key out", head("GET", b, "/", {{"connection", "authorization"}}), "connection"},
   };
 }
 
@@ -276,20 +257,17 @@ TEST(Judge, Table) {
 TEST(Judge, ForeignKeysInEveryCarrier) {
   const auto all = grants();
   for (const char* name :
-       {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key",
-        "private-token", "x-auth-token", "cookie", "x-amz-security-token", "x-vault-token",
-        "dd-api-key", "x-auth-key", "ocp-apim-subscription-key", "x-client-secret",
-        "x-gitlab-token", "npm-otp", "job-token"}) {
-    EXPECT_EQ(
-        judge(all, tokens, head("GET", "a1.cdn.example.com", "/files/x", {{name, "k"}})).reason,
-        "foreign-credential")
+       {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "private-token",
+        "x-auth-token", "cookie", "x-amz-security-token", "x-vault-token", "dd-api-key", "x-auth-key",
+        "ocp-apim-subscription-key", "x-client-secret", "x-gitlab-token", "npm-otp", "job-token"}) {
+    EXPECT_EQ(judge(all, tokens, head("GET", "a1.cdn.example.com", "/files/x", {{name, "k"}})).reason,
+              "foreign-credential")
         << name;
   }
-  for (const char* key : {"key", "api_key", "API_KEY", "access_token", "token", "sig",
-                          "X-Amz-Signature", "X-Goog-Credential", "password"}) {
-    EXPECT_EQ(
-        judge(all, tokens, head("GET", "b.example.com", std::string("/?") + key + "=1")).reason,
-        "foreign-credential")
+  for (const char* key : {"key", "api_key", "API_KEY", "access_token", "token", "sig", "X-Amz-Signature",
+                          "X-Goog-Credential", "password"}) {
+    EXPECT_EQ(judge(all, tokens, head("GET", "b.example.com", std::string("/?") + key + "=1")).reason,
+              "foreign-credential")
         << key;
   }
 }
@@ -303,8 +281,7 @@ TEST(Judge, AnEmptyListAllowsNothing) {
 
 TEST(Judge, BodyLimit) {
   const auto all = grants();
-  RequestHead request =
-      head("POST", "api.example.com", "/v1/items/7", {{"content-type", "application/json"}});
+  RequestHead request = head("POST", "api.example.com", "/v1/items/7", {{"content-type", "application/json"}});
   request.body = lane::BodyKind::length;
   request.body_length = 1000;
   EXPECT_EQ(judge(all, tokens, request).verdict, Verdict::allow);
@@ -314,17 +291,14 @@ TEST(Judge, BodyLimit) {
 
 TEST(Judge, SlotFilledOnlyByTheToken) {
   const auto all = grants();
-  EXPECT_TRUE(
-      judge(all, tokens,
-            head("GET", "api.example.com", "/v1/items", {{"x-api-key", "bh-api-token-0001"}}))
-          .slot_filled);
+  EXPECT_TRUE(judge(all, tokens, head("GET", "api.example.com", "/v1/items", {{"x-api-key", "bh-api-token-0001"}}))
+                  .slot_filled);
   EXPECT_FALSE(judge(all, tokens, head("GET", "api.example.com", "/v1/items")).slot_filled);
 }
 
 // What a denial says would allow it, does.
 TEST(Judge, AdditionsAllowWhatWasDenied) {
-  const std::string credentials =
-      std::string(policy).substr(0, std::string(policy).find("[[grant]]"));
+  const std::string credentials = std::string(policy).substr(0, std::string(policy).find("[[grant]]"));
   const auto all = grants();
   int added = 0;
   for (const Case& c : cases()) {
@@ -333,20 +307,16 @@ TEST(Judge, AdditionsAllowWhatWasDenied) {
     ++added;
     auto document = load_document(credentials + denied.add, "add.toml", "user");
     ASSERT_TRUE(document) << c.name << ": " << document.error().message << "\n" << denied.add;
-    EXPECT_EQ(judge(document->grants, tokens, c.request).verdict, Verdict::allow) << c.name << "\n"
-                                                                                  << denied.add;
+    EXPECT_EQ(judge(document->grants, tokens, c.request).verdict, Verdict::allow) << c.name << "\n" << denied.add;
   }
   EXPECT_GE(added, 10);
   // Where nothing should be added, nothing is offered.
-  EXPECT_TRUE(judge(all, tokens, head("GET", "evil.net", "/", {{"authorization", "Bearer k"}}))
-                  .add.empty());
-  EXPECT_TRUE(judge(all, tokens, head("GET", "api.example.com", "/v1/items", {{"x-api-key", "k"}}))
-                  .add.empty());
+  EXPECT_TRUE(judge(all, tokens, head("GET", "evil.net", "/", {{"authorization", "Bearer k"}})).add.empty());
+  EXPECT_TRUE(judge(all, tokens, head("GET", "api.example.com", "/v1/items", {{"x-api-key", "k"}})).add.empty());
 }
 
 TEST(Judge, HostileTextIsEscaped) {
-  const Decision denied =
-      judge(grants(), tokens, head("GET", "evil.net", "/", {{"connection", "\x1b]52;c;x\x07"}}));
+  const Decision denied = judge(grants(), tokens, head("GET", "evil.net", "/", {{"connection", "\x1b]52;c;x\x07"}}));
   EXPECT_EQ(denied.text.find('\x1b'), std::string::npos);
 }
 
@@ -367,30 +337,21 @@ TEST(Headers, HopByHopAndForwardingStay) {
 }
 
 TEST(Host, OneSpelling) {
-  for (const char* good :
-       {"example.com", "a-1.b2", "127.0.0.1", "[::1]", "[2001:db8::1]", "xn--bcher-kva.example"}) {
+  for (const char* good : {"example.com", "a-1.b2", "127.0.0.1", "[::1]", "[2001:db8::1]", "xn--bcher-kva.example"}) {
     EXPECT_EQ(canonical_host(good), good);
   }
   EXPECT_EQ(canonical_host("EXAMPLE.com"), "example.com");
-  for (const char* bad : {"",           ".",
-                          "a..b",       "a.",
-                          ".a",         "-a.b",
-                          "a-.b",       "0x7f.1",
-                          "127.1",      "2130706433",
-                          "0177.0.0.1", "::1",
-                          "[::01]",     "[::ffff:1.2.3.4]",
-                          "*.a.b",      "a b",
-                          "a%2e",       "user@a",
-                          "a:1",        "\xc3\xa9.com",
-                          "a/b",        "1.2.3.4.5",
-                          "[1.2.3.4]"}) {
+  for (const char* bad :
+       {"",          ".",        "a..b",       "a.",         ".a",  "-a.b",         "a-.b",
+        "0x7f.1",    "127.1",    "2130706433", "0177.0.0.1", "::1", "[::01]",       "[::ffff:1.2.3.4]",
+        "*.a.b",     "a b",      "a%2e",       "user@a",     "a:1", "\xc3\xa9.com", "a/b",
+        "1.2.3.4.5", "[1.2.3.4]"}) {
     EXPECT_FALSE(canonical_host(bad)) << bad;
   }
   EXPECT_EQ(parse_authority("a.b:8443")->port, 8443);
   EXPECT_EQ(parse_authority("[::1]:1")->host, "[::1]");
   EXPECT_FALSE(parse_authority("[::1]")->port);
-  for (const char* bad :
-       {"a:", "a:0", "a:080", "a:65536", "a:-1", "a:1x", "a: 1", "[::1]x:1", "a:1:2"}) {
+  for (const char* bad : {"a:", "a:0", "a:080", "a:65536", "a:-1", "a:1x", "a: 1", "[::1]x:1", "a:1:2"}) {
     EXPECT_FALSE(parse_authority(bad)) << bad;
   }
 }
@@ -415,9 +376,7 @@ TEST(Target, RandomTargets) {
     EXPECT_EQ(again, target->path);
     EXPECT_EQ(target->path.find("//"), std::string::npos);
     EXPECT_EQ(text.find('\\'), std::string::npos);
-    EXPECT_TRUE(path_matches(template_for(*target), *target) ||
-                text.find("%2f") != std::string::npos)
-        << text;
+    EXPECT_TRUE(path_matches(template_for(*target), *target) || text.find("%2f") != std::string::npos) << text;
   }
   EXPECT_GT(accepted, 1000);
 }
@@ -471,8 +430,7 @@ TEST(Address, OnlyPublicOnes) {
     address[15] = 1;
     EXPECT_TRUE(why_not_dialled(address)) << int(start[0]);
   }
-  const std::array<std::uint8_t, 16> google{0x2a, 0x00, 0x14, 0x50, 0, 0, 0, 0,
-                                            0,    0,    0,    0,    0, 0, 0, 1};
+  const std::array<std::uint8_t, 16> google{0x2a, 0x00, 0x14, 0x50, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
   EXPECT_FALSE(why_not_dialled(google));
 }
 

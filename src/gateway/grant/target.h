@@ -11,10 +11,9 @@
 namespace bulkhead::grant {
 
 struct Target {
-  std::string_view path;  // with its leading slash
-  std::vector<std::string_view>
-      segments;  // of the path, as received; the last is empty after a final slash
-  std::vector<std::string> query_keys;  // decoded
+  std::string_view path;                   // with its leading slash
+  std::vector<std::string_view> segments;  // of the path, as received; the last is empty after a final slash
+  std::vector<std::string> query_keys;     // decoded
   bool has_query = false;
 };
 

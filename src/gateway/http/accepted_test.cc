@@ -18,14 +18,8 @@ using enum lane::BodyKind;
 std::vector<Case> cases() {
   const std::string lf_chunk = "10\r\n0123456789abcdef\r\nA\r\n\r\n\r\n\r\n\r\n\r\n\r\n0\r\n\r\n";
   return {
-      {"curl",
-       "GET /",
-       {{"Host", "example.com"}, {"User-Agent", "curl/7.88.1"}, {"Accept", "*/*"}},
-       ""},
-      {"curl -I",
-       "HEAD /x",
-       {{"Host", "example.com"}, {"User-Agent", "curl/7.88.1"}, {"Accept", "*/*"}},
-       ""},
+      {"curl", "GET /", {{"Host", "example.com"}, {"User-Agent", "curl/7.88.1"}, {"Accept", "*/*"}}, ""},
+      {"curl -I", "HEAD /x", {{"Host", "example.com"}, {"User-Agent", "curl/7.88.1"}, {"Accept", "*/*"}}, ""},
       {"curl -d",
        "POST /form",
        {{"Host", "example.com"},
@@ -55,10 +49,7 @@ std::vector<Case> cases() {
        ""},
       {"curl -r",
        "GET /big.iso",
-       {{"Host", "example.com"},
-        {"Range", "bytes=0-1023"},
-        {"User-Agent", "curl/8.5.0"},
-        {"Accept", "*/*"}},
+       {{"Host", "example.com"}, {"Range", "bytes=0-1023"}, {"User-Agent", "curl/8.5.0"}, {"Accept", "*/*"}},
        ""},
       {"curl -F",
        "POST /upload",
@@ -164,12 +155,10 @@ std::vector<Case> cases() {
        "GET /simple/requests/",
        {{"Host", "pypi.org"},
         {"User-Agent",
-         "pip/23.0.1 "
-         "{\"ci\":null,\"cpu\":\"x86_64\",\"distro\":{\"id\":\"bookworm\"},\"python\":\"3.11.2\"}"},
+         "pip/23.0.1 {\"ci\":null,\"cpu\":\"x86_64\",\"distro\":{\"id\":\"bookworm\"},\"python\":\"3.11.2\"}"},
         {"Accept-Encoding", "gzip, deflate"},
         {"Accept",
-         "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, "
-         "text/html; q=0.01"},
+         "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"},
         {"Connection", "keep-alive"},
         {"Cache-Control", "max-age=0"}},
        ""},
@@ -248,10 +237,7 @@ std::vector<Case> cases() {
        "{\"input\":1}"},
       {"node fetch stream",
        "POST /up",
-       {{"host", "example.com"},
-        {"connection", "keep-alive"},
-        {"transfer-encoding", "chunked"},
-        {"accept", "*/*"}},
+       {{"host", "example.com"}, {"connection", "keep-alive"}, {"transfer-encoding", "chunked"}, {"accept", "*/*"}},
        lf_chunk,
        streamed,
        std::string("0123456789abcdef") + "\r\n\r\n\r\n\r\n\r\n"},
@@ -295,9 +281,7 @@ std::vector<Case> cases() {
        ""},
       {"Go net/http",
        "GET /golang.org/x/mod/@v/v0.21.0.zip",
-       {{"Host", "proxy.golang.org"},
-        {"User-Agent", "Go-http-client/1.1"},
-        {"Accept-Encoding", "gzip"}},
+       {{"Host", "proxy.golang.org"}, {"User-Agent", "Go-http-client/1.1"}, {"Accept-Encoding", "gzip"}},
        ""},
       {"Go net/http stream",
        "POST /v2/blobs/uploads/",
@@ -330,10 +314,7 @@ std::vector<Case> cases() {
        "{}",
        length,
        "{}"},
-      {"WebDAV",
-       "PROPFIND /dav/",
-       {{"Host", "dav.example.com"}, {"Depth", "1"}, {"Content-Length", "0"}},
-       ""},
+      {"WebDAV", "PROPFIND /dav/", {{"Host", "dav.example.com"}, {"Depth", "1"}, {"Content-Length", "0"}}, ""},
       {"IPv6 literal", "GET /", {{"Host", "[2001:db8::1]:8080"}, {"Accept", "*/*"}}, ""},
       {"empty value, inner tab, many blanks",
        "GET /",
@@ -361,8 +342,7 @@ TEST(Accepted, RealClientsWithEveryFieldAsItWas) {
     ASSERT_EQ(reading.head.headers.size(), c.headers.size());
     for (std::size_t i = 0; i < c.headers.size(); ++i) {
       std::string lower = c.headers[i].first;
-      for (char& letter : lower)
-        letter = letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter + 32) : letter;
+      for (char& letter : lower) letter = letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter + 32) : letter;
       EXPECT_EQ(reading.head.headers[i].first, lower);
       EXPECT_EQ(reading.head.headers[i].second, c.headers[i].second);
       if (lower == "host") EXPECT_EQ(reading.head.host, c.headers[i].second);
@@ -384,8 +364,7 @@ TEST(Accepted, BlanksAroundAValueAreNotPartOfIt) {
 
 TEST(Accepted, JustInsideTheLimits) {
   Limits limits;
-  std::string bytes =
-      "GET /" + std::string(limits.target - 1, 'a') + " HTTP/1.1\r\nHost: a.example\r\n";
+  std::string bytes = "GET /" + std::string(limits.target - 1, 'a') + " HTTP/1.1\r\nHost: a.example\r\n";
   for (std::size_t i = 1; i < limits.headers; ++i) bytes += "X-" + std::to_string(i) + ": v\r\n";
   EXPECT_FALSE(read_request(bytes + "\r\n").refusal);
   EXPECT_TRUE(read_request(bytes + "One-More: v\r\n\r\n").refusal);

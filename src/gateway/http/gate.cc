@@ -1,5 +1,4 @@
-// The line- and field-level half of the gate. Input has passed HeadScanner: only CRLF line ends, no
-// control bytes.
+// The line- and field-level half of the gate. Input has passed HeadScanner: only CRLF line ends, no control bytes.
 #include "gateway/http/gate.h"
 
 #include <algorithm>
@@ -70,8 +69,7 @@ Gated check_method(std::string_view method) {
       !std::all_of(method.begin(), method.end(), [](char c) { return is_upper(c) || c == '-'; })) {
     return refuse(400, "method", "a malformed method");
   }
-  // CONNECT would be a tunnel nobody judges; the others repeat a request, credential included
-  // (ATTACKS H15, H17).
+  // CONNECT would be a tunnel nobody judges; the others repeat a request, credential included (ATTACKS H15, H17).
   if (method == "CONNECT" || method == "TRACE" || method == "TRACK") {
     return refuse(405, "method", std::string(method) + " is not available");
   }
@@ -96,12 +94,10 @@ Single find(const std::vector<Field>& fields, std::string_view lower_name) {
 
 // Plain digits, no sign, no list, no leading zero, below 2^63 (ATTACKS H04).
 std::optional<std::uint64_t> content_length(std::string_view value) {
-  if (value.empty() || value.size() > 19 || !std::all_of(value.begin(), value.end(), is_digit))
-    return std::nullopt;
+  if (value.empty() || value.size() > 19 || !std::all_of(value.begin(), value.end(), is_digit)) return std::nullopt;
   if (value.size() > 1 && value.front() == '0') return std::nullopt;
   std::uint64_t number = 0;
-  for (const char c : value)
-    number = number * 10 + static_cast<std::uint64_t>(c - '0');  // 19 digits fit
+  for (const char c : value) number = number * 10 + static_cast<std::uint64_t>(c - '0');  // 19 digits fit
   if (number > (std::uint64_t{1} << 63) - 1) return std::nullopt;
   return number;
 }
@@ -123,10 +119,8 @@ tl::expected<Framing, Refusal> framing(const std::vector<Field>& fields, Side si
   if (coding.count > 1) return refuse(400, "transfer-encoding", "more than one Transfer-Encoding");
   Framing result;
   if (coding.count == 1) {
-    const bool chunked = coding.value == "chunked" ||
-                         (side == Side::response && same_letters(coding.value, "chunked"));
-    if (!chunked)
-      return refuse(400, "transfer-encoding", "a Transfer-Encoding other than \"chunked\"");
+    const bool chunked = coding.value == "chunked" || (side == Side::response && same_letters(coding.value, "chunked"));
+    if (!chunked) return refuse(400, "transfer-encoding", "a Transfer-Encoding other than \"chunked\"");
     result.body = lane::BodyKind::streamed;
     result.declared = true;
   } else if (length.count == 1) {
@@ -143,8 +137,7 @@ tl::expected<Framing, Refusal> framing(const std::vector<Field>& fields, Side si
 std::optional<bool> connection_lists(const std::vector<Field>& fields, std::string_view word) {
   bool found = false;
   for (const Field& field : fields) {
-    if (!same_letters(field.name, "connection") && !same_letters(field.name, "proxy-connection"))
-      continue;
+    if (!same_letters(field.name, "connection") && !same_letters(field.name, "proxy-connection")) continue;
     for (const std::string& part : split(field.value, ',')) {
       const std::string_view token = trim(part);
       if (!is_token(token)) return std::nullopt;
@@ -154,14 +147,12 @@ std::optional<bool> connection_lists(const std::vector<Field>& fields, std::stri
   return found;
 }
 
-// One authority: no userinfo, no list, no blanks, nothing a URL parser could split elsewhere
-// (ATTACKS H02, N09).
+// One authority: no userinfo, no list, no blanks, nothing a URL parser could split elsewhere (ATTACKS H02, N09).
 Gated check_host(const Single& host) {
   if (host.count == 0) return refuse(400, "host-missing", "no Host header");
   if (host.count > 1) return refuse(400, "host-duplicate", "more than one Host header");
   if (host.value.empty()) return refuse(400, "host-empty", "an empty Host header");
-  if (host.value.size() > 270)
-    return refuse(400, "host-malformed", "a Host header longer than any name");
+  if (host.value.size() > 270) return refuse(400, "host-malformed", "a Host header longer than any name");
   const bool shaped = std::all_of(host.value.begin(), host.value.end(), [](char c) {
     return is_digit(c) || is_upper(c) || (c >= 'a' && c <= 'z') ||
            std::string_view(".-_:[]").find(c) != std::string_view::npos;
@@ -172,27 +163,20 @@ Gated check_host(const Single& host) {
 
 Gated check_target(const RawRequest& raw) {
   const std::string_view target = raw.target;
-  if (target == "*")
-    return refuse(405, "method", "requests about the server as a whole are not available");
+  if (target == "*") return refuse(405, "method", "requests about the server as a whole are not available");
   if (target.empty() || target.front() != '/') {
     const auto scheme = target.find("://");
-    if (scheme == std::string_view::npos)
-      return refuse(400, "target", "a request target that does not start with /");
-    // Absolute form: nothing here is a proxy to its clients. Where it also names another host, say
-    // that (ATTACKS H01).
+    if (scheme == std::string_view::npos) return refuse(400, "target", "a request target that does not start with /");
+    // Absolute form: nothing here is a proxy to its clients. Where it also names another host, say that (ATTACKS H01).
     const std::string_view rest = target.substr(scheme + 3);
     const std::string_view authority = rest.substr(0, rest.find_first_of("/?#"));
-    if (const Single host = find(raw.fields, "host");
-        host.count == 1 && !same_letters(authority, host.value)) {
-      return refuse(421, "host-mismatch",
-                    "the request target and the Host header name different hosts");
+    if (const Single host = find(raw.fields, "host"); host.count == 1 && !same_letters(authority, host.value)) {
+      return refuse(421, "host-mismatch", "the request target and the Host header name different hosts");
     }
     return refuse(400, "absolute-form", "a request target that is a whole URL");
   }
-  // The scanner left no control and no 8-bit bytes; blanks can't be here since the line has exactly
-  // two.
-  if (target.find('#') != std::string_view::npos)
-    return refuse(400, "target", "a fragment in the request target");
+  // The scanner left no control and no 8-bit bytes; blanks can't be here since the line has exactly two.
+  if (target.find('#') != std::string_view::npos) return refuse(400, "target", "a fragment in the request target");
   return {};
 }
 
@@ -209,12 +193,10 @@ tl::expected<RawRequest, Refusal> parse_request_head(std::string_view raw, const
   RawRequest request;
   request.method = line.substr(0, first);
   request.target = line.substr(first + 1, second - first - 1);
-  if (auto ok = check_version(line.substr(second + 1)); !ok)
-    return tl::unexpected(std::move(ok).error());
+  if (auto ok = check_version(line.substr(second + 1)); !ok) return tl::unexpected(std::move(ok).error());
   if (auto ok = check_method(request.method); !ok) return tl::unexpected(std::move(ok).error());
   if (request.target.size() > limits.target) {
-    return refuse(431, "target-size",
-                  "the request target is longer than " + std::to_string(limits.target) + " bytes");
+    return refuse(431, "target-size", "the request target is longer than " + std::to_string(limits.target) + " bytes");
   }
   auto fields = parse_fields(raw, limits);
   if (!fields) return tl::unexpected(std::move(fields).error());
@@ -249,9 +231,8 @@ tl::expected<RequestHead, Refusal> judge_request_fields(const RawRequest& raw) {
   if (find(raw.fields, "max-forwards").count > 0) {
     return refuse(405, "max-forwards", "Max-Forwards belongs to methods that are not available");
   }
-  // Java's client offers h2c on every plain-HTTP request and goes on in HTTP/1.1 when nobody takes
-  // it up, as RFC 9110 §7.8 allows; the offer is never passed on. Any other upgrade would end in an
-  // opaque stream.
+  // Java's client offers h2c on every plain-HTTP request and goes on in HTTP/1.1 when nobody takes it up, as RFC
+  // 9110 §7.8 allows; the offer is never passed on. Any other upgrade would end in an opaque stream.
   const Single upgrade = find(raw.fields, "upgrade");
   if (upgrade.count > 0 && !(upgrade.count == 1 && upgrade.value == "h2c")) {
     return refuse(501, "upgrade", "protocol upgrades are not available");
@@ -264,16 +245,14 @@ tl::expected<RequestHead, Refusal> judge_request_fields(const RawRequest& raw) {
 
 tl::expected<RawResponse, Refusal> parse_response_head(std::string_view raw, const Limits& limits) {
   const std::string_view line = next_line(raw);
-  // "HTTP/1.x NNN reason"; Beast too wants the blank after the status, so one without is refused by
-  // both.
-  const bool shaped = line.size() >= 13 && line.starts_with("HTTP/1.") &&
-                      (line[7] == '0' || line[7] == '1') && line[8] == ' ' && is_digit(line[9]) &&
-                      is_digit(line[10]) && is_digit(line[11]) && line[12] == ' ';
+  // "HTTP/1.x NNN reason"; Beast too wants the blank after the status, so one without is refused by both.
+  const bool shaped = line.size() >= 13 && line.starts_with("HTTP/1.") && (line[7] == '0' || line[7] == '1') &&
+                      line[8] == ' ' && is_digit(line[9]) && is_digit(line[10]) && is_digit(line[11]) &&
+                      line[12] == ' ';
   if (!shaped) return refuse(502, "status-line", "the server's status line is malformed");
   RawResponse response;
   response.minor = line[7] - '0';
-  response.status =
-      static_cast<std::uint16_t>((line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0'));
+  response.status = static_cast<std::uint16_t>((line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0'));
   if (response.status < 100 || response.status > 599) {
     return refuse(502, "status-line", "the server's status is none that HTTP knows");
   }
@@ -283,8 +262,7 @@ tl::expected<RawResponse, Refusal> parse_response_head(std::string_view raw, con
   return response;
 }
 
-tl::expected<ResponseHead, Refusal> judge_response_fields(const RawResponse& raw,
-                                                          bool head_request) {
+tl::expected<ResponseHead, Refusal> judge_response_fields(const RawResponse& raw, bool head_request) {
   auto body = framing(raw.fields, Side::response);
   if (!body) return tl::unexpected(std::move(body).error());
   ResponseHead head;
@@ -294,18 +272,15 @@ tl::expected<ResponseHead, Refusal> judge_response_fields(const RawResponse& raw
   head.keep_alive = raw.minor == 1 && !*close;
 
   if (raw.status < 200) {
-    if (raw.status == 101)
-      return refuse(502, "upgrade", "the server switched protocols, which nobody asked for");
-    if (body->declared)
-      return refuse(502, "interim", "the server's interim answer declares a body");
+    if (raw.status == 101) return refuse(502, "upgrade", "the server switched protocols, which nobody asked for");
+    if (body->declared) return refuse(502, "interim", "the server's interim answer declares a body");
     return head;
   }
   if (raw.minor == 0 && body->body == lane::BodyKind::streamed) {
     return refuse(502, "transfer-encoding", "the server sent Transfer-Encoding in HTTP/1.0");
   }
   if (head_request || raw.status == 204 || raw.status == 304) {
-    // A 204 that declares a body may well send one: what follows on this connection is not to be
-    // trusted.
+    // A 204 that declares a body may well send one: what follows on this connection is not to be trusted.
     if (raw.status == 204 && body->body != lane::BodyKind::none) head.keep_alive = false;
     if (head_request && raw.status != 204 && raw.status != 304) head.body_length = body->length;
     return head;

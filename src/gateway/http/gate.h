@@ -1,6 +1,6 @@
-// The strict gate: what it refuses, no parser behind it ever sees. Refuses only, repairs nothing.
-// Pure functions over bytes; the one state kept is how far a head or a chunk line has come, so that
-// one byte at a time and all at once give the same answer.
+// The strict gate: what it refuses, no parser behind it ever sees. Refuses only, repairs nothing. Pure functions
+// over bytes; the one state kept is how far a head or a chunk line has come, so that one byte at a time and all
+// at once give the same answer.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,9 @@ tl::unexpected<Refusal> refuse(std::uint16_t status, std::string reason, std::st
 
 enum class Side { request, response };
 
-// Finds the end of a head, byte by byte, and refuses on the way what no head may contain: control
-// bytes, line endings other than CRLF, folded lines, an empty first line, more than the limits
-// allow. 8-bit bytes are refused in requests and left to parse_response_head in responses.
+// Finds the end of a head, byte by byte, and refuses on the way what no head may contain: control bytes, line
+// endings other than CRLF, folded lines, an empty first line, more than the limits allow. 8-bit bytes are refused
+// in requests and left to parse_response_head in responses.
 class HeadScanner {
  public:
   HeadScanner(Side side, const Limits& limits) : side_(side), limits_(limits) {}
@@ -62,15 +62,13 @@ struct RawResponse {
 tl::expected<RawRequest, Refusal> parse_request_head(std::string_view raw, const Limits& limits);
 tl::expected<RawResponse, Refusal> parse_response_head(std::string_view raw, const Limits& limits);
 
-// The rules that span fields: Host, framing, Expect, Upgrade. The result's `headers` are set by the
-// caller.
+// The rules that span fields: Host, framing, Expect, Upgrade. The result's `headers` are set by the caller.
 tl::expected<RequestHead, Refusal> judge_request_fields(const RawRequest& raw);
-tl::expected<ResponseHead, Refusal> judge_response_fields(const RawResponse& raw,
-                                                          bool head_request);
+tl::expected<ResponseHead, Refusal> judge_response_fields(const RawResponse& raw, bool head_request);
 
-// Chunked framing ahead of the parser. Feed it every byte that is not chunk data; it says when a
-// chunk-size line (with the CRLF of the chunk before) or the whole last chunk is in. Requests: hex
-// digits and CRLF, nothing else. Responses may have chunk extensions and trailers, within bounds.
+// Chunked framing ahead of the parser. Feed it every byte that is not chunk data; it says when a chunk-size line
+// (with the CRLF of the chunk before) or the whole last chunk is in. Requests: hex digits and CRLF, nothing else.
+// Responses may have chunk extensions and trailers, within bounds.
 class ChunkScanner {
  public:
   enum class Step { more, data, done };

@@ -1,10 +1,8 @@
-// RequestReader and ResponseReader: gate, then Beast, then the comparison. The only file that
-// includes Beast.
+// RequestReader and ResponseReader: gate, then Beast, then the comparison. The only file that includes Beast.
 //
-// The gate decides where the head and each chunk line end, so Beast is always given whole elements:
-// a head, a chunk line with the CRLF before it, a run of body bytes. Whatever it then does
-// differently from what the gate expects (fields, sizes, how much it took, whether it is finished)
-// ends the connection.
+// The gate decides where the head and each chunk line end, so Beast is always given whole elements: a head, a
+// chunk line with the CRLF before it, a run of body bytes. Whatever it then does differently from what the gate
+// expects (fields, sizes, how much it took, whether it is finished) ends the connection.
 #include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <optional>
@@ -69,8 +67,7 @@ class Parser final : public beast::http::basic_parser<is_request> {
 template <bool is_request>
 class Reader {
  public:
-  explicit Reader(const Limits& limits)
-      : limits_(limits), scanner_(side, limits), chunks_(side, limits) {}
+  explicit Reader(const Limits& limits) : limits_(limits), scanner_(side, limits), chunks_(side, limits) {}
 
   static constexpr Side side = is_request ? Side::request : Side::response;
 
@@ -89,14 +86,12 @@ class Reader {
     parser_->eager(false);
     parser_->skip(skip_body);
     beast::error_code error;
-    const std::size_t used =
-        parser_->put(boost::asio::const_buffer(raw_.data(), raw_.size()), error);
+    const std::size_t used = parser_->put(boost::asio::const_buffer(raw_.data(), raw_.size()), error);
     if (error) return disagree(error.message());
     if (used != raw_.size() || !parser_->is_header_done()) return disagree("where the head ends");
     if (parser_->fields.size() != fields.size()) return disagree("the number of fields");
     for (std::size_t i = 0; i < fields.size(); ++i) {
-      if (parser_->fields[i].first != fields[i].name ||
-          parser_->fields[i].second != fields[i].value) {
+      if (parser_->fields[i].first != fields[i].name || parser_->fields[i].second != fields[i].value) {
         return disagree("a field's value");
       }
     }
@@ -109,14 +104,11 @@ class Reader {
     remaining_ = length;
     until_close_ = until_close;
     const bool chunked = kind == lane::BodyKind::streamed && !until_close;
-    if (parser_->is_done() != (kind == lane::BodyKind::none))
-      return disagree("whether there is a body");
+    if (parser_->is_done() != (kind == lane::BodyKind::none)) return disagree("whether there is a body");
     if (kind == lane::BodyKind::none) return {};
-    if (parser_->chunked() != chunked || parser_->need_eof() != until_close)
-      return disagree("the body's framing");
+    if (parser_->chunked() != chunked || parser_->need_eof() != until_close) return disagree("the body's framing");
     const auto declared = parser_->content_length();
-    if (kind == lane::BodyKind::length ? (!declared || *declared != length)
-                                       : declared.has_value()) {
+    if (kind == lane::BodyKind::length ? (!declared || *declared != length) : declared.has_value()) {
       return disagree("the body's length");
     }
     return {};
@@ -124,13 +116,10 @@ class Reader {
 
   tl::expected<std::size_t, Refusal> take_body(std::string_view bytes, std::string& body) {
     if (kind_ == lane::BodyKind::length) {
-      const std::size_t count =
-          static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, bytes.size()));
-      if (auto ok = put(bytes.substr(0, count), body); !ok)
-        return tl::unexpected(std::move(ok).error());
+      const std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, bytes.size()));
+      if (auto ok = put(bytes.substr(0, count), body); !ok) return tl::unexpected(std::move(ok).error());
       remaining_ -= count;
-      if (parser_->is_done() != (remaining_ == 0))
-        return tl::unexpected(disagree("where the body ends").value());
+      if (parser_->is_done() != (remaining_ == 0)) return tl::unexpected(disagree("where the body ends").value());
       done_ = remaining_ == 0;
       return count;
     }
@@ -160,8 +149,7 @@ class Reader {
   }
 
   static tl::unexpected<Refusal> disagree(const std::string& about) {
-    return refuse(is_request ? 400 : 502, "disagreement",
-                  "two readings of this message differ: " + about);
+    return refuse(is_request ? 400 : 502, "disagreement", "two readings of this message differ: " + about);
   }
 
  private:
@@ -170,8 +158,7 @@ class Reader {
     parser_->body = &body;
     while (!bytes.empty()) {
       beast::error_code error;
-      const std::size_t used =
-          parser_->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
+      const std::size_t used = parser_->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
       if (error) return disagree(error.message());
       if (used == 0 || used > bytes.size() || (parser_->is_done() && used != bytes.size())) {
         return disagree("how much of it is the body");
@@ -185,10 +172,8 @@ class Reader {
     std::size_t taken = 0;
     while (taken < bytes.size()) {
       if (remaining_ > 0) {
-        const std::size_t count =
-            static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, bytes.size() - taken));
-        if (auto ok = put(bytes.substr(taken, count), body); !ok)
-          return tl::unexpected(std::move(ok).error());
+        const std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, bytes.size() - taken));
+        if (auto ok = put(bytes.substr(taken, count), body); !ok) return tl::unexpected(std::move(ok).error());
         taken += count;
         remaining_ -= count;
         continue;
@@ -225,8 +210,7 @@ class Reader {
   bool done_ = false;
 };
 
-// Names in lower case; values whose bytes not every reader takes for text are left out (responses
-// only).
+// Names in lower case; values whose bytes not every reader takes for text are left out (responses only).
 lane::Headers headers_of(const std::vector<Field>& fields) {
   lane::Headers headers;
   headers.reserve(fields.size());
@@ -261,8 +245,7 @@ struct RequestReader::Impl {
       return reader.disagree("the request line");
     }
     if (auto ok = reader.expect_body(judged->body, judged->body_length, false); !ok) return ok;
-    if (parser.keep_alive() != judged->keep_alive)
-      return reader.disagree("whether the connection stays");
+    if (parser.keep_alive() != judged->keep_alive) return reader.disagree("whether the connection stays");
     head = std::move(*judged);
     head.headers = headers_of(raw->fields);
     state = head.body == lane::BodyKind::none ? State::done : State::body;
@@ -302,8 +285,7 @@ const RequestHead& RequestReader::head() const {
 }
 
 struct ResponseReader::Impl {
-  Impl(std::string_view method, const Limits& limits)
-      : reader(limits), head_request(method == "HEAD") {}
+  Impl(std::string_view method, const Limits& limits) : reader(limits), head_request(method == "HEAD") {}
 
   static constexpr int max_interim = 8;
 
@@ -324,13 +306,11 @@ struct ResponseReader::Impl {
       return reader.disagree("the status line");
     }
     if (raw->status < 200) {
-      if (++interim > max_interim)
-        return refuse(502, "interim", "the server sent interim answers without end");
+      if (++interim > max_interim) return refuse(502, "interim", "the server sent interim answers without end");
       reader.next_head();
       return {};
     }
-    if (auto ok = reader.expect_body(judged->body, judged->body_length, judged->until_close); !ok)
-      return ok;
+    if (auto ok = reader.expect_body(judged->body, judged->body_length, judged->until_close); !ok) return ok;
     head = std::move(*judged);
     head.headers = headers_of(raw->fields);
     state = head.body == lane::BodyKind::none ? State::done : State::body;

@@ -81,8 +81,7 @@ Reading<Head> read_every_way(const MakeReader& make, std::string_view bytes) {
 inline Reading<RequestHead> read_request(std::string_view bytes, Limits limits = {}) {
   return read_every_way<RequestHead>([&] { return RequestReader(limits); }, bytes);
 }
-inline Reading<ResponseHead> read_response(std::string_view bytes,
-                                           std::string_view method = "GET") {
+inline Reading<ResponseHead> read_response(std::string_view bytes, std::string_view method = "GET") {
   return read_every_way<ResponseHead>([&] { return ResponseReader(method); }, bytes);
 }
 

@@ -1,5 +1,5 @@
-// Requests no parser behind us may see: each is refused, for the reason named. `attack` is the id
-// of the attack it stands for; several of these were accepted by widely used proxies.
+// Requests no parser behind us may see: each is refused, for the reason named. `attack` is the id of the attack it
+// stands for; several of these were accepted by widely used proxies.
 #include "gateway/http/reading_test.h"
 
 namespace bulkhead::http {
@@ -65,10 +65,8 @@ std::vector<Case> cases() {
       {"N06", 400, "control-byte", with_nul(hosted("b.example@.a.example"))},
       {"H02", 400, "host-malformed", hosted(std::string(300, 'a'))},
       // Framing
-      {"H03", 400, "te-and-cl",
-       post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")},
-      {"H03", 400, "te-and-cl",
-       post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n")},
+      {"H03", 400, "te-and-cl", post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")},
+      {"H03", 400, "te-and-cl", post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n")},
       {"H03", 400, "te-and-cl", post("Transfer-Encoding: identity\r\nContent-Length: 0\r\n", "")},
       {"H04", 400, "content-length", post("Content-Length: 5\r\nContent-Length: 6\r\n", "hello!")},
       {"H04", 400, "content-length", post("Content-Length: 5\r\nContent-Length: 5\r\n", "hello")},
@@ -84,10 +82,8 @@ std::vector<Case> cases() {
       {"H04", 400, "content-length", post("Content-Length: 00005\r\n", "hello")},
       {"H04", 400, "content-length", post("Content-Length: 00\r\n", "")},
       {"H05", 400, "transfer-encoding", post("Transfer-Encoding: xchunked\r\n", "0\r\n\r\n")},
-      {"H05", 400, "transfer-encoding",
-       post("Transfer-Encoding: chunked, identity\r\n", "0\r\n\r\n")},
-      {"H05", 400, "transfer-encoding",
-       post("Transfer-Encoding: identity, chunked\r\n", "0\r\n\r\n")},
+      {"H05", 400, "transfer-encoding", post("Transfer-Encoding: chunked, identity\r\n", "0\r\n\r\n")},
+      {"H05", 400, "transfer-encoding", post("Transfer-Encoding: identity, chunked\r\n", "0\r\n\r\n")},
       {"H05", 400, "transfer-encoding", post("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n")},
       {"H05", 400, "transfer-encoding",
        post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")},
@@ -177,8 +173,7 @@ std::vector<Case> cases() {
       {"T05", 400, "eight-bit", std::string("\x80\x2e\x01\x03\x01", 5)},
       // Expectations and upgrades
       {"H20", 417, "expect", post("Expect: 200-ok\r\nContent-Length: 5\r\n", "hello")},
-      {"H20", 417, "expect",
-       post("Expect: 100-continue\r\nExpect: x\r\nContent-Length: 5\r\n", "hello")},
+      {"H20", 417, "expect", post("Expect: 100-continue\r\nExpect: x\r\nContent-Length: 5\r\n", "hello")},
       {"upgrade", 501, "upgrade", get("Upgrade: websocket\r\nConnection: Upgrade\r\n")},
       {"upgrade", 501, "upgrade", get("Upgrade: h2c\r\nUpgrade: websocket\r\n")},
       {"upgrade", 501, "upgrade", get("Upgrade: h2c, websocket\r\n")},
@@ -210,8 +205,7 @@ TEST(Refused, EveryOneForItsReason) {
   EXPECT_GE(count, 60u);
 }
 
-// Also behind a request that was fine: a reader for the second message sees it as strictly (ATTACKS
-// H18).
+// Also behind a request that was fine: a reader for the second message sees it as strictly (ATTACKS H18).
 TEST(Refused, NothingIsTakenBeyondAMessage) {
   const std::string first = post("Content-Length: 5\r\n", "hello");
   const std::string second = "GET /second HTTP/1.1\r\nHost: a.example\r\n\r\n";

@@ -29,9 +29,8 @@ TEST(Response, LengthChunkedAndNone) {
 
 TEST(Response, WhatServersDoAndClientsBear) {
   // Extensions, padded sizes' leading zeros, trailers: none of it is passed on.
-  auto reading =
-      read_response(ok("Transfer-Encoding: Chunked\r\n",
-                       "005;a=b\r\nhello\r\n0\r\nServer-Timing: x\r\nX-Checksum: 1\r\n\r\n"));
+  auto reading = read_response(
+      ok("Transfer-Encoding: Chunked\r\n", "005;a=b\r\nhello\r\n0\r\nServer-Timing: x\r\nX-Checksum: 1\r\n\r\n"));
   ASSERT_FALSE(reading.refusal) << reading.refusal->text;
   EXPECT_EQ(reading.state, State::done);
   EXPECT_EQ(reading.body, "hello");
@@ -48,8 +47,7 @@ TEST(Response, WhatServersDoAndClientsBear) {
   reading = read_response("HTTP/1.0 200 Fein \xfc\r\nContent-Length: 2\r\n\r\nhi");
   ASSERT_FALSE(reading.refusal);
   EXPECT_FALSE(reading.head.keep_alive);
-  EXPECT_FALSE(
-      read_response(ok("Content-Length: 2\r\nConnection: Close\r\n", "hi")).head.keep_alive);
+  EXPECT_FALSE(read_response(ok("Content-Length: 2\r\nConnection: Close\r\n", "hi")).head.keep_alive);
 }
 
 TEST(Response, NoBodyWhereNoneIs) {
@@ -58,14 +56,12 @@ TEST(Response, NoBodyWhereNoneIs) {
   EXPECT_EQ(reading.head.body, lane::BodyKind::none);
   EXPECT_EQ(reading.head.body_length, 500u);
   EXPECT_EQ(read_response(ok("Transfer-Encoding: chunked\r\n"), "HEAD").state, State::done);
-  EXPECT_EQ(read_response("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n").state,
-            State::done);
+  EXPECT_EQ(read_response("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n").state, State::done);
   reading = read_response("HTTP/1.1 204 No Content\r\n\r\n");
   EXPECT_EQ(reading.state, State::done);
   EXPECT_TRUE(reading.head.keep_alive);
   // It says that a body follows: that connection is not used again.
-  EXPECT_FALSE(
-      read_response("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n").head.keep_alive);
+  EXPECT_FALSE(read_response("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n").head.keep_alive);
 }
 
 TEST(Response, UntilClose) {
@@ -84,8 +80,7 @@ TEST(Response, UntilClose) {
 
 TEST(Response, ATruncatedAnswerIsNotAnAnswer) {
   for (const std::string& whole :
-       {ok("Content-Length: 5\r\n", "hello"),
-        ok("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n")}) {
+       {ok("Content-Length: 5\r\n", "hello"), ok("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n")}) {
     for (std::size_t size = 1; size < whole.size(); ++size) {
       ResponseReader reader("GET");
       std::string body;
@@ -135,10 +130,8 @@ TEST(Response, RefusedForItsFraming) {
       {"chunk", ok("Transfer-Encoding: chunked\r\n", "0x5\r\nhello\r\n0\r\n\r\n")},
       {"chunk", ok("Transfer-Encoding: chunked\r\n", "5\nhello\r\n0\r\n\r\n")},
       {"chunk", ok("Transfer-Encoding: chunked\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n")},
-      {"chunk", ok("Transfer-Encoding: chunked\r\n",
-                   "5;" + std::string(300, 'a') + "\r\nhello\r\n0\r\n\r\n")},
-      {"chunk",
-       ok("Transfer-Encoding: chunked\r\n", "0\r\nX: " + std::string(9000, 'a') + "\r\n\r\n")},
+      {"chunk", ok("Transfer-Encoding: chunked\r\n", "5;" + std::string(300, 'a') + "\r\nhello\r\n0\r\n\r\n")},
+      {"chunk", ok("Transfer-Encoding: chunked\r\n", "0\r\nX: " + std::string(9000, 'a') + "\r\n\r\n")},
       {"obs-fold", ok("Transfer-Encoding: chunked\r\n", "0\r\nX: a\r\n b\r\n\r\n")},
       {"obs-fold", ok("X: a\r\n b\r\n")},
       {"bare-lf", "HTTP/1.1 200 OK\nContent-Length: 0\n\n"},

@@ -29,23 +29,20 @@ auto bad_chunk(const char* what) {
 
 Gated HeadScanner::step(unsigned char c) {
   if (++size_ > limits_.head) {
-    return refuse(431, "head-size",
-                  "the head is larger than " + std::to_string(limits_.head) + " bytes");
+    return refuse(431, "head-size", "the head is larger than " + std::to_string(limits_.head) + " bytes");
   }
   if (after_cr_) {
     if (c != '\n') return refuse(400, "bare-cr", "a carriage return that ends no line");
     after_cr_ = false;
     if (line_ == 0) {
-      if (lines_ == 0)
-        return refuse(400, "empty-line", "an empty line where a message should start");
+      if (lines_ == 0) return refuse(400, "empty-line", "an empty line where a message should start");
       complete_ = true;
       return {};
     }
     line_ = 0;
     // The first line is the start line; the others are fields.
     if (++lines_ > limits_.headers + 1) {
-      return refuse(431, "headers",
-                    "more than " + std::to_string(limits_.headers) + " header fields");
+      return refuse(431, "headers", "more than " + std::to_string(limits_.headers) + " header fields");
     }
     return {};
   }
@@ -55,12 +52,10 @@ Gated HeadScanner::step(unsigned char c) {
   }
   if (c == '\n') return refuse(400, "bare-lf", "a line that ends without carriage return");
   if (is_control(c)) return refuse(400, "control-byte", "a control character in the head");
-  if (c >= 0x80 && side_ == Side::request)
-    return refuse(400, "eight-bit", "a byte outside ASCII in the head");
+  if (c >= 0x80 && side_ == Side::request) return refuse(400, "eight-bit", "a byte outside ASCII in the head");
   if (line_ == 0 && (c == ' ' || c == '\t')) {
-    return refuse(
-        400, lines_ == 0 ? "start-line" : "obs-fold",
-        lines_ == 0 ? "a blank before the start line" : "a header field folded over two lines");
+    return refuse(400, lines_ == 0 ? "start-line" : "obs-fold",
+                  lines_ == 0 ? "a blank before the start line" : "a header field folded over two lines");
   }
   ++line_;
   return {};
@@ -69,8 +64,7 @@ Gated HeadScanner::step(unsigned char c) {
 tl::expected<std::size_t, Refusal> HeadScanner::take(std::string_view bytes) {
   std::size_t taken = 0;
   while (taken < bytes.size() && !complete_) {
-    if (auto ok = step(static_cast<unsigned char>(bytes[taken])); !ok)
-      return tl::unexpected(std::move(ok).error());
+    if (auto ok = step(static_cast<unsigned char>(bytes[taken])); !ok) return tl::unexpected(std::move(ok).error());
     ++taken;
   }
   return taken;
@@ -99,8 +93,7 @@ tl::expected<ChunkScanner::Step, Refusal> ChunkScanner::step(unsigned char c) {
         return Step::more;
       }
       // An extension's end is where parsers disagree (CVE-2025-55315), and no client needs one.
-      return bad_chunk(c == ';' ? "chunk extensions are not accepted"
-                                : "something other than digits in a size");
+      return bad_chunk(c == ';' ? "chunk extensions are not accepted" : "something other than digits in a size");
     }
     case State::extension:
       if (c == '\r') {
@@ -133,10 +126,8 @@ tl::expected<ChunkScanner::Step, Refusal> ChunkScanner::step(unsigned char c) {
         state_ = State::last_lf;
         return Step::more;
       }
-      if (side_ == Side::request)
-        return refuse(400, "trailer", "trailer fields after the body are not accepted");
-      if (c == ' ' || c == '\t')
-        return refuse(400, "obs-fold", "a trailer field folded over two lines");
+      if (side_ == Side::request) return refuse(400, "trailer", "trailer fields after the body are not accepted");
+      if (c == ' ' || c == '\t') return refuse(400, "obs-fold", "a trailer field folded over two lines");
       state_ = State::trailer_line;
       [[fallthrough]];
     case State::trailer_line:

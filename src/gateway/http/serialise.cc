@@ -1,5 +1,4 @@
-// Heads as bytes, written from our own structs. What frames a message is written here and nowhere
-// else.
+// Heads as bytes, written from our own structs. What frames a message is written here and nowhere else.
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -10,25 +9,16 @@ namespace bulkhead::http {
 namespace {
 
 // Passed over wherever `headers` has them: each decides about framing or this one connection.
-constexpr std::array<std::string_view, 11> own{"host",
-                                               "content-length",
-                                               "transfer-encoding",
-                                               "connection",
-                                               "proxy-connection",
-                                               "keep-alive",
-                                               "trailer",
-                                               "te",
-                                               "upgrade",
-                                               "expect",
-                                               "http2-settings"};
+constexpr std::array<std::string_view, 11> own{
+    "host",    "content-length", "transfer-encoding", "connection", "proxy-connection", "keep-alive", "trailer", "te",
+    "upgrade", "expect",         "http2-settings"};
 
 [[noreturn]] void unfit(const char* what) {
   std::fprintf(stderr, "bulkhead: http: a %s that nobody checked reached the serialiser\n", what);
   std::abort();
 }
 
-// Last line of defence against a header injected through a value: every value was checked long
-// before.
+// Last line of defence against a header injected through a value: every value was checked long before.
 std::string_view checked(std::string_view text, const char* what) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -128,9 +118,8 @@ const char* phrase(std::uint16_t status) {
 
 }  // namespace
 
-std::string serialise_request(std::string_view method, std::string_view host_header,
-                              std::string_view target, const lane::Headers& headers,
-                              lane::BodyKind body, std::uint64_t body_length) {
+std::string serialise_request(std::string_view method, std::string_view host_header, std::string_view target,
+                              const lane::Headers& headers, lane::BodyKind body, std::uint64_t body_length) {
   std::string out;
   out.reserve(512);
   out.append(checked_word(method, "method")).append(" ");
@@ -148,17 +137,12 @@ std::string serialise_request(std::string_view method, std::string_view host_hea
   return out.append("\r\n");
 }
 
-std::string serialise_response(std::uint16_t status, const lane::Headers& headers,
-                               lane::BodyKind body, std::uint64_t body_length, bool keep_alive,
-                               bool answers_head) {
+std::string serialise_response(std::uint16_t status, const lane::Headers& headers, lane::BodyKind body,
+                               std::uint64_t body_length, bool keep_alive, bool answers_head) {
   if (status < 100 || status > 999) unfit("status");
   std::string out;
   out.reserve(512);
-  out.append("HTTP/1.1 ")
-      .append(std::to_string(status))
-      .append(" ")
-      .append(phrase(status))
-      .append("\r\n");
+  out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ").append(phrase(status)).append("\r\n");
   fields(out, headers);
   const bool bodiless = status < 200 || status == 204 || status == 304;
   if (bodiless) {

@@ -27,17 +27,14 @@ TEST(Serialise, FramingNeverComesFromHeaders) {
                                {"x", "y"}},
                               BodyKind::none, 0),
             "GET / HTTP/1.1\r\nHost: a\r\nx: y\r\n\r\n");
-  EXPECT_EQ(serialise_response(200, {{"content-length", "9"}, {"connection", "keep-alive"}},
-                               BodyKind::length, 2, true),
+  EXPECT_EQ(serialise_response(200, {{"content-length", "9"}, {"connection", "keep-alive"}}, BodyKind::length, 2, true),
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
 }
 
 TEST(Serialise, Responses) {
   EXPECT_EQ(serialise_response(403, {{"content-type", "text/plain"}}, BodyKind::none, 0, false),
-            "HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\nContent-Length: "
-            "0\r\nConnection: close\r\n\r\n");
-  EXPECT_EQ(serialise_response(204, {}, BodyKind::none, 0, true),
-            "HTTP/1.1 204 No Content\r\n\r\n");
+            "HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(serialise_response(204, {}, BodyKind::none, 0, true), "HTTP/1.1 204 No Content\r\n\r\n");
   EXPECT_EQ(serialise_response(299, {}, BodyKind::streamed, 0, true),
             "HTTP/1.1 299 \r\nTransfer-Encoding: chunked\r\n\r\n");
   // Answers to HEAD declare what GET would have had, or nothing.
@@ -50,16 +47,16 @@ TEST(Serialise, ChunksReadBack) {
   EXPECT_EQ(chunk("hello"), "5\r\nhello\r\n");
   EXPECT_EQ(chunk(""), "");
   const std::string big(70000, 'x');
-  const auto reading = read_request(serialise_request("POST", "a", "/", {}, BodyKind::streamed, 0) +
-                                    chunk("ab") + chunk(big) + last_chunk());
+  const auto reading = read_request(serialise_request("POST", "a", "/", {}, BodyKind::streamed, 0) + chunk("ab") +
+                                    chunk(big) + last_chunk());
   ASSERT_FALSE(reading.refusal);
   EXPECT_EQ(reading.state, State::done);
   EXPECT_EQ(reading.body, "ab" + big);
 }
 
 TEST(Serialise, ResponsesReadBack) {
-  const auto reading = read_response(
-      serialise_response(503, {{"retry-after", "1"}}, BodyKind::length, 3, false) + "abc");
+  const auto reading =
+      read_response(serialise_response(503, {{"retry-after", "1"}}, BodyKind::length, 3, false) + "abc");
   ASSERT_FALSE(reading.refusal);
   EXPECT_EQ(reading.head.status, 503);
   EXPECT_EQ(reading.body, "abc");

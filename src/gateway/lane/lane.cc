@@ -1,8 +1,7 @@
-// The codec of gateway/lane.h. Layout of a payload, in the struct's order: strings are a u32
-// little-endian length and their bytes, numbers little-endian of their type's width, booleans one
-// byte 0 or 1, Headers a u32 count and then name, value, name, value. Decoding is total: each read
-// checks what is left, and a payload that is not used up exactly is refused, so that two sides
-// can't read one frame differently.
+// The codec of gateway/lane.h. Layout of a payload, in the struct's order: strings are a u32 little-endian length
+// and their bytes, numbers little-endian of their type's width, booleans one byte 0 or 1, Headers a u32 count and
+// then name, value, name, value. Decoding is total: each read checks what is left, and a payload that is not used
+// up exactly is refused, so that two sides can't read one frame differently.
 #include "gateway/lane.h"
 
 #include <concepts>
@@ -15,8 +14,7 @@ namespace {
 // More fields than any head has (http::Limits): a count is checked before it is believed.
 constexpr std::uint32_t max_headers = 1024;
 
-// Encoding what the other side would refuse is a programming error: ending here beats a lane that
-// dies far away.
+// Encoding what the other side would refuse is a programming error: ending here beats a lane that dies far away.
 [[noreturn]] void too_long(const char* what) {
   std::fprintf(stderr, "bulkhead: lane: %s does not fit its frame\n", what);
   std::abort();
@@ -71,8 +69,7 @@ class Reader {
   std::string text() { return std::string(take(number<std::uint32_t>())); }
   Headers headers() {
     const auto count = number<std::uint32_t>();
-    // Every field takes at least its two lengths, so a count can't make us reserve more than the
-    // payload's worth.
+    // Every field takes at least its two lengths, so a count can't make us reserve more than the payload's worth.
     if (count > max_headers || std::size_t{count} * 8 > rest_.size()) bad_ = true;
     Headers value;
     for (std::uint32_t i = 0; i < count && !bad_; ++i) {
@@ -201,8 +198,7 @@ Result<Request> decode_request(std::string_view payload) {
   request.slot_filled = reader.flag();
   request.body = reader.body_kind();
   request.body_length = reader.number<std::uint64_t>();
-  if (!reader.whole() || !consistent(request.body, request.body_length))
-    return malformed("request");
+  if (!reader.whole() || !consistent(request.body, request.body_length)) return malformed("request");
   return request;
 }
 
@@ -215,8 +211,7 @@ Result<Response> decode_response(std::string_view payload) {
   response.body = reader.body_kind();
   response.body_length = reader.number<std::uint64_t>();
   // An answer to HEAD declares a length and has no body.
-  const bool declares =
-      response.body == BodyKind::none || consistent(response.body, response.body_length);
+  const bool declares = response.body == BodyKind::none || consistent(response.body, response.body_length);
   if (!reader.whole() || !declares) return malformed("response");
   return response;
 }

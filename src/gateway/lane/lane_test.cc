@@ -25,9 +25,9 @@ std::string payload_of(const std::string& frame) {
 }
 
 bool same(const Request& a, const Request& b) {
-  return a.grant == b.grant && a.method == b.method && a.scheme == b.scheme && a.host == b.host &&
-         a.port == b.port && a.target == b.target && a.headers == b.headers &&
-         a.slot_filled == b.slot_filled && a.body == b.body && a.body_length == b.body_length;
+  return a.grant == b.grant && a.method == b.method && a.scheme == b.scheme && a.host == b.host && a.port == b.port &&
+         a.target == b.target && a.headers == b.headers && a.slot_filled == b.slot_filled && a.body == b.body &&
+         a.body_length == b.body_length;
 }
 
 TEST(Lane, RequestSurvives) {

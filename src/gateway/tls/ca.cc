@@ -20,15 +20,12 @@ using BitsPtr = std::unique_ptr<ASN1_BIT_STRING, Deleter<ASN1_BIT_STRING_free>>;
 using OctetsPtr = std::unique_ptr<ASN1_OCTET_STRING, Deleter<ASN1_OCTET_STRING_free>>;
 using AuthorityPtr = std::unique_ptr<AUTHORITY_KEYID, Deleter<AUTHORITY_KEYID_free>>;
 
-constexpr std::size_t max_common_name = 64;  // ub-common-name, RFC 5280 appendix A
-constexpr int key_cert_sign = 5, crl_sign = 6,
-              digital_signature = 0;  // bits of KeyUsage, RFC 5280 4.2.1.3
+constexpr std::size_t max_common_name = 64;                            // ub-common-name, RFC 5280 appendix A
+constexpr int key_cert_sign = 5, crl_sign = 6, digital_signature = 0;  // bits of KeyUsage, RFC 5280 4.2.1.3
 
-// Values are encoded as structures, never as OpenSSL's configuration strings: a comma in a name
-// must stay a comma.
+// Values are encoded as structures, never as OpenSSL's configuration strings: a comma in a name must stay a comma.
 bool add(X509* certificate, int nid, void* value, bool critical) {
-  return value != nullptr &&
-         ::X509_add1_ext_i2d(certificate, nid, value, critical ? 1 : 0, X509V3_ADD_DEFAULT) == 1;
+  return value != nullptr && ::X509_add1_ext_i2d(certificate, nid, value, critical ? 1 : 0, X509V3_ADD_DEFAULT) == 1;
 }
 
 bool add_constraints(X509* certificate, bool ca) {
@@ -67,8 +64,7 @@ bool add_authority(X509* certificate, const X509* issuer) {
   AuthorityPtr value(::AUTHORITY_KEYID_new());
   if (!value) return false;
   value->keyid = key_id(issuer).release();
-  return value->keyid != nullptr &&
-         add(certificate, NID_authority_key_identifier, value.get(), false);
+  return value->keyid != nullptr && add(certificate, NID_authority_key_identifier, value.get(), false);
 }
 
 bool add_server_auth(X509* certificate) {
@@ -91,8 +87,7 @@ bool add_name(X509* certificate, const LeafName& leaf) {
     ::GENERAL_NAME_set0_value(name, GEN_IPADD, octets);
   } else {
     ASN1_IA5STRING* text = ::ASN1_IA5STRING_new();
-    if (text == nullptr ||
-        ::ASN1_STRING_set(text, leaf.name.data(), static_cast<int>(leaf.name.size())) != 1) {
+    if (text == nullptr || ::ASN1_STRING_set(text, leaf.name.data(), static_cast<int>(leaf.name.size())) != 1) {
       ::ASN1_IA5STRING_free(text);
       return false;
     }
@@ -112,18 +107,14 @@ bool set_serial(X509* certificate) {
   std::string bytes = random_bytes(16);
   bytes[0] = static_cast<char>((bytes[0] & 0x3f) | 0x40);  // positive and never shorter
   std::unique_ptr<BIGNUM, Deleter<BN_free>> number(
-      ::BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()),
-                  static_cast<int>(bytes.size()), nullptr));
-  return number &&
-         ::BN_to_ASN1_INTEGER(number.get(), ::X509_get_serialNumber(certificate)) != nullptr;
+      ::BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()), nullptr));
+  return number && ::BN_to_ASN1_INTEGER(number.get(), ::X509_get_serialNumber(certificate)) != nullptr;
 }
 
 // Everything a CA and a leaf have in common.
-CertificatePtr blank(std::string_view common_name, EVP_PKEY* key, std::time_t from,
-                     std::time_t until) {
+CertificatePtr blank(std::string_view common_name, EVP_PKEY* key, std::time_t from, std::time_t until) {
   CertificatePtr certificate(::X509_new());
-  if (!certificate || ::X509_set_version(certificate.get(), X509_VERSION_3) != 1 ||
-      !set_serial(certificate.get()) ||
+  if (!certificate || ::X509_set_version(certificate.get(), X509_VERSION_3) != 1 || !set_serial(certificate.get()) ||
       ::ASN1_TIME_set(::X509_getm_notBefore(certificate.get()), from) == nullptr ||
       ::ASN1_TIME_set(::X509_getm_notAfter(certificate.get()), until) == nullptr ||
       ::X509_set_pubkey(certificate.get(), key) != 1 ||
@@ -138,8 +129,7 @@ CertificatePtr blank(std::string_view common_name, EVP_PKEY* key, std::time_t fr
 Result<void> SessionCa::initialise() {
   constexpr std::uint64_t options = OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT;
   unsigned char byte = 0;
-  if (::OPENSSL_init_ssl(options, nullptr) != 1 || ::RAND_bytes(&byte, 1) != 1)
-    return openssl_error("OpenSSL");
+  if (::OPENSSL_init_ssl(options, nullptr) != 1 || ::RAND_bytes(&byte, 1) != 1) return openssl_error("OpenSSL");
   return {};
 }
 
@@ -152,9 +142,8 @@ Result<SessionCa> SessionCa::make(std::string_view session, std::time_t now) {
   CertificatePtr certificate = blank(name, key.get(), now - clock_skew, now + ca_lifetime);
   X509* x = certificate.get();
   OctetsPtr id = certificate ? key_id(x) : nullptr;
-  if (!id || ::X509_set_issuer_name(x, ::X509_get_subject_name(x)) != 1 ||
-      !add_constraints(x, true) || !add_key_usage(x, {key_cert_sign, crl_sign}) ||
-      !add(x, NID_subject_key_identifier, id.get(), false) ||
+  if (!id || ::X509_set_issuer_name(x, ::X509_get_subject_name(x)) != 1 || !add_constraints(x, true) ||
+      !add_key_usage(x, {key_cert_sign, crl_sign}) || !add(x, NID_subject_key_identifier, id.get(), false) ||
       ::X509_sign(x, key.get(), ::EVP_sha256()) == 0) {
     return openssl_error("the session CA's certificate");
   }
@@ -162,13 +151,11 @@ Result<SessionCa> SessionCa::make(std::string_view session, std::time_t now) {
 }
 
 Result<CertificatePtr> SessionCa::mint(const LeafName& name, std::time_t now) const {
-  CertificatePtr certificate =
-      blank(name.name, leaf_key_.get(), now - clock_skew, now + leaf_lifetime);
+  CertificatePtr certificate = blank(name.name, leaf_key_.get(), now - clock_skew, now + leaf_lifetime);
   X509* x = certificate.get();
   if (!certificate || ::X509_set_issuer_name(x, ::X509_get_subject_name(certificate_.get())) != 1 ||
       !add_constraints(x, false) || !add_key_usage(x, {digital_signature}) || !add_server_auth(x) ||
-      !add_name(x, name) || !add_authority(x, certificate_.get()) ||
-      ::X509_sign(x, key_.get(), ::EVP_sha256()) == 0) {
+      !add_name(x, name) || !add_authority(x, certificate_.get()) || ::X509_sign(x, key_.get(), ::EVP_sha256()) == 0) {
     return openssl_error("a certificate for " + name.name);
   }
   return certificate;
@@ -176,8 +163,7 @@ Result<CertificatePtr> SessionCa::mint(const LeafName& name, std::time_t now) co
 
 Result<std::string> SessionCa::pem() const {
   BioPtr memory(::BIO_new(::BIO_s_mem()));
-  if (!memory || ::PEM_write_bio_X509(memory.get(), certificate_.get()) != 1)
-    return openssl_error("PEM");
+  if (!memory || ::PEM_write_bio_X509(memory.get(), certificate_.get()) != 1) return openssl_error("PEM");
   char* data = nullptr;
   const long size = BIO_get_mem_data(memory.get(), &data);
   return std::string(data, static_cast<std::size_t>(size));

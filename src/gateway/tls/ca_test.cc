@@ -86,8 +86,7 @@ TEST(SessionCa, SerialsDifferAndValidityIsShort) {
   const std::time_t now = time(nullptr);
   const auto one = ca.mint({"a.example"}, now);
   const auto two = ca.mint({"a.example"}, now);
-  EXPECT_NE(
-      0, ASN1_INTEGER_cmp(X509_get0_serialNumber(one->get()), X509_get0_serialNumber(two->get())));
+  EXPECT_NE(0, ASN1_INTEGER_cmp(X509_get0_serialNumber(one->get()), X509_get0_serialNumber(two->get())));
   std::time_t end = now + leaf_lifetime + 1;
   EXPECT_LT(X509_cmp_time(X509_get0_notAfter(one->get()), &end), 0);
 }
@@ -95,8 +94,7 @@ TEST(SessionCa, SerialsDifferAndValidityIsShort) {
 TEST(SessionCa, PemDerAndHashAreOfTheSameCertificate) {
   const SessionCa ca = make();
   const std::string pem = *ca.pem();
-  std::unique_ptr<BIO, Deleter<BIO_free_all>> bio(
-      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  std::unique_ptr<BIO, Deleter<BIO_free_all>> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   CertificatePtr read(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
   ASSERT_TRUE(read);
   EXPECT_EQ(0, X509_cmp(read.get(), ca.certificate()));

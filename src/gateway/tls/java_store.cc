@@ -8,8 +8,7 @@ namespace bulkhead::tls {
 namespace {
 
 void put(std::string& out, std::uint64_t value, int bytes) {
-  for (int shift = (bytes - 1) * 8; shift >= 0; shift -= 8)
-    out += static_cast<char>(value >> shift & 0xff);
+  for (int shift = (bytes - 1) * 8; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift & 0xff);
 }
 
 void put_text(std::string& out, std::string_view text) {

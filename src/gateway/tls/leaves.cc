@@ -3,8 +3,7 @@
 namespace bulkhead::tls {
 namespace {
 
-// A leaf near its end is minted again, so that a client that just got it can still use it for a
-// while.
+// A leaf near its end is minted again, so that a client that just got it can still use it for a while.
 bool fresh(std::time_t minted, std::time_t now) {
   return now < minted + leaf_lifetime / 2;
 }

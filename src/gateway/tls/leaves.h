@@ -1,6 +1,5 @@
-// Which certificate a name gets. Random names must not grow memory or burn CPU (attack T14): names
-// that are granted are kept for good and a wildcard grant is one leaf; all others share a small
-// cache and a rate.
+// Which certificate a name gets. Random names must not grow memory or burn CPU (attack T14): names that are granted
+// are kept for good and a wildcard grant is one leaf; all others share a small cache and a rate.
 #pragma once
 
 #include <list>
@@ -24,8 +23,8 @@ class Leaves {
   // `granted`: the grants' hosts, canonical, `*.example.com` included. `ca` outlives this.
   Leaves(const SessionCa& ca, const std::vector<std::string>& granted, LeafLimits limits);
 
-  // The leaf for `name`, or null: rate exceeded or not mintable. Stays valid until the next call;
-  // SSL objects that use it hold a reference of their own.
+  // The leaf for `name`, or null: rate exceeded or not mintable. Stays valid until the next call; SSL objects
+  // that use it hold a reference of their own.
   X509* find(const LeafName& name, std::time_t now, TokenBucket::Clock::time_point tick);
 
   std::size_t cached() const { return order_.size(); }

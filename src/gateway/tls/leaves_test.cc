@@ -24,21 +24,18 @@ TEST_F(LeavesTest, SameNameSameLeaf) {
 }
 
 TEST_F(LeavesTest, RandomNamesAreBoundedInMemoryAndRate) {  // T14
-  Leaves leaves(ca, {"granted.example"},
-                {.cached = 8, .minted_per_second = 10, .minted_burst = 20});
+  Leaves leaves(ca, {"granted.example"}, {.cached = 8, .minted_per_second = 10, .minted_burst = 20});
   for (int i = 0; i < 1000; ++i) leaves.find({"n" + std::to_string(i) + ".example"}, now, tick);
   EXPECT_EQ(20u, leaves.minted());
   EXPECT_EQ(8u, leaves.cached());
   EXPECT_EQ(nullptr, leaves.find({"one-more.example"}, now, tick));
-  EXPECT_NE(nullptr, leaves.find({"granted.example"}, now, tick))
-      << "a granted name is never starved";
+  EXPECT_NE(nullptr, leaves.find({"granted.example"}, now, tick)) << "a granted name is never starved";
   EXPECT_NE(nullptr, leaves.find({"one-more.example"}, now, tick + 200ms));
 }
 
 TEST_F(LeavesTest, AWildcardGrantIsOneLeaf) {
   Leaves leaves(ca, {"*.zone.example"}, {.cached = 8, .minted_per_second = 0, .minted_burst = 0});
-  for (int i = 0; i < 100; ++i)
-    EXPECT_NE(nullptr, leaves.find({"n" + std::to_string(i) + ".zone.example"}, now, tick));
+  for (int i = 0; i < 100; ++i) EXPECT_NE(nullptr, leaves.find({"n" + std::to_string(i) + ".zone.example"}, now, tick));
   EXPECT_EQ(1u, leaves.minted());
   EXPECT_EQ(nullptr, leaves.find({"a.b.zone.example"}, now, tick));
   EXPECT_EQ(nullptr, leaves.find({"zone.example"}, now, tick));

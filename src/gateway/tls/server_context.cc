@@ -5,12 +5,11 @@
 namespace bulkhead::tls {
 namespace {
 
-int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_length,
-                    const unsigned char* offered, unsigned int offered_length, void*) {
+int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
+                    unsigned int offered_length, void*) {
   static constexpr unsigned char ours[] = "\x08http/1.1";
   unsigned char* chosen = nullptr;
-  const int result =
-      ::SSL_select_next_proto(&chosen, out_length, ours, sizeof ours - 1, offered, offered_length);
+  const int result = ::SSL_select_next_proto(&chosen, out_length, ours, sizeof ours - 1, offered, offered_length);
   // Without overlap that function still hands out our first protocol: its result decides.
   if (result != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL;
   *out = chosen;
@@ -19,8 +18,7 @@ int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_length,
 
 }  // namespace
 
-Result<ServerContext> ServerContext::make(const SessionCa& ca, Leaves& leaves,
-                                          Canonical canonical) {
+Result<ServerContext> ServerContext::make(const SessionCa& ca, Leaves& leaves, Canonical canonical) {
   auto shared = std::make_unique<Shared>(Shared{ca, leaves, std::move(canonical)});
   ContextPtr context(::SSL_CTX_new(::TLS_server_method()));
   SSL_CTX* c = context.get();
@@ -34,16 +32,14 @@ Result<ServerContext> ServerContext::make(const SessionCa& ca, Leaves& leaves,
   }
   ::SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                          SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(c, 1);  // one read(2) a record instead of two
   ::SSL_CTX_set_alpn_select_cb(c, choose_protocol, nullptr);
   ::SSL_CTX_set_cert_cb(c, choose_certificate, shared.get());
   return ServerContext(std::move(shared), std::move(context));
 }
 
-// Runs once the ClientHello is understood, before anything is signed: a refused name costs no key
-// operation.
+// Runs once the ClientHello is understood, before anything is signed: a refused name costs no key operation.
 int ServerContext::choose_certificate(SSL* ssl, void* opaque) {
   const Shared& shared = *static_cast<Shared*>(opaque);
   Handshake& handshake = *static_cast<Handshake*>(SSL_get_app_data(ssl));

@@ -1,6 +1,6 @@
-// How front speaks TLS to the workload: 1.2 or newer, ECDSA and AEAD only, no renegotiation, no
-// compression, no resumption, HTTP/1.1 only. A client that offers protocols without http/1.1 gets
-// the no_application_protocol alert: nothing is tunnelled that we could not judge.
+// How front speaks TLS to the workload: 1.2 or newer, ECDSA and AEAD only, no renegotiation, no compression, no
+// resumption, HTTP/1.1 only. A client that offers protocols without http/1.1 gets the no_application_protocol alert:
+// nothing is tunnelled that we could not judge.
 #pragma once
 
 #include <functional>
@@ -27,8 +27,7 @@ class ServerContext {
   // `ca` and `leaves` outlive the context.
   static Result<ServerContext> make(const SessionCa& ca, Leaves& leaves, Canonical canonical);
 
-  // A server-side SSL over a connected, non-blocking socket, which stays the caller's. `handshake`
-  // outlives it.
+  // A server-side SSL over a connected, non-blocking socket, which stays the caller's. `handshake` outlives it.
   Result<SslPtr> accept(int socket, Handshake& handshake) const;
 
  private:

@@ -16,13 +16,11 @@ struct Outcome {
 
 struct ServerContextTest : testing::Test {
   ServerContextTest()
-      : ca(std::move(*(SessionCa::initialise(), SessionCa::make("s", time(nullptr))))),
-        leaves(ca, {}, {}) {
-    auto made =
-        ServerContext::make(ca, leaves, [](std::string_view name) -> std::optional<std::string> {
-          if (name.find('_') != std::string_view::npos) return std::nullopt;
-          return std::string(name);
-        });
+      : ca(std::move(*(SessionCa::initialise(), SessionCa::make("s", time(nullptr))))), leaves(ca, {}, {}) {
+    auto made = ServerContext::make(ca, leaves, [](std::string_view name) -> std::optional<std::string> {
+      if (name.find('_') != std::string_view::npos) return std::nullopt;
+      return std::string(name);
+    });
     context = std::make_unique<ServerContext>(std::move(*made));
     client_context.reset(SSL_CTX_new(TLS_client_method()));
     SSL_CTX_set_security_level(client_context.get(), 0);  // or the client refuses TLS 1.1 by itself
@@ -67,8 +65,7 @@ struct ServerContextTest : testing::Test {
   }
 
   void offer(std::string_view wire) {
-    SSL_CTX_set_alpn_protos(client_context.get(),
-                            reinterpret_cast<const unsigned char*>(wire.data()),
+    SSL_CTX_set_alpn_protos(client_context.get(), reinterpret_cast<const unsigned char*>(wire.data()),
                             static_cast<unsigned>(wire.size()));
   }
 

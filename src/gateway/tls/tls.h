@@ -1,5 +1,4 @@
-// gateway/tls/: the server side of intercepted TLS. One CA per session, made at start-up and gone
-// with the process.
+// gateway/tls/: the server side of intercepted TLS. One CA per session, made at start-up and gone with the process.
 //
 //   ca.h              the CA and the leaves it signs
 //   leaves.h          which leaf a name gets; bounded cache, bounded minting

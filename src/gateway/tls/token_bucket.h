@@ -1,5 +1,4 @@
-// A token bucket: `burst` at once, then `per_second`. The caller brings the clock, so tests need no
-// sleeping.
+// A token bucket: `burst` at once, then `per_second`. The caller brings the clock, so tests need no sleeping.
 #pragma once
 
 #include <algorithm>
@@ -11,8 +10,7 @@ class TokenBucket {
  public:
   using Clock = std::chrono::steady_clock;
 
-  TokenBucket(double per_second, double burst)
-      : per_second_(per_second), burst_(burst), tokens_(burst) {}
+  TokenBucket(double per_second, double burst) : per_second_(per_second), burst_(burst), tokens_(burst) {}
 
   // Takes one token if there is one.
   bool take(Clock::time_point now) {

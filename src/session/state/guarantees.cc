@@ -13,134 +13,98 @@ namespace {
 
 constexpr std::array table = {
     Guarantee{"fs-view",
-              "The workload sees the system's programs, its toolchains and the mounts of its "
-              "policy; nothing else of "
+              "The workload sees the system's programs, its toolchains and the mounts of its policy; nothing else of "
               "HOME or of any other data on the host.",
-              "mount namespace built by bubblewrap from an allow-list, each path opened and judged "
-              "first and mounted "
+              "mount namespace built by bubblewrap from an allow-list, each path opened and judged first and mounted "
               "by descriptor (bubblewrap 0.8)",
               "native", "X01 X29", "userns bwrap"},
-    Guarantee{
-        "fs-ro",
-        "What is mounted `ro` can't be changed; what is written outside the mounts is gone "
-        "afterwards.",
-        "read-only mounts in a namespace whose capabilities are dropped; fresh tmpfs for the rest",
-        "native", "X01 X29", "userns bwrap"},
-    Guarantee{
-        "landlock", "A second, independent layer repeats the view of the files.",
-        "Landlock ABI 1 (Linux 5.13), truncation from ABI 3 (6.2), device ioctls from ABI 5 (6.10)",
-        "native", "X01", "landlock"},
+    Guarantee{"fs-ro", "What is mounted `ro` can't be changed; what is written outside the mounts is gone afterwards.",
+              "read-only mounts in a namespace whose capabilities are dropped; fresh tmpfs for the rest", "native",
+              "X01 X29", "userns bwrap"},
+    Guarantee{"landlock", "A second, independent layer repeats the view of the files.",
+              "Landlock ABI 1 (Linux 5.13), truncation from ABI 3 (6.2), device ioctls from ABI 5 (6.10)", "native",
+              "X01", "landlock"},
     Guarantee{"net-room",
-              "Whatever address the workload dials, by whatever protocol, it reaches Bulkhead's "
-              "gateway or nothing: no "
+              "Whatever address the workload dials, by whatever protocol, it reaches Bulkhead's gateway or nothing: no "
               "network, no loopback service of the host, no other session.",
-              "a network namespace in which every address is local (AnyIP, Linux 2.6.37), entered "
-              "without "
+              "a network namespace in which every address is local (AnyIP, Linux 2.6.37), entered without "
               "capabilities; socket families by allow-list (seccomp)",
               "native", "U01 U02 U03 X20 X35", "userns room seccomp"},
     Guarantee{"net-grants",
-              "A request leaves only when one grant allows its host, port, method, path, query and "
-              "headers, judged "
+              "A request leaves only when one grant allows its host, port, method, path, query and headers, judged "
               "twice; an empty list allows nothing; what is not canonical is refused.",
-              "front and egress, two processes that judge separately", "native", "N16 H01 H02 H03",
-              "room"},
+              "front and egress, two processes that judge separately", "native", "N16 H01 H02 H03", "room"},
     Guarantee{"net-dns",
-              "No name that the workload asks for leaves the machine; only granted names are "
-              "resolved, outside, once, "
+              "No name that the workload asks for leaves the machine; only granted names are resolved, outside, once, "
               "and never to private, link-local or metadata addresses.",
-              "DNS answered inside the room; egress dials the address it checked", "native",
-              "D01 D02 D06 D07 D09", "room"},
+              "DNS answered inside the room; egress dials the address it checked", "native", "D01 D02 D06 D07 D09",
+              "room"},
     Guarantee{"net-tls",
-              "Every granted HTTPS host is verified against the system's roots before anything is "
-              "sent; a session's CA "
+              "Every granted HTTPS host is verified against the system's roots before anything is sent; a session's CA "
               "and token are worth nothing in another session.",
-              "OpenSSL 3 in egress; a CA made in front for each session, never on disk", "native",
-              "T11 T13", ""},
-    Guarantee{"cred-token",
-              "No credential is in the workload's environment, files or memory: it holds the "
-              "session's token, exchanged "
-              "outside, only in the grant's one slot; any other key is refused.",
-              "one egress process per credential, exec'd with an empty environment", "native",
-              "C01 C02 X29", ""},
+              "OpenSSL 3 in egress; a CA made in front for each session, never on disk", "native", "T11 T13", ""},
     Guarantee{
-        "helpers",
-        "The processes that read hostile bytes hold no capability, see no file, start no program.",
-        "empty mount namespace, seccomp allow-list, no_new_privs, not dumpable", "native", "X21",
-        "userns seccomp"},
-    Guarantee{"kernel-seccomp",
-              "System calls that everyday tools don't need are refused: io_uring, bpf, perf "
-              "events, userfaultfd, keyrings, "
-              "foreign ABIs, typing into terminals.",
-              "seccomp filter on the workload (Linux 3.5; clone3 by ENOSYS)", "native",
-              "X17 X18 X19 X20", "seccomp"},
+        "cred-token",
+        "No credential is in the workload's environment, files or memory: it holds the session's token, exchanged "
+        "outside, only in the grant's one slot; any other key is refused.",
+        "one egress process per credential, exec'd with an empty environment", "native", "C01 C02 X29", ""},
+    Guarantee{"helpers", "The processes that read hostile bytes hold no capability, see no file, start no program.",
+              "empty mount namespace, seccomp allow-list, no_new_privs, not dumpable", "native", "X21",
+              "userns seccomp"},
+    Guarantee{
+        "kernel-seccomp",
+        "System calls that everyday tools don't need are refused: io_uring, bpf, perf events, userfaultfd, keyrings, "
+        "foreign ABIs, typing into terminals.",
+        "seccomp filter on the workload (Linux 3.5; clone3 by ENOSYS)", "native", "X17 X18 X19 X20", "seccomp"},
     Guarantee{"userns", "The workload can't make user namespaces and holds no capability in any.",
-              "bubblewrap --disable-userns (0.8), --cap-drop ALL, and seccomp", "native", "X19",
-              "userns bwrap"},
+              "bubblewrap --disable-userns (0.8), --cap-drop ALL, and seccomp", "native", "X19", "userns bwrap"},
     Guarantee{"no-new-privs",
-              "No program inside gains privilege by being executed: set-id bits and file "
-              "capabilities do nothing.",
+              "No program inside gains privilege by being executed: set-id bits and file capabilities do nothing.",
               "no_new_privs (Linux 3.5), mounts without suid", "native", "X22", "bwrap"},
+    Guarantee{"uid", "The workload's uid never maps to the host's root, also when Bulkhead was started as root.",
+              "an unprivileged uid for the session; what belongs to root is mounted id-mapped (Linux 5.12)", "native",
+              "X32", "idmap"},
+    Guarantee{"proc-sys", "/proc shows the session's own processes, and /proc/sys can't be written.",
+              "pid namespace with its own proc, /proc/sys bound read-only", "native", "X21 X22 X32", "proc"},
     Guarantee{
-        "uid",
-        "The workload's uid never maps to the host's root, also when Bulkhead was started as root.",
-        "an unprivileged uid for the session; what belongs to root is mounted id-mapped (Linux "
-        "5.12)",
-        "native", "X32", "idmap"},
-    Guarantee{"proc-sys",
-              "/proc shows the session's own processes, and /proc/sys can't be written.",
-              "pid namespace with its own proc, /proc/sys bound read-only", "native", "X21 X22 X32",
-              "proc"},
-    Guarantee{"ipc",
-              "No socket, D-Bus, agent, display, shared memory, message queue, keyring or open "
-              "descriptor of the host can "
-              "be reached.",
-              "ipc and network namespaces, the view, descriptors closed; a broker makes every "
-              "connection to a unix socket "
-              "(seccomp notification, Linux 5.19); abstract sockets and signals also scoped by "
-              "Landlock ABI 6 (Linux 6.12)",
-              "native", "X16 X17", "userns seccomp-notify"},
-    Guarantee{"terminal",
-              "Nothing inside can type into the user's terminal, and what it prints can't make the "
-              "terminal answer into "
-              "the shell or write the clipboard.",
-              "a pty and terminal session of its own, output filtered and drained at the end",
-              "native", "X18 X31", "devpts"},
-    Guarantee{"lifetime",
-              "When any process of a session dies, by whatever hand, the workload dies, and no "
-              "process, mount, socket or "
-              "temporary file is left.",
-              "pid namespace, PR_SET_PDEATHSIG, pidfd (Linux 5.3); the next start sweeps what a "
-              "crash left",
-              "native", "X23", "syscalls"},
-    Guarantee{"limits",
-              "Limits on processes, files, memory and time hold for the session as a whole, and it "
-              "can always be stopped.",
-              "resource limits counted in the session's user namespace, tmpfs sizes, cgroup v2 "
-              "where the user has one",
-              "native", "X24", "userns cgroup"},
+        "ipc",
+        "No socket, D-Bus, agent, display, shared memory, message queue, keyring or open descriptor of the host can "
+        "be reached.",
+        "ipc and network namespaces, the view, descriptors closed; a broker makes every connection to a unix socket "
+        "(seccomp notification, Linux 5.19); abstract sockets and signals also scoped by Landlock ABI 6 (Linux 6.12)",
+        "native", "X16 X17", "userns seccomp-notify"},
+    Guarantee{
+        "terminal",
+        "Nothing inside can type into the user's terminal, and what it prints can't make the terminal answer into "
+        "the shell or write the clipboard.",
+        "a pty and terminal session of its own, output filtered and drained at the end", "native", "X18 X31", "devpts"},
+    Guarantee{
+        "lifetime",
+        "When any process of a session dies, by whatever hand, the workload dies, and no process, mount, socket or "
+        "temporary file is left.",
+        "pid namespace, PR_SET_PDEATHSIG, pidfd (Linux 5.3); the next start sweeps what a crash left", "native", "X23",
+        "syscalls"},
+    Guarantee{
+        "limits",
+        "Limits on processes, files, memory and time hold for the session as a whole, and it can always be stopped.",
+        "resource limits counted in the session's user namespace, tmpfs sizes, cgroup v2 where the user has one",
+        "native", "X24", "userns cgroup"},
     Guarantee{"evidence",
-              "Start, policy, each credential's release and the end are on the disk before they "
-              "take effect, each "
+              "Start, policy, each credential's release and the end are on the disk before they take effect, each "
               "request within 200 ms, written by a process that nothing inside can reach.",
-              "bulkhead-evidence, sole holder of the log; fdatasync; a reserve for a full disk",
-              "native", "X23", "state-dir"},
+              "bulkhead-evidence, sole holder of the log; fdatasync; a reserve for a full disk", "native", "X23",
+              "state-dir"},
 };
 
 constexpr std::array<std::string_view, 7> not_promised = {
-    "A flaw in the host's kernel: the native tier's workload talks to it directly, through a "
-    "filter.",
-    "What a granted function can be told. A model's API sees whatever the agent sends it; a grant "
-    "to write an issue "
+    "A flaw in the host's kernel: the native tier's workload talks to it directly, through a filter.",
+    "What a granted function can be told. A model's API sees whatever the agent sends it; a grant to write an issue "
     "can write anything into it.",
-    "Timing, sizes, order and number of granted requests carry a little information out; budgets "
-    "bound it.",
-    "A `rw` mount is really writable: files in it can be deleted, and a hook or task file left "
-    "there runs when the "
+    "Timing, sizes, order and number of granted requests carry a little information out; budgets bound it.",
+    "A `rw` mount is really writable: files in it can be deleted, and a hook or task file left there runs when the "
     "host's tools open that folder.",
-    "A secret that a host echoes in an altered form (encoded, split) is not recognised in its "
-    "answer.",
-    "Events that were never written, and a log rewritten by its owner: the record has no outside "
-    "anchor yet.",
+    "A secret that a host echoes in an altered form (encoded, split) is not recognised in its answer.",
+    "Events that were never written, and a log rewritten by its owner: the record has no outside anchor yet.",
     "Anything for a workload that is given the host's sockets, keys or HOME by its own policy.",
 };
 
@@ -173,31 +137,27 @@ std::vector<const Guarantee*> guarantees_needing(std::string_view probe) {
 std::string guarantees_markdown() {
   std::string out =
       "# Guarantees\n\n"
-      "What a session promises, what enforces it, and the attacks that prove it: their tests "
-      "(`grep -rw ID tests src`)\n"
+      "What a session promises, what enforces it, and the attacks that prove it: their tests (`grep -rw ID tests "
+      "src`)\n"
       "fail when the primitive is taken away.\n"
-      "`bulkhead doctor` says which of them this machine can't give. Made from "
-      "`src/session/state/guarantees.cc` by\n"
+      "`bulkhead doctor` says which of them this machine can't give. Made from `src/session/state/guarantees.cc` by\n"
       "`bulkhead doctor --guarantees-markdown`; a test compares the two.\n\n"
       "| id | promise | enforced by | tiers | attacks |\n|---|---|---|---|---|\n";
   for (const Guarantee& g : table) {
-    out += "| `" + std::string(g.id) + "` | " + std::string(g.sentence) + " | " +
-           std::string(g.primitive) + " | " + std::string(g.tiers) + " | " +
-           join(words(g.attacks), ", ") + " |\n";
+    out += "| `" + std::string(g.id) + "` | " + std::string(g.sentence) + " | " + std::string(g.primitive) + " | " +
+           std::string(g.tiers) + " | " + join(words(g.attacks), ", ") + " |\n";
   }
   out += "\n## What is not promised\n\n";
   for (const std::string_view residual : not_promised) out += "- " + std::string(residual) + "\n";
   out +=
       "\n## What the machine must have\n\n"
-      "Checked by `bulkhead doctor`. *Required*: without it no session starts. Otherwise the "
-      "session starts and its\n"
+      "Checked by `bulkhead doctor`. *Required*: without it no session starts. Otherwise the session starts and its\n"
       "first line, or `doctor`, says what is missing.\n\n"
       "| check | what it looks for | required | guarantees that need it |\n|---|---|---|---|\n";
   for (const Probe& probe : probes()) {
     if (probe.kind == Kind::later) continue;
     std::vector<std::string> ids;
-    for (const Guarantee* g : guarantees_needing(probe.id))
-      ids.push_back("`" + std::string(g->id) + "`");
+    for (const Guarantee* g : guarantees_needing(probe.id)) ids.push_back("`" + std::string(g->id) + "`");
     out += "| `" + std::string(probe.id) + "` | " + std::string(probe.title) + " | " +
            (probe.kind == Kind::required ? "yes" : "no") + " | " + join(ids, ", ") + " |\n";
   }
@@ -208,9 +168,7 @@ std::vector<Missing> start_line_missing() {
   std::vector<Missing> missing;
   const int abi = landlock_abi();
   if (const std::string lacks = landlock_lacks(abi); !lacks.empty()) {
-    missing.push_back({"landlock", abi == 0
-                                       ? "no Landlock"
-                                       : "Landlock ABI " + std::to_string(abi) + ": no " + lacks});
+    missing.push_back({"landlock", abi == 0 ? "no Landlock" : "Landlock ABI " + std::to_string(abi) + ": no " + lacks});
   }
   return missing;
 }

@@ -1,6 +1,6 @@
-// The one table of what Bulkhead promises: `doctor`, a session's first line and docs/guarantees.md
-// are made from it. Adding a guarantee is one row in guarantees.cc; a row needs an attack whose
-// test fails when the primitive is taken away, and that names the attack's id.
+// The one table of what Bulkhead promises: `doctor`, a session's first line and docs/guarantees.md are made from
+// it. Adding a guarantee is one row in guarantees.cc; a row needs an attack whose test fails when the primitive is
+// taken away, and that names the attack's id.
 #pragma once
 
 #include <span>
@@ -15,8 +15,8 @@ struct Guarantee {
   std::string_view sentence;   // the promise
   std::string_view primitive;  // what enforces it, with the version it came in
   std::string_view tiers;      // names, space-separated
-  std::string_view attacks;  // ids that tests carry (tests/attacks.tsv, *_test.cc), space-separated
-  std::string_view probes;   // ids of probe.h it can't hold without, space-separated
+  std::string_view attacks;    // ids that tests carry (tests/attacks.tsv, *_test.cc), space-separated
+  std::string_view probes;     // ids of probe.h it can't hold without, space-separated
 };
 
 std::span<const Guarantee> guarantees();
@@ -34,9 +34,8 @@ struct Missing {
   std::string guarantee;  // id
   std::string what;       // a few words: "Landlock ABI 2: no scoping"
 };
-// For the session's first line: what this machine can't give, found in microseconds (Landlock's
-// ABI; everything else a session needs either works or stops it with its own error). `bulkhead
-// doctor` says the rest.
+// For the session's first line: what this machine can't give, found in microseconds (Landlock's ABI; everything
+// else a session needs either works or stops it with its own error). `bulkhead doctor` says the rest.
 std::vector<Missing> start_line_missing();
 
 }  // namespace bulkhead::session

@@ -33,23 +33,19 @@ TEST(Guarantees, EachIsWholeAndNamedOnce) {
 
 TEST(Guarantees, NameProbesThatExist) {
   std::set<std::string> known;
-  for (const Probe& probe : probes())
-    EXPECT_TRUE(known.insert(std::string(probe.id)).second) << probe.id;
+  for (const Probe& probe : probes()) EXPECT_TRUE(known.insert(std::string(probe.id)).second) << probe.id;
   for (const Guarantee& g : guarantees()) {
-    for (const std::string& probe : words(g.probes))
-      EXPECT_TRUE(known.contains(probe)) << g.id << ": " << probe;
+    for (const std::string& probe : words(g.probes)) EXPECT_TRUE(known.contains(probe)) << g.id << ": " << probe;
   }
 }
 
-// All the tests there are, as one text: what a guarantee claims to be proven by must be in one of
-// them.
+// All the tests there are, as one text: what a guarantee claims to be proven by must be in one of them.
 std::string all_tests() {
   namespace fs = std::filesystem;
   std::string text;
   for (const char* folder : {"/tests", "/src", "/guest"}) {
     std::error_code ignored;
-    for (const auto& entry :
-         fs::recursive_directory_iterator(std::string(BULKHEAD_SOURCE_DIR) + folder, ignored)) {
+    for (const auto& entry : fs::recursive_directory_iterator(std::string(BULKHEAD_SOURCE_DIR) + folder, ignored)) {
       const std::string path = entry.path().string();
       const bool test = path.find("/tests/") != std::string::npos || path.ends_with("_test.cc");
       if (!entry.is_regular_file() || !test || path == __FILE__) continue;
@@ -87,8 +83,7 @@ TEST(Guarantees, AProbeNamesWhatItCosts) {
 TEST(Landlock, SaysWhatEachAbiLacks) {
   EXPECT_EQ(landlock_lacks(0), "second file layer");
   EXPECT_NE(landlock_lacks(1).find("moves between folders, truncation"), std::string::npos);
-  EXPECT_EQ(landlock_lacks(2),
-            "truncation, device ioctls, scoping of signals and abstract sockets");
+  EXPECT_EQ(landlock_lacks(2), "truncation, device ioctls, scoping of signals and abstract sockets");
   EXPECT_EQ(landlock_lacks(5), "scoping of signals and abstract sockets");
   EXPECT_EQ(landlock_lacks(6), "");
   EXPECT_EQ(landlock_lacks(99), "");

@@ -23,9 +23,9 @@ std::string landlock_lacks(int abi) {
   };
   std::string lacks;
   // ABI 4's TCP rules (Linux 6.7) are not among them: the room is the network's boundary.
-  for (const Since& since : {Since{2, "moves between folders"},  // refer, Linux 5.19
-                             Since{3, "truncation"},             // Linux 6.2
-                             Since{5, "device ioctls"},          // Linux 6.10
+  for (const Since& since : {Since{2, "moves between folders"},                       // refer, Linux 5.19
+                             Since{3, "truncation"},                                  // Linux 6.2
+                             Since{5, "device ioctls"},                               // Linux 6.10
                              Since{6, "scoping of signals and abstract sockets"}}) {  // Linux 6.12
     if (abi >= since.abi) continue;
     lacks += (lacks.empty() ? "" : ", ") + std::string(since.what);

@@ -8,8 +8,8 @@ namespace bulkhead::session {
 // 0: the kernel has none, or it is switched off.
 int landlock_abi();
 
-// What that ABI can't restrict, as words with commas: "truncation, device ioctls"; empty when
-// nothing we use is missing.
+// What that ABI can't restrict, as words with commas: "truncation, device ioctls"; empty when nothing we use is
+// missing.
 std::string landlock_lacks(int abi);
 
 }  // namespace bulkhead::session

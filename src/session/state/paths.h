@@ -1,5 +1,4 @@
-// Where a user's Bulkhead keeps things, from an environment that is passed in (XDG Base Directory
-// 0.8).
+// Where a user's Bulkhead keeps things, from an environment that is passed in (XDG Base Directory 0.8).
 #pragma once
 
 #include <string>
@@ -19,8 +18,7 @@ struct Paths {
   std::string config;   // ~/.config/bulkhead: policy.toml
   std::string runtime;  // $XDG_RUNTIME_DIR/bulkhead, or empty where there is none
 
-  // An error when HOME is unset or not absolute. Relative XDG paths are ignored, as the
-  // specification says.
+  // An error when HOME is unset or not absolute. Relative XDG paths are ignored, as the specification says.
   static Result<Paths> from(const UserEnvironment& environment);
 };
 

@@ -21,22 +21,18 @@ constexpr std::size_t max_answer = 16 * 1024;
 constexpr std::array table = {
     Probe{"userns", "user namespaces for this user", Kind::required, probe_userns},
     Probe{"bwrap", "bubblewrap 0.8 or newer, not setuid, working", Kind::required, probe_bwrap},
-    Probe{"room", "a network namespace in which every address is local", Kind::required,
-          probe_room},
+    Probe{"room", "a network namespace in which every address is local", Kind::required, probe_room},
     Probe{"seccomp", "seccomp filters", Kind::required, probe_seccomp},
-    Probe{"seccomp-notify", "seccomp notification with descriptors", Kind::required,
-          probe_seccomp_notify},
+    Probe{"seccomp-notify", "seccomp notification with descriptors", Kind::required, probe_seccomp_notify},
     Probe{"syscalls", "openat2, pidfd, close_range, memfd", Kind::required, probe_syscalls},
     Probe{"proc", "a fresh /proc in a pid namespace", Kind::required, probe_proc},
     Probe{"devpts", "pseudo-terminals, and a private devpts", Kind::required, probe_devpts},
     Probe{"idmap", "id-mapped mounts, when started as root", Kind::required, probe_idmap},
-    Probe{"state-dir", "a private state directory whose file system reserves space", Kind::required,
-          probe_state_dir},
+    Probe{"state-dir", "a private state directory whose file system reserves space", Kind::required, probe_state_dir},
     Probe{"landlock", "Landlock ABI 6 or newer", Kind::useful, probe_landlock},
     Probe{"ipv6", "IPv6 inside the room", Kind::useful, probe_ipv6},
     Probe{"cgroup", "cgroup v2 scopes of the user's own (systemd)", Kind::useful, probe_cgroup},
-    Probe{"core-pattern", "core dumps that don't start a program on the host", Kind::useful,
-          probe_core_pattern},
+    Probe{"core-pattern", "core dumps that don't start a program on the host", Kind::useful, probe_core_pattern},
     Probe{"yama", "ptrace restricted to descendants (Yama)", Kind::useful, probe_yama},
     Probe{"overlay", "overlayfs in a user namespace (mode `review`)", Kind::later, probe_overlay},
     Probe{"runsc", "gVisor (tier gvisor)", Kind::later, probe_runsc},
@@ -45,15 +41,14 @@ constexpr std::array table = {
 };
 
 nlohmann::json to_json(const Finding& f) {
-  return {
-      {"state", static_cast<int>(f.state)}, {"found", f.found}, {"costs", f.costs}, {"fix", f.fix}};
+  return {{"state", static_cast<int>(f.state)}, {"found", f.found}, {"costs", f.costs}, {"fix", f.fix}};
 }
 
 Finding finding_from(const std::string& text) {
   const nlohmann::json object = nlohmann::json::parse(text, nullptr, false);
   if (!object.is_object()) return {State::missing, "the check itself crashed", "", ""};
-  return {static_cast<State>(object.value("state", 2)), object.value("found", ""),
-          object.value("costs", ""), object.value("fix", "")};
+  return {static_cast<State>(object.value("state", 2)), object.value("found", ""), object.value("costs", ""),
+          object.value("fix", "")};
 }
 
 struct Running {
@@ -65,8 +60,7 @@ Result<Running> begin(const Probe& probe, const ProbeContext& context) {
   BH_TRY(sys::Pair pipe, sys::pipe());
   BH_TRY(Child child, fork_child({-1, pipe.second.get(), -1}, [&] {
            const std::string text =
-               to_json(probe.run(context))
-                   .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+               to_json(probe.run(context)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
            return sys::write_all(1, text, "pipe") ? 0 : 1;
          }));
   return Running{std::move(child), std::move(pipe.first)};
@@ -101,8 +95,8 @@ std::vector<ProbeResult> run_probes(std::span<const Probe> which, const ProbeCon
   for (const Probe& probe : which) running.push_back(begin(probe, context));
   std::vector<ProbeResult> results;
   for (std::size_t i = 0; i < which.size(); ++i) {
-    Finding finding = running[i] ? collect(*running[i], deadline)
-                                 : Finding{State::missing, running[i].error().message, "", ""};
+    Finding finding =
+        running[i] ? collect(*running[i], deadline) : Finding{State::missing, running[i].error().message, "", ""};
     results.push_back({&which[i], std::move(finding)});
   }
   return results;
@@ -110,8 +104,7 @@ std::vector<ProbeResult> run_probes(std::span<const Probe> which, const ProbeCon
 
 bool usable(const std::vector<ProbeResult>& results) {
   for (const ProbeResult& result : results) {
-    if (result.probe->kind == Kind::required && result.finding.state == State::missing)
-      return false;
+    if (result.probe->kind == Kind::required && result.finding.state == State::missing) return false;
   }
   return true;
 }

@@ -1,6 +1,5 @@
-// What the machine has and lacks. Each probe really tries the primitive, in a forked child with a
-// time limit, changes nothing that outlives it, and says what to type when it fails. All run at
-// once: under 300 ms together.
+// What the machine has and lacks. Each probe really tries the primitive, in a forked child with a time limit,
+// changes nothing that outlives it, and says what to type when it fails. All run at once: under 300 ms together.
 #pragma once
 
 #include <span>

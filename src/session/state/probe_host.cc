@@ -17,8 +17,7 @@ namespace bulkhead::session {
 
 namespace {
 
-constexpr const char* install_bwrap =
-    "sudo apt-get install bubblewrap   # 0.8 or newer: Debian 12, Ubuntu 23.10";
+constexpr const char* install_bwrap = "sudo apt-get install bubblewrap   # 0.8 or newer: Debian 12, Ubuntu 23.10";
 
 // The places the tiers look in: never the caller's PATH.
 std::string find_program(const std::string& name) {
@@ -64,8 +63,7 @@ Finding judge_bwrap_version(const std::string& line) {
   if (::sscanf(line.c_str(), "bubblewrap %d.%d", &major, &minor) != 2) {
     return {State::missing, "its version can't be read: " + line, "", install_bwrap};
   }
-  if (major == 0 && minor < 8)
-    return {State::missing, line + " is too old: no --disable-userns", "", install_bwrap};
+  if (major == 0 && minor < 8) return {State::missing, line + " is too old: no --disable-userns", "", install_bwrap};
   return {State::ok, line, "", ""};
 }
 
@@ -74,8 +72,7 @@ Finding probe_bwrap(const ProbeContext&) {
   if (path.empty()) return {State::missing, "not installed", "", install_bwrap};
   struct stat st{};
   if (::stat(path.c_str(), &st) == 0 && (st.st_mode & S_ISUID) != 0) {
-    return {State::missing, path + " is setuid root, which Bulkhead does not use", "",
-            "sudo chmod u-s " + path};
+    return {State::missing, path + " is setuid root, which Bulkhead does not use", "", "sudo chmod u-s " + path};
   }
   const auto version = run(path, {"bwrap", "--version"});
   if (!version) return {State::missing, version.error().message, "", install_bwrap};
@@ -83,14 +80,11 @@ Finding probe_bwrap(const ProbeContext&) {
   if (finding.state != State::ok) return finding;
   const auto help = run(path, {"bwrap", "--help"});
   if (!help || help->text.find("--bind-fd") == std::string::npos) {
-    return {
-        State::missing,
-        finding.found + " has no --bind-fd (Debian 12: 0.8.0-2+deb12u1, with the security updates)",
-        "", "sudo apt-get update && sudo apt-get install bubblewrap"};
+    return {State::missing, finding.found + " has no --bind-fd (Debian 12: 0.8.0-2+deb12u1, with the security updates)",
+            "", "sudo apt-get update && sudo apt-get install bubblewrap"};
   }
-  const auto worked =
-      run(path, {"bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--ro-bind", "/",
-                 "/", "--dev", "/dev", "--proc", "/proc", "--", "/bin/true"});
+  const auto worked = run(path, {"bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--ro-bind", "/", "/",
+                                 "--dev", "/dev", "--proc", "/proc", "--", "/bin/true"});
   if (!worked) return {State::missing, worked.error().message, "", install_bwrap};
   if (worked->status != 0) {
     return {State::missing, finding.found + " does not work here: " + first_line(worked->text), "",
@@ -104,46 +98,37 @@ Finding probe_state_dir(const ProbeContext& context) {
   if (!store) return {State::missing, store.error().message, "", ""};
   // Before the first session only its future parent is there.
   std::string place = context.paths.state;
-  while (place.size() > 1 && !sys::is_directory(place))
-    place.resize(std::max<std::size_t>(1, place.rfind('/')));
+  while (place.size() > 1 && !sys::is_directory(place)) place.resize(std::max<std::size_t>(1, place.rfind('/')));
   UniqueFd file(::open(place.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
   if (!file && (errno == EOPNOTSUPP || errno == EISDIR)) {
     if (::access(place.c_str(), W_OK) != 0)
       return {State::missing, errno_error("access", place, errno).message, "", ""};
-    return {
-        State::degraded,
-        context.paths.state + " (its file system can't make unnamed files, so not tried further)",
-        "", ""};
+    return {State::degraded, context.paths.state + " (its file system can't make unnamed files, so not tried further)",
+            "", ""};
   }
   if (!file) {
     return {State::missing, errno_error("open", place, errno).message, "",
             "set XDG_STATE_HOME to a folder that you can write"};
   }
-  if (::fallocate(file.get(), FALLOC_FL_KEEP_SIZE, 0, 65536) == 0)
-    return {State::ok, context.paths.state, "", ""};
+  if (::fallocate(file.get(), FALLOC_FL_KEEP_SIZE, 0, 65536) == 0) return {State::ok, context.paths.state, "", ""};
   if (errno != EOPNOTSUPP) {
-    return {State::missing, errno_error("fallocate", place, errno).message, "",
-            "free space there: " + place};
+    return {State::missing, errno_error("fallocate", place, errno).message, "", "free space there: " + place};
   }
   return {State::degraded, place + " is on a file system that can't reserve space",
-          "the last lines of evidence on a full disk",
-          "set XDG_STATE_HOME to a folder on ext4, xfs, btrfs or tmpfs"};
+          "the last lines of evidence on a full disk", "set XDG_STATE_HOME to a folder on ext4, xfs, btrfs or tmpfs"};
 }
 
 Finding probe_cgroup(const ProbeContext& context) {
   const std::string cost =
-      "memory is then limited per process and by a watchdog, not by the kernel for the whole "
-      "session";
+      "memory is then limited per process and by a watchdog, not by the kernel for the whole session";
   struct statfs fs{};
   if (::statfs("/sys/fs/cgroup", &fs) != 0 || fs.f_type != CGROUP2_SUPER_MAGIC) {
-    return {State::degraded, "no unified cgroup v2 hierarchy", cost,
-            "boot with systemd.unified_cgroup_hierarchy=1"};
+    return {State::degraded, "no unified cgroup v2 hierarchy", cost, "boot with systemd.unified_cgroup_hierarchy=1"};
   }
   if (find_program("systemd-run").empty()) return {State::degraded, "no systemd-run", cost, ""};
   const std::string runtime = context.paths.runtime.substr(0, context.paths.runtime.rfind('/'));
   if (runtime.empty() || !sys::exists(runtime + "/systemd/private")) {
-    return {State::degraded, "no systemd of this user's own is running", cost,
-            "sudo loginctl enable-linger $USER"};
+    return {State::degraded, "no systemd of this user's own is running", cost, "sudo loginctl enable-linger $USER"};
   }
   return {State::ok, "systemd-run --user --scope", "", ""};
 }

@@ -27,8 +27,7 @@ Finding from(const Error& error, const std::string& fix = "") {
   return {State::missing, error.message, "", fix};
 }
 
-Result<void> mount(const char* source, const char* target, const char* type,
-                   const std::string& options) {
+Result<void> mount(const char* source, const char* target, const char* type, const std::string& options) {
   if (::mount(source, target, type, MS_NOSUID | MS_NODEV, options.c_str()) != 0)
     return fail_errno("mount", type, errno);
   return {};
@@ -66,12 +65,10 @@ Result<void> connect_to_anything(int family, const char* address) {
   const UniqueFd listener(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const UniqueFd client(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!listener || !client) return fail_errno("socket", "", errno);
-  if (::bind(listener.get(), reinterpret_cast<sockaddr*>(&name), size) != 0)
-    return fail_errno("bind", "", errno);
+  if (::bind(listener.get(), reinterpret_cast<sockaddr*>(&name), size) != 0) return fail_errno("bind", "", errno);
   if (::listen(listener.get(), 1) != 0) return fail_errno("listen", "", errno);
-  void* where = family == AF_INET
-                    ? static_cast<void*>(&reinterpret_cast<sockaddr_in*>(&name)->sin_addr)
-                    : static_cast<void*>(&reinterpret_cast<sockaddr_in6*>(&name)->sin6_addr);
+  void* where = family == AF_INET ? static_cast<void*>(&reinterpret_cast<sockaddr_in*>(&name)->sin_addr)
+                                  : static_cast<void*>(&reinterpret_cast<sockaddr_in6*>(&name)->sin6_addr);
   ::inet_pton(family, address, where);
   if (::connect(client.get(), reinterpret_cast<sockaddr*>(&name), size) != 0)
     return fail_errno("connect", address, errno);
@@ -88,8 +85,7 @@ Result<void> try_room(int family, const char* address) {
 // An empty tmpfs of this child's own to try things in.
 Result<void> scratch(int flags) {
   BH_CHECK(enter_user_namespace(CLONE_NEWNS | flags, true));
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-    return fail_errno("mount", "/", errno);
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return fail_errno("mount", "/", errno);
   return mount("none", "/tmp", "tmpfs", "size=1m");
 }
 
@@ -119,18 +115,15 @@ Finding probe_userns(const ProbeContext&) {
     return userns_reason(facts);
   };
   if (::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET) != 0) return failed("unshare", errno);
-  if (auto mapped = sys::write_id_maps(0, uid, uid, gid, gid); !mapped)
-    return failed("uid_map", mapped.error().code);
+  if (auto mapped = sys::write_id_maps(0, uid, uid, gid, gid); !mapped) return failed("uid_map", mapped.error().code);
   if (::mount("none", "/tmp", "tmpfs", 0, "size=4k") != 0) return failed("mount", errno);
-  if (auto up = room::bring_up_loopback(); !up)
-    return failed("ioctl(SIOCSIFFLAGS)", up.error().code);
+  if (auto up = room::bring_up_loopback(); !up) return failed("ioctl(SIOCSIFFLAGS)", up.error().code);
   return {State::ok, "usable", "", ""};
 }
 
 Finding probe_room(const ProbeContext&) {
   if (auto tried = try_room(AF_INET, "192.0.2.1"); !tried) {
-    return from(tried.error(),
-                "see `userns`; the kernel also needs CONFIG_NET_NS and CONFIG_IP_ADVANCED_ROUTER");
+    return from(tried.error(), "see `userns`; the kernel also needs CONFIG_NET_NS and CONFIG_IP_ADVANCED_ROUTER");
   }
   return {State::ok, "every IPv4 address is local", "", ""};
 }
@@ -138,41 +131,32 @@ Finding probe_room(const ProbeContext&) {
 Finding probe_ipv6(const ProbeContext&) {
   if (auto tried = try_room(AF_INET6, "2001:db8::1"); !tried) {
     return {State::degraded, tried.error().message,
-            "none is lost: the workload has no IPv6 at all, and programs that insist on it fail",
-            ""};
+            "none is lost: the workload has no IPv6 at all, and programs that insist on it fail", ""};
   }
   return {State::ok, "every IPv6 address is local", "", ""};
 }
 
 Finding probe_proc(const ProbeContext&) {
-  if (auto entered = enter_user_namespace(CLONE_NEWNS, true); !entered)
-    return from(entered.error(), "see `userns`");
+  if (auto entered = enter_user_namespace(CLONE_NEWNS, true); !entered) return from(entered.error(), "see `userns`");
   const int code = in_pid_namespace([] {
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno;
-    return ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0 ? 0
-                                                                                            : errno;
+    return ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0 ? 0 : errno;
   });
   if (code == 0) return {State::ok, "mounts", "", ""};
   const std::string why = errno_error("mount", "/proc", code).message;
   if (code != EPERM) return {State::missing, why, "", ""};
-  // mount_namespaces(7): a new proc may not show more than the old one, and containers mask parts
-  // of theirs.
+  // mount_namespaces(7): a new proc may not show more than the old one, and containers mask parts of theirs.
   return {State::missing,
-          "the kernel refuses a fresh /proc because this one is partly masked, as in containers [" +
-              why + "]",
-          "",
-          "start the container with: --security-opt systempaths=unconfined   # Podman: "
-          "--security-opt unmask=ALL"};
+          "the kernel refuses a fresh /proc because this one is partly masked, as in containers [" + why + "]", "",
+          "start the container with: --security-opt systempaths=unconfined   # Podman: --security-opt unmask=ALL"};
 }
 
 Finding probe_devpts(const ProbeContext&) {
   const UniqueFd terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (!terminal)
-    return from(errno_error("open", "/dev/ptmx", errno), "mount -t devpts devpts /dev/pts");
+  if (!terminal) return from(errno_error("open", "/dev/ptmx", errno), "mount -t devpts devpts /dev/pts");
   if (auto made = scratch(0); !made) return from(made.error(), "see `userns`");
   if (::mkdir("/tmp/pts", 0755) != 0) return from(errno_error("mkdir", "/tmp/pts", errno));
-  if (auto mounted = mount("devpts", "/tmp/pts", "devpts", "newinstance,ptmxmode=0666,mode=620");
-      !mounted) {
+  if (auto mounted = mount("devpts", "/tmp/pts", "devpts", "newinstance,ptmxmode=0666,mode=620"); !mounted) {
     return from(mounted.error(), "the kernel needs CONFIG_UNIX98_PTYS");
   }
   return {State::ok, "usable", "", ""};
@@ -185,11 +169,9 @@ Finding probe_overlay(const ProbeContext&) {
       if (::mkdir(name, 0755) != 0) return fail_errno("mkdir", name, errno);
     }
     // Linux 5.11: unprivileged, with whiteouts and opaque marks in user.* attributes.
-    return mount("overlay", "/tmp/m", "overlay",
-                 "userxattr,lowerdir=/tmp/l,upperdir=/tmp/u,workdir=/tmp/w");
+    return mount("overlay", "/tmp/m", "overlay", "userxattr,lowerdir=/tmp/l,upperdir=/tmp/u,workdir=/tmp/w");
   }();
-  if (!tried)
-    return from(tried.error(), "a kernel of 5.11 or newer with overlayfs: sudo modprobe overlay");
+  if (!tried) return from(tried.error(), "a kernel of 5.11 or newer with overlayfs: sudo modprobe overlay");
   return {State::ok, "usable with userxattr", "", ""};
 }
 
@@ -213,16 +195,14 @@ Finding probe_idmap(const ProbeContext& context) {
     if (::read(ready->first.get(), &byte, 1) != 1) return fail("no user namespace to map into");
     BH_CHECK(sys::write_id_maps(pid, 0, 70000, 0, 70000));
     BH_TRY(const UniqueFd ns, sys::open("/proc/" + std::to_string(pid) + "/ns/user", O_RDONLY));
-    // A detached copy of the mount that HOME is on: it appears in no namespace and goes with its
-    // descriptor.
-    const UniqueFd tree(static_cast<int>(::syscall(
-        SYS_open_tree, AT_FDCWD, context.paths.home.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+    // A detached copy of the mount that HOME is on: it appears in no namespace and goes with its descriptor.
+    const UniqueFd tree(static_cast<int>(
+        ::syscall(SYS_open_tree, AT_FDCWD, context.paths.home.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
     if (!tree) return fail_errno("open_tree", context.paths.home, errno);
     mount_attr attributes{};
     attributes.attr_set = MOUNT_ATTR_IDMAP;
     attributes.userns_fd = static_cast<std::uint64_t>(ns.get());
-    if (::syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH, &attributes,
-                  sizeof attributes) != 0) {
+    if (::syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
       return fail_errno("mount_setattr", context.paths.home, errno);
     }
     return {};

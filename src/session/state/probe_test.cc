@@ -18,10 +18,8 @@ namespace {
 ProbeContext context() {
   ProbeContext c;
   const char* home = std::getenv("HOME");
-  c.paths = *Paths::from({.home = home != nullptr ? home : "/tmp",
-                          .xdg_state_home = "",
-                          .xdg_config_home = "",
-                          .xdg_runtime_dir = ""});
+  c.paths = *Paths::from(
+      {.home = home != nullptr ? home : "/tmp", .xdg_state_home = "", .xdg_config_home = "", .xdg_runtime_dir = ""});
   c.root = ::geteuid() == 0;
   return c;
 }
@@ -47,8 +45,7 @@ TEST(Userns, ExplainsWhyNot) {
   facts.step = "mount";
   EXPECT_NE(reason(facts).found.find("AppArmor"), std::string::npos);
   EXPECT_NE(reason(facts).fix.find("packaging/apparmor"), std::string::npos);
-  EXPECT_NE(reason(facts).found.find("EPERM"), std::string::npos)
-      << "the call itself stays visible";
+  EXPECT_NE(reason(facts).found.find("EPERM"), std::string::npos) << "the call itself stays visible";
 
   facts.apparmor_restrict = "0";
   facts.container = true;
@@ -86,9 +83,8 @@ Finding fine(const ProbeContext&) {
 }
 
 TEST(Probes, AHangOrACrashIsAFindingAndCostsTheOthersNothing) {
-  const Probe some[] = {{"h", "h", Kind::useful, hangs},
-                        {"c", "c", Kind::useful, crashes},
-                        {"f", "f", Kind::useful, fine}};
+  const Probe some[] = {
+      {"h", "h", Kind::useful, hangs}, {"c", "c", Kind::useful, crashes}, {"f", "f", Kind::useful, fine}};
   const auto before = std::chrono::steady_clock::now();
   const auto results = run_probes(some, context());
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(4));
@@ -103,14 +99,11 @@ TEST(Probes, AHangOrACrashIsAFindingAndCostsTheOthersNothing) {
 TEST(Probes, OnlyARequiredOneMakesTheTierUnusable) {
   const Probe required{"r", "", Kind::required, fine}, useful{"u", "", Kind::useful, fine};
   EXPECT_FALSE(usable({{&required, {State::missing, "", "", ""}}}));
-  EXPECT_TRUE(usable(
-      {{&required, {State::degraded, "", "", ""}}, {&useful, {State::missing, "", "", ""}}}));
+  EXPECT_TRUE(usable({{&required, {State::degraded, "", "", ""}}, {&useful, {State::missing, "", "", ""}}}));
 }
 
 TEST(Probes, AllAnswerQuicklyAndLeaveNothing) {
-  const auto self = [] {
-    return *sys::read_link("/proc/self/ns/user") + *sys::read_link("/proc/self/ns/mnt");
-  };
+  const auto self = [] { return *sys::read_link("/proc/self/ns/user") + *sys::read_link("/proc/self/ns/mnt"); };
   const std::string before_namespaces = self();
   const std::string before_mounts = *sys::read_file("/proc/self/mountinfo", 1 << 22);
   const auto results = run_probes(context());

@@ -1,5 +1,5 @@
-// The probes themselves, by what they look at. Each runs in a child of its own (probe.h) and may
-// leave that child's namespaces in any state.
+// The probes themselves, by what they look at. Each runs in a child of its own (probe.h) and may leave that
+// child's namespaces in any state.
 #pragma once
 
 #include <string>
@@ -41,7 +41,7 @@ struct UsernsFacts {
   std::string max_user_namespaces;  // user.max_user_namespaces
   std::string apparmor_restrict;    // kernel.apparmor_restrict_unprivileged_userns (Ubuntu 23.10+)
   bool container = false;           // inside Docker, Podman, …
-  bool chroot = false;  // our root is not the namespace's: unshare(2) refuses a user namespace
+  bool chroot = false;              // our root is not the namespace's: unshare(2) refuses a user namespace
 };
 Finding userns_reason(const UsernsFacts& facts);
 

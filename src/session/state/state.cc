@@ -38,9 +38,8 @@ std::string new_id() {
 Result<void> check_private(int fd, const std::string& path) {
   BH_TRY(const struct stat st, sys::stat_fd(fd, path));
   if (st.st_uid != ::geteuid()) {
-    return fail("\"" + path + "\" belongs to uid " + std::to_string(st.st_uid) +
-                ", not to you (uid " + std::to_string(::geteuid()) +
-                "): set HOME or XDG_STATE_HOME to a place of your own");
+    return fail("\"" + path + "\" belongs to uid " + std::to_string(st.st_uid) + ", not to you (uid " +
+                std::to_string(::geteuid()) + "): set HOME or XDG_STATE_HOME to a place of your own");
   }
   if ((st.st_mode & 022) != 0) {
     return fail("\"" + path + "\" can be written by others: chmod go-w it");
@@ -49,10 +48,8 @@ Result<void> check_private(int fd, const std::string& path) {
 }
 
 // One level of the state directory: never through a symlink.
-Result<UniqueFd> open_level(int parent, const std::string& name, const std::string& path,
-                            bool make) {
-  if (make && ::mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST)
-    return fail_errno("mkdir", path, errno);
+Result<UniqueFd> open_level(int parent, const std::string& name, const std::string& path, bool make) {
+  if (make && ::mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("mkdir", path, errno);
   auto fd = sys::open_at2(parent, name, O_RDONLY | O_DIRECTORY, beneath);
   if (!fd) {
     Error error = errno_error("openat2", path, fd.error().code);
@@ -84,8 +81,7 @@ enum class Held { yes, no, unknown };
 Held try_lock(int directory, int operation, UniqueFd& lock) {
   auto fd = sys::open_at2(directory, "lock", O_RDWR, beneath);
   if (!fd) return fd.error().code == ENOENT || fd.error().code == ELOOP ? Held::no : Held::unknown;
-  if (::flock(fd->get(), operation | LOCK_NB) != 0)
-    return errno == EWOULDBLOCK ? Held::yes : Held::unknown;
+  if (::flock(fd->get(), operation | LOCK_NB) != 0) return errno == EWOULDBLOCK ? Held::yes : Held::unknown;
   lock = std::move(*fd);
   return Held::no;
 }
@@ -147,8 +143,7 @@ Result<Store> Store::open_levels(const Paths& paths, bool make) {
   const std::string parent_path = paths.state.substr(0, slash);
   if (make) BH_CHECK(sys::make_directories(parent_path, 0700));
   BH_TRY(UniqueFd parent, sys::open(parent_path, O_PATH | O_DIRECTORY));
-  BH_TRY(UniqueFd state,
-         open_level(parent.get(), paths.state.substr(slash + 1), paths.state, make));
+  BH_TRY(UniqueFd state, open_level(parent.get(), paths.state.substr(slash + 1), paths.state, make));
   Store store;
   BH_TRY(store.sessions_, open_level(state.get(), "sessions", paths.state + "/sessions", make));
   BH_TRY(store.evidence_, open_level(state.get(), "evidence", paths.state + "/evidence", make));
@@ -170,14 +165,12 @@ Result<SessionDir> Store::create(SessionInfo info) {
   BH_TRY(info.pid_start_time, sys::process_start_time(info.pid));
   BH_TRY(info.boot_id, sys::boot_id());
   info.started = rfc3339_now();
-  // Somebody's sweep after a clock step may take a half-made one for dead; nothing is lost by
-  // trying again.
+  // Somebody's sweep after a clock step may take a half-made one for dead; nothing is lost by trying again.
   for (int attempt = 0;; ++attempt) {
     info.id = new_id();
     auto made = try_create(info);
     if (made || attempt == 3 ||
-        (made.error().code != ENOENT && made.error().code != EEXIST &&
-         made.error().code != EAGAIN)) {
+        (made.error().code != ENOENT && made.error().code != EEXIST && made.error().code != EAGAIN)) {
       return made;
     }
   }
@@ -187,23 +180,16 @@ Result<SessionDir> Store::try_create(const SessionInfo& info) const {
   SessionDir session;
   session.info_ = info;
   const std::string temporary = std::string(being_made) + info.id;
-  if (::mkdirat(sessions_.get(), temporary.c_str(), 0700) != 0)
-    return fail_errno("mkdir", temporary, errno);
+  if (::mkdirat(sessions_.get(), temporary.c_str(), 0700) != 0) return fail_errno("mkdir", temporary, errno);
   const auto fill = [&]() -> Result<void> {
-    BH_TRY(session.directory_,
-           sys::open_at2(sessions_.get(), temporary, O_RDONLY | O_DIRECTORY, beneath));
+    BH_TRY(session.directory_, sys::open_at2(sessions_.get(), temporary, O_RDONLY | O_DIRECTORY, beneath));
     const int directory = session.directory_.get();
-    BH_TRY(session.lock_,
-           sys::open_at(directory, "lock", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-    if (::flock(session.lock_.get(), LOCK_EX | LOCK_NB) != 0)
-      return fail_errno("flock", temporary, errno);
-    BH_TRY(UniqueFd file,
-           sys::open_at(directory, "session.json", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-    const std::string text =
-        to_json(info).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    BH_TRY(session.lock_, sys::open_at(directory, "lock", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+    if (::flock(session.lock_.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno("flock", temporary, errno);
+    BH_TRY(UniqueFd file, sys::open_at(directory, "session.json", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+    const std::string text = to_json(info).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
     BH_CHECK(sys::write_all(file.get(), text, "session.json"));
-    if (::renameat2(sessions_.get(), temporary.c_str(), sessions_.get(), info.id.c_str(),
-                    RENAME_NOREPLACE) != 0) {
+    if (::renameat2(sessions_.get(), temporary.c_str(), sessions_.get(), info.id.c_str(), RENAME_NOREPLACE) != 0) {
       return fail_errno("rename", temporary, errno);
     }
     BH_TRY(session.log_, sys::open_at(evidence_.get(), info.id + ".jsonl",
@@ -253,8 +239,7 @@ Result<std::vector<std::string>> Store::sweep() const {
     }
     UniqueFd lock;
     if (try_lock(directory->get(), LOCK_EX, lock) != Held::no) continue;
-    // Two sweeps may meet here (the second locks a lock that is already unlinked): removing is
-    // idempotent.
+    // Two sweeps may meet here (the second locks a lock that is already unlinked): removing is idempotent.
     if (auto removed = sys::remove_tree(sessions_.get(), name); !removed) {
       if (removed.error().code == ENOENT) continue;
       return tl::unexpected(std::move(removed).error().with("cannot sweep session " + name));
@@ -282,8 +267,7 @@ Result<void> SessionDir::remove() {
   }
   BH_CHECK(sys::remove_tree(directory_.get(), "lock"));
   const int removed = ::unlinkat(sessions_.get(), info_.id.c_str(), AT_REMOVEDIR);
-  if (removed != 0 && errno != EACCES && errno != EPERM && errno != ENOENT)
-    return fail_errno("rmdir", info_.id, errno);
+  if (removed != 0 && errno != EACCES && errno != EPERM && errno != ENOENT) return fail_errno("rmdir", info_.id, errno);
   directory_.reset();
   lock_.reset();
   return {};

@@ -1,19 +1,17 @@
 // What is on disk about sessions: who runs, since when, and what a crash left behind.
 //
 //   ~/.local/state/bulkhead/            0700, owned by the user; refused otherwise
-//     sessions/ID/lock                  flock()ed by the supervisor for its life: the lock *is*
-//     "alive" sessions/ID/session.json          SessionInfo, for people and for `stop`
+//     sessions/ID/lock                  flock()ed by the supervisor for its life: the lock *is* "alive"
+//     sessions/ID/session.json          SessionInfo, for people and for `stop`
 //     evidence/ID.jsonl                 stays when the session is gone
 //
-// A session's directory appears by rename(2) with its lock already taken, so nobody ever sees one
-// that is not locked and not dead. The kernel drops the lock with the last descriptor of a dead
-// supervisor, a reboot drops all: what can be locked by somebody else is dead, and sweep() removes
-// it. No pid is trusted for that.
+// A session's directory appears by rename(2) with its lock already taken, so nobody ever sees one that is not
+// locked and not dead. The kernel drops the lock with the last descriptor of a dead supervisor, a reboot drops
+// all: what can be locked by somebody else is dead, and sweep() removes it. No pid is trusted for that.
 //
 //   BH_TRY(Store store, Store::open(paths));
 //   BH_CHECK(store.sweep());
-//   BH_TRY(SessionDir session, store.create(info));   // removed by its destructor, in this process
-//   only
+//   BH_TRY(SessionDir session, store.create(info));   // removed by its destructor, in this process only
 #pragma once
 
 #include <sys/types.h>
@@ -64,21 +62,18 @@ class SessionDir {
 
 class Store {
  public:
-  // Opens the state directory, making it first. Refuses one that is a symlink, somebody else's, or
-  // writable by others, in each of its three levels (above it, the user's own symlinks are
-  // followed).
+  // Opens the state directory, making it first. Refuses one that is a symlink, somebody else's, or writable by
+  // others, in each of its three levels (above it, the user's own symlinks are followed).
   static Result<Store> open(const Paths& paths);
   // Makes nothing: with no state directory, list() and sweep() are empty.
   static Result<Store> open_existing(const Paths& paths);
 
-  // Takes tier, profile, workspace and command from `info`; fills in the rest for the calling
-  // process.
+  // Takes tier, profile, workspace and command from `info`; fills in the rest for the calling process.
   Result<SessionDir> create(SessionInfo info);
-  // Oldest first. A session that is going away meanwhile may be missing; a dead one not yet swept
-  // is not alive.
+  // Oldest first. A session that is going away meanwhile may be missing; a dead one not yet swept is not alive.
   Result<std::vector<SessionInfo>> list() const;
-  // Removes what dead supervisors left and returns their ids. Evidence stays; what its file system
-  // still holds in reserve for it is released.
+  // Removes what dead supervisors left and returns their ids. Evidence stays; what its file system still holds
+  // in reserve for it is released.
   Result<std::vector<std::string>> sweep() const;
 
   int evidence_directory() const { return evidence_.get(); }

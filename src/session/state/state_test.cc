@@ -21,8 +21,7 @@ class StateTest : public testing::Test {
     char name[] = "/tmp/bulkhead-state-test.XXXXXX";
     ASSERT_NE(::mkdtemp(name), nullptr);
     home_ = name;
-    paths_ = *Paths::from(
-        {.home = home_, .xdg_state_home = "", .xdg_config_home = "", .xdg_runtime_dir = ""});
+    paths_ = *Paths::from({.home = home_, .xdg_state_home = "", .xdg_config_home = "", .xdg_runtime_dir = ""});
   }
   void TearDown() override { (void)sys::remove_tree(AT_FDCWD, home_); }
 
@@ -63,19 +62,17 @@ class StateTest : public testing::Test {
 };
 
 TEST(Paths, FollowsXdgAndRefusesNoHome) {
-  const auto plain = Paths::from(
-      {.home = "/h", .xdg_state_home = "", .xdg_config_home = "rel", .xdg_runtime_dir = ""});
+  const auto plain = Paths::from({.home = "/h", .xdg_state_home = "", .xdg_config_home = "rel", .xdg_runtime_dir = ""});
   EXPECT_EQ(plain->state, "/h/.local/state/bulkhead");
   EXPECT_EQ(plain->config, "/h/.config/bulkhead");
   EXPECT_EQ(plain->runtime, "");
-  const auto xdg = Paths::from(
-      {.home = "/h", .xdg_state_home = "/s", .xdg_config_home = "/c", .xdg_runtime_dir = "/r"});
+  const auto xdg =
+      Paths::from({.home = "/h", .xdg_state_home = "/s", .xdg_config_home = "/c", .xdg_runtime_dir = "/r"});
   EXPECT_EQ(xdg->state, "/s/bulkhead");
   EXPECT_EQ(xdg->config, "/c/bulkhead");
   EXPECT_EQ(xdg->runtime, "/r/bulkhead");
   EXPECT_FALSE(Paths::from({}));
-  EXPECT_FALSE(Paths::from(
-      {.home = "h", .xdg_state_home = "", .xdg_config_home = "", .xdg_runtime_dir = ""}));
+  EXPECT_FALSE(Paths::from({.home = "h", .xdg_state_home = "", .xdg_config_home = "", .xdg_runtime_dir = ""}));
 }
 
 TEST_F(StateTest, ALiveSessionIsListedWithWhatItIs) {
@@ -100,8 +97,7 @@ TEST_F(StateTest, FilesArePrivateAndDescriptorsCloseOnExec) {
   auto session = s.create(info());
   ASSERT_TRUE(session);
   struct stat st{};
-  for (const std::string& path :
-       {paths_.state, sessions(), sessions() + session->id(), paths_.state + "/evidence"}) {
+  for (const std::string& path : {paths_.state, sessions(), sessions() + session->id(), paths_.state + "/evidence"}) {
     ASSERT_EQ(::stat(path.c_str(), &st), 0) << path;
     EXPECT_EQ(st.st_mode & 07777, 0700u) << path;
   }
@@ -207,8 +203,7 @@ TEST_F(StateTest, RefusesAStateDirectoryThatIsASymlinkOrWritableByOthers) {
   ASSERT_EQ(::symlink((home_ + "/moved").c_str(), paths_.state.c_str()), 0);
   const auto linked = Store::open(paths_);
   ASSERT_FALSE(linked);
-  EXPECT_NE(linked.error().message.find("symbolic link"), std::string::npos)
-      << linked.error().message;
+  EXPECT_NE(linked.error().message.find("symbolic link"), std::string::npos) << linked.error().message;
 }
 
 TEST_F(StateTest, RefusesSomebodyElsesStateDirectory) {

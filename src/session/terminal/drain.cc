@@ -17,8 +17,7 @@ constexpr std::string_view question = "\x1b[5n", answer = "\x1b[0n";
 
 bool wait(int fd, short events, milliseconds time) {
   pollfd p{fd, events, 0};
-  return ::poll(&p, 1, static_cast<int>(std::max<std::int64_t>(time.count(), 0))) == 1 &&
-         (p.revents & events) != 0;
+  return ::poll(&p, 1, static_cast<int>(std::max<std::int64_t>(time.count(), 0))) == 1 && (p.revents & events) != 0;
 }
 
 }  // namespace
@@ -39,8 +38,7 @@ void drain_answers(const Tty& keyboard, const Tty& display) {
   const auto until = Clock::now() + in_all;
   std::string seen;
   bool answered = false;
-  while (Clock::now() < until &&
-         wait(keyboard.fd(), POLLIN, answered ? of_silence : for_an_answer)) {
+  while (Clock::now() < until && wait(keyboard.fd(), POLLIN, answered ? of_silence : for_an_answer)) {
     char buffer[1024];
     const auto n = keyboard.read(buffer, sizeof buffer);
     if (!n) return;

@@ -58,17 +58,15 @@ bool one_of(int value, const int (&list)[N]) {
 
 // Private modes that only change how the screen looks or what keys and mouse send to the program
 // inside.
-constexpr int private_modes[] = {1,    5,    6,    7,    9,    12,   25,   45,   47,
-                                 66,   69,   1000, 1001, 1002, 1003, 1004, 1005, 1006,
-                                 1007, 1015, 1016, 1034, 1035, 1036, 1039, 1045, 1047,
-                                 1048, 1049, 2004, 2026, 2027, 2031, 2048};
+constexpr int private_modes[] = {1,    5,    6,    7,    9,    12,   25,   45,   47,   66,   69,   1000,
+                                 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 1034, 1035, 1036,
+                                 1039, 1045, 1047, 1048, 1049, 2004, 2026, 2027, 2031, 2048};
 // Window reports that say a size, and the title stack. 20 and 21 would type the title, the rest
 // moves windows.
 constexpr int window_queries[] = {14, 16, 18, 19};
 
 bool all_digits(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 bool is_link(std::string_view text) {  // "params;URI"
@@ -84,8 +82,7 @@ bool is_text(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
     if (c < 0x20 || c == 0x7f) return false;
-    if (c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0)
-      return false;
+    if (c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0) return false;
   }
   return true;
 }
@@ -95,8 +92,7 @@ bool is_text(std::string_view text) {
 void OutputFilter::feed(std::string_view in, std::string& out) {
   while (!in.empty()) {
     if (state_ == State::text && need_ == 0) {
-      const auto end = std::find_if(in.begin(), in.end(),
-                                    [](char c) { return !plain[static_cast<unsigned char>(c)]; });
+      const auto end = std::find_if(in.begin(), in.end(), [](char c) { return !plain[static_cast<unsigned char>(c)]; });
       const auto run = static_cast<std::size_t>(end - in.begin());
       out.append(in.substr(0, run));
       in.remove_prefix(run);
@@ -246,8 +242,7 @@ void OutputFilter::escape(unsigned char c, std::string& out) {
   if (too_long_) return;
   bool passes = false;
   if (sequence_.size() == 2) {
-    passes =
-        std::string_view("78=>DEMHcNOno|}~").find(static_cast<char>(c)) != std::string_view::npos;
+    passes = std::string_view("78=>DEMHcNOno|}~").find(static_cast<char>(c)) != std::string_view::npos;
   } else if (sequence_.size() == 3) {
     // Character sets, and DECALN. Not `%` and ` `: they would change what later bytes mean to the
     // terminal.
@@ -268,10 +263,9 @@ bool OutputFilter::csi_passes() {
     asked_ = true;
     return true;
   };
-  if (between == ' ') return csi.prefix == 0 && csi.final == 'q';  // cursor style
-  if (between == '!') return csi.prefix == 0 && csi.final == 'p';  // soft reset
-  if (between == '$')
-    return (csi.prefix == '?' || csi.prefix == 0) && csi.final == 'p' && ask();  // which mode
+  if (between == ' ') return csi.prefix == 0 && csi.final == 'q';                                  // cursor style
+  if (between == '!') return csi.prefix == 0 && csi.final == 'p';                                  // soft reset
+  if (between == '$') return (csi.prefix == '?' || csi.prefix == 0) && csi.final == 'p' && ask();  // which mode
   if (between != 0) return false;
   switch (csi.prefix) {
     case 0:
@@ -286,8 +280,7 @@ bool OutputFilter::csi_passes() {
         case 'l':
           return std::all_of(n.begin(), n.end(), [](int mode) { return mode == 4; });
         default:
-          return std::string_view("@ABCDEFGHIJKLMPSTXZ`abdefgmrsu").find(csi.final) !=
-                 std::string_view::npos;
+          return std::string_view("@ABCDEFGHIJKLMPSTXZ`abdefgmrsu").find(csi.final) != std::string_view::npos;
       }
     case '?':
       switch (csi.final) {
@@ -295,8 +288,7 @@ bool OutputFilter::csi_passes() {
         case 'l':
         case 's':
         case 'r':
-          return std::all_of(n.begin(), n.end(),
-                             [](int mode) { return one_of(mode, private_modes); });
+          return std::all_of(n.begin(), n.end(), [](int mode) { return one_of(mode, private_modes); });
         case 'n':
           return (n[0] == 6 || n[0] == 996) && ask();
         case 'u':
@@ -324,8 +316,7 @@ void OutputFilter::finish_csi(std::string& out) {
   state_ = State::text;
   if (too_long_ || !csi_passes()) return;
   const Csi csi = take_apart(sequence_);
-  modes_.csi(csi.prefix, numbers(csi.parameters), csi.between.empty() ? '\0' : csi.between.front(),
-             csi.final);
+  modes_.csi(csi.prefix, numbers(csi.parameters), csi.between.empty() ? '\0' : csi.between.front(), csi.final);
   out += sequence_;
 }
 
@@ -333,8 +324,7 @@ bool OutputFilter::osc_passes() {
   const std::string_view body = std::string_view(sequence_).substr(2);
   const std::size_t semicolon = std::min(body.find(';'), body.size());
   const std::string_view number = body.substr(0, semicolon);
-  const std::string_view rest =
-      semicolon < body.size() ? body.substr(semicolon + 1) : std::string_view();
+  const std::string_view rest = semicolon < body.size() ? body.substr(semicolon + 1) : std::string_view();
   if (!all_digits(number) || number.size() > 4 || !is_text(body)) return false;
   int code = 0;
   std::from_chars(number.data(), number.data() + number.size(), code);
@@ -352,8 +342,7 @@ bool OutputFilter::osc_passes() {
     case 12:
       return rest == "?" && (asked_ = true);
     case 9:  // progress; other subcommands run programs in some terminals
-      return rest.starts_with("4;") &&
-             rest.find_first_not_of("0123456789;") == std::string_view::npos;
+      return rest.starts_with("4;") && rest.find_first_not_of("0123456789;") == std::string_view::npos;
     case 104:
     case 110:
     case 111:

@@ -26,16 +26,7 @@ class OutputFilter {
   bool asked() const { return asked_; }
 
  private:
-  enum class State : std::uint8_t {
-    text,
-    escape,
-    escape_more,
-    csi,
-    osc,
-    string,
-    string_escape,
-    osc_escape
-  };
+  enum class State : std::uint8_t { text, escape, escape_more, csi, osc, string, string_escape, osc_escape };
   static constexpr std::size_t max_csi = 256, max_osc = 4096;
 
   void byte(unsigned char c, std::string& out);

@@ -162,8 +162,7 @@ TEST(Filter, NothingUnexpectedEndsASequence) {
 
 TEST(Filter, Characters) {
   // Continuation bytes that would be controls on their own belong to their character.
-  EXPECT_EQ(filtered("\xe2\x80\x9b \xd0\x9b \xf0\x9f\x9b\x9b"),
-            "\xe2\x80\x9b \xd0\x9b \xf0\x9f\x9b\x9b");
+  EXPECT_EQ(filtered("\xe2\x80\x9b \xd0\x9b \xf0\x9f\x9b\x9b"), "\xe2\x80\x9b \xd0\x9b \xf0\x9f\x9b\x9b");
   EXPECT_EQ(filtered("a\x9b"
                      "5nb"),
             "a\xef\xbf\xbd"
@@ -178,8 +177,7 @@ TEST(Filter, Characters) {
 }
 
 TEST(Filter, KnowsWhatWasAsked) {
-  for (const char* text :
-       {E "[c", E "[6n", E "[?u", E "]11;?\a", E "[18t", E "[?2026$p", E "[>q"}) {
+  for (const char* text : {E "[c", E "[6n", E "[?u", E "]11;?\a", E "[18t", E "[?2026$p", E "[>q"}) {
     OutputFilter filter;
     std::string out;
     filter.feed(text, out);
@@ -193,11 +191,10 @@ TEST(Filter, KnowsWhatWasAsked) {
 
 TEST(Filter, HowTheInputIsCutDoesNotMatter) {
   std::mt19937 random(1);
-  const char* pieces[] = {
-      E,          "[",    "]",      "P",   "\\", "\a",   "?",    "25",           "h",
-      "l",        "m",    "52;c;x", "0;t", ";",  "\x18", "\xc2", "\x9b",         "\xe2\x82\xac",
-      "\xf0\x9f", "text", "\n",     "6n",  "(",  "B",    "c",    "8;;https://a", "i",
-      "t",        "18"};
+  const char* pieces[] = {E,          "[",    "]",      "P",   "\\", "\a",   "?",    "25",           "h",
+                          "l",        "m",    "52;c;x", "0;t", ";",  "\x18", "\xc2", "\x9b",         "\xe2\x82\xac",
+                          "\xf0\x9f", "text", "\n",     "6n",  "(",  "B",    "c",    "8;;https://a", "i",
+                          "t",        "18"};
   for (int round = 0; round < 20000; ++round) {
     std::string in;
     for (unsigned n = random() % 14; n > 0; --n) in += pieces[random() % std::size(pieces)];
@@ -229,8 +226,7 @@ TEST(Modes, WhatWasSwitchedOnIsSwitchedOff) {
   EXPECT_EQ(left_by(E "[?2004h" E "[?1000;1006h"), E "[?1000l" E "[?1006l" E "[?2004l");
   EXPECT_EQ(left_by(E "[>1u" E "[>1u" E "[<u"), E "[<1u");
   EXPECT_EQ(left_by(E "[>4;2m"), E "[>4m");
-  EXPECT_EQ(left_by(E "=" E "(0" E "[1;5r" E "[3 q" E "[4h\x0e"),
-            E "[4l" E ">" E "7" E "[r" E "8" E "(B\x0f" E "[0 q");
+  EXPECT_EQ(left_by(E "=" E "(0" E "[1;5r" E "[3 q" E "[4h\x0e"), E "[4l" E ">" E "7" E "[r" E "8" E "(B\x0f" E "[0 q");
   EXPECT_EQ(left_by(E "[?1049h" E "[31m" E "c"), "");
   EXPECT_EQ(left_by(E "[?7l" E "[!p"), "");
 }

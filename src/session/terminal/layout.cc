@@ -24,8 +24,7 @@ Layout layout_of(const int (&stdio)[3]) {
 
 shim::WindowSize window_size(int tty) {
   winsize size{};
-  if (tty < 0 || ::ioctl(tty, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0)
-    return {};
+  if (tty < 0 || ::ioctl(tty, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0) return {};
   return {size.ws_row, size.ws_col, size.ws_xpixel, size.ws_ypixel};
 }
 

@@ -62,8 +62,7 @@ std::string Modes::reset() const {
   std::string out;
   for (const auto& [mode, on] : private_) {
     // The alternate screen last: the rest may be a property of it.
-    if (mode != 47 && mode != 1047 && mode != 1049)
-      out += "\x1b[?" + std::to_string(mode) + (on ? "l" : "h");
+    if (mode != 47 && mode != 1047 && mode != 1049) out += "\x1b[?" + std::to_string(mode) + (on ? "l" : "h");
   }
   if (keyboard_pushes_ > 0) out += "\x1b[<" + std::to_string(keyboard_pushes_) + "u";
   if (keyboard_set_) out += "\x1b[=0u";

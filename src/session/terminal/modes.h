@@ -25,8 +25,7 @@ class Modes {
   std::map<int, bool> private_;  // those that differ from what a fresh terminal has
   int keyboard_pushes_ = 0;      // kitty's keyboard protocol
   bool keyboard_set_ = false, other_keys_ = false, insert_ = false, keypad_ = false;
-  bool charset_ = false, shifted_ = false, margins_ = false, colours_ = false,
-       cursor_style_ = false;
+  bool charset_ = false, shifted_ = false, margins_ = false, colours_ = false, cursor_style_ = false;
 };
 
 }  // namespace bulkhead::session

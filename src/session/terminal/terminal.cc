@@ -35,8 +35,7 @@ struct Terminal::State {
         raw(layout.keyboard) {}
 
   bool reads_keys() const {
-    if (!started || input_ended || !keyboard.usable() || !master || keys.size() >= max_keys)
-      return false;
+    if (!started || input_ended || !keyboard.usable() || !master || keys.size() >= max_keys) return false;
     if (!raw.in_foreground()) return false;
     // Without raw mode the terminal may be shared, as in `bulkhead run -- make | less`: its keys
     // are not ours.
@@ -86,14 +85,11 @@ Result<void> Terminal::attach(UniqueFd master) {
   BH_CHECK(sys::set_nonblocking(master.get(), true));
   if (!state_->layout.raw) {
     termios settings{};
-    if (::tcgetattr(master.get(), &settings) != 0)
-      return fail_errno("tcgetattr", "the session's pty", errno);
-    // The user's terminal, in its own settings, echoes already, and turns line ends into what it
-    // needs.
+    if (::tcgetattr(master.get(), &settings) != 0) return fail_errno("tcgetattr", "the session's pty", errno);
+    // The user's terminal, in its own settings, echoes already, and turns line ends into what it needs.
     settings.c_lflag &= ~static_cast<tcflag_t>(ECHO);
     settings.c_oflag &= ~static_cast<tcflag_t>(OPOST);
-    if (::tcsetattr(master.get(), TCSANOW, &settings) != 0)
-      return fail_errno("tcsetattr", "the session's pty", errno);
+    if (::tcsetattr(master.get(), TCSANOW, &settings) != 0) return fail_errno("tcsetattr", "the session's pty", errno);
   }
   state_->master = std::move(master);
   return {};
@@ -158,8 +154,7 @@ Result<void> Terminal::State::read_pty() {
       pty_ended = true;
       return {};
     }
-    if (!display_gone && display.usable())
-      filter.feed({buffer, static_cast<std::size_t>(n)}, shown);
+    if (!display_gone && display.usable()) filter.feed({buffer, static_cast<std::size_t>(n)}, shown);
     show();
   }
   return {};
@@ -222,16 +217,14 @@ void Terminal::close() {
   // The slave's last writer is gone, so the kernel hands over everything it still has and then says
   // EIO.
   auto until = std::chrono::steady_clock::now() + last_words;
-  while (s.master && !s.display_gone && !(s.pty_ended && s.shown.empty()) &&
-         std::chrono::steady_clock::now() < until) {
+  while (s.master && !s.display_gone && !(s.pty_ended && s.shown.empty()) && std::chrono::steady_clock::now() < until) {
     std::vector<pollfd> fds;
     prepare(fds);
     if (fds.empty()) break;
     const std::size_t before = s.shown.size() - s.shown_at;
     if (::poll(fds.data(), fds.size(), 100) <= 0) continue;
     if (!handle(fds)) break;
-    if (s.shown.size() - s.shown_at != before)
-      until = std::chrono::steady_clock::now() + last_words;
+    if (s.shown.size() - s.shown_at != before) until = std::chrono::steady_clock::now() + last_words;
   }
   const std::string reset = s.filter.modes().reset();
   if (!s.display_gone && !reset.empty()) write_within(s.display, reset, last_words);

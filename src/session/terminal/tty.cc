@@ -20,8 +20,7 @@ constexpr std::size_t borrowed_write = 128;
 bool same_device(int a, int b) {
   struct stat first{}, second{};
   return ::fstat(a, &first) == 0 && ::fstat(b, &second) == 0 && S_ISCHR(second.st_mode) &&
-         first.st_rdev == second.st_rdev && first.st_dev == second.st_dev &&
-         first.st_ino == second.st_ino;
+         first.st_rdev == second.st_rdev && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
 bool ready(int fd, short events) {

@@ -8,8 +8,7 @@
 namespace bulkhead::tier::native {
 namespace {
 
-constexpr std::uint64_t default_tmp = 1ULL
-                                      << 30;  // per in-memory folder; pages count only once written
+constexpr std::uint64_t default_tmp = 1ULL << 30;  // per in-memory folder; pages count only once written
 
 class Builder {
  public:
@@ -25,8 +24,7 @@ class Builder {
     return std::to_string(first_fd_ + static_cast<int>(out_.fds.size()) - 1);
   }
   void mount(const PlannedMount& mount) {
-    add(mount.mode == MountMode::ro ? "--ro-bind-fd" : "--bind-fd", pass(mount.source.get()),
-        mount.target);
+    add(mount.mode == MountMode::ro ? "--ro-bind-fd" : "--bind-fd", pass(mount.source.get()), mount.target);
   }
   Result<void> file(const PlannedFile& file) {
     if (file.late) {
@@ -54,10 +52,9 @@ Result<Arguments> make_arguments(const Plan& plan, int first_fd) {
   // No --unshare-net: the workload joins the room it is started in. bubblewrap's nested user
   // namespace has no capability over the room's network namespace. --disable-userns needs an
   // explicit --unshare-user.
-  build.add("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
-            "--unshare-cgroup-try", "--disable-userns", "--uid", std::to_string(plan.uid), "--gid",
-            std::to_string(plan.gid), "--hostname", "bulkhead", "--die-with-parent", "--cap-drop",
-            "ALL");
+  build.add("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+            "--disable-userns", "--uid", std::to_string(plan.uid), "--gid", std::to_string(plan.gid), "--hostname",
+            "bulkhead", "--die-with-parent", "--cap-drop", "ALL");
 
   for (const PlannedMount& mount : plan.system) {
     if (mount.target == "/usr") build.mount(mount);
@@ -68,8 +65,7 @@ Result<Arguments> make_arguments(const Plan& plan, int first_fd) {
   build.add("--dev", "/dev", "--size", tmp_size, "--tmpfs", "/dev/shm", "--proc", "/proc");
   // Writable sysctls would be the host's for anything the kernel does not namespace.
   build.add("--ro-bind", "/proc/sys", "/proc/sys");
-  for (const std::string& path : plan.tmpfs)
-    build.add("--perms", "0755", "--size", tmp_size, "--tmpfs", path);
+  for (const std::string& path : plan.tmpfs) build.add("--perms", "0755", "--size", tmp_size, "--tmpfs", path);
   for (const std::string& path : plan.folders) build.add("--perms", "0700", "--dir", path);
   build.add("--chmod", "1777", "/tmp", "--chmod", "1777", "/dev/shm");
 

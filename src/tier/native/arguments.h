@@ -1,6 +1,5 @@
-// From a Plan to bubblewrap's arguments. They are handed over by descriptor (--args), not on the
-// command line: bubblewrap is pid 1 inside, and /proc/1/cmdline would tell the workload the host's
-// paths.
+// From a Plan to bubblewrap's arguments. They are handed over by descriptor (--args), not on the command line:
+// bubblewrap is pid 1 inside, and /proc/1/cmdline would tell the workload the host's paths.
 #pragma once
 
 #include <string>

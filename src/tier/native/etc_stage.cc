@@ -29,8 +29,7 @@ Result<void> bind(const PlannedMount& mount) {
   BH_TRY(const UniqueFd here, sys::open(path, O_PATH | O_DIRECTORY));
   BH_TRY(const struct stat judged, sys::stat_fd(mount.source.get(), path));
   BH_TRY(const struct stat found, sys::stat_fd(here.get(), path));
-  if (judged.st_dev != found.st_dev || judged.st_ino != found.st_ino)
-    return fail(path + " was replaced");
+  if (judged.st_dev != found.st_dev || judged.st_ino != found.st_ino) return fail(path + " was replaced");
   const std::string to = staged(mount.target);
   BH_CHECK(sys::make_directories(to, 0755));
   const std::string from = "/proc/self/fd/" + std::to_string(here.get());
@@ -39,8 +38,7 @@ Result<void> bind(const PlannedMount& mount) {
   }
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-  if (::syscall(SYS_mount_setattr, AT_FDCWD, to.c_str(), AT_RECURSIVE, &attributes,
-                sizeof attributes) != 0) {
+  if (::syscall(SYS_mount_setattr, AT_FDCWD, to.c_str(), AT_RECURSIVE, &attributes, sizeof attributes) != 0) {
     return fail_errno("mount_setattr(MOUNT_ATTR_RDONLY)", mount.target, errno);
   }
   return {};
@@ -54,8 +52,7 @@ bool in_etc(std::string_view target) {
 
 Result<void> stage_etc(const Plan& plan) {
   if (::unshare(CLONE_NEWNS) != 0) return fail_errno("unshare(CLONE_NEWNS)", "", errno);
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
-    return fail_errno("mount(MS_SLAVE)", "/", errno);
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return fail_errno("mount(MS_SLAVE)", "/", errno);
   if (::mount("none", etc_stage, "tmpfs", MS_NOSUID | MS_NODEV, "size=16m,mode=755") != 0) {
     return fail_errno("mount(tmpfs)", etc_stage, errno);
   }
@@ -73,8 +70,7 @@ Result<void> stage_etc(const Plan& plan) {
     if (!in_etc(link.target)) continue;
     const std::string path = staged(link.target);
     BH_CHECK(make_parents(path));
-    if (::symlink(link.to.c_str(), path.c_str()) != 0)
-      return fail_errno("symlink", link.target, errno);
+    if (::symlink(link.to.c_str(), path.c_str()) != 0) return fail_errno("symlink", link.target, errno);
   }
   return {};
 }

@@ -34,8 +34,7 @@ class Native final : public Isolation {
     return {};
   }
 
-  Result<Started> start(const Plan& plan, const room::Room& room,
-                        const int (&stdio)[3]) const override {
+  Result<Started> start(const Plan& plan, const room::Room& room, const int (&stdio)[3]) const override {
     BH_TRY(Arguments arguments, make_arguments(plan, first_free_fd));
     std::string packed;
     for (const std::string& word : arguments.words) packed += word + '\0';
@@ -51,8 +50,7 @@ class Native final : public Isolation {
                          "--",
                          "/proc/self/fd/" + std::to_string(shim_fd),
                          std::to_string(control_fd)};
-    options.fds = {stdio[0],    stdio[1],       stdio[2], control.second.get(),
-                   shim_.get(), packed_fd.get()};
+    options.fds = {stdio[0], stdio[1], stdio[2], control.second.get(), shim_.get(), packed_fd.get()};
     options.fds.insert(options.fds.end(), arguments.fds.begin(), arguments.fds.end());
     options.before_exec = [&]() -> Result<void> {
       BH_CHECK(room::enter(room));
@@ -76,8 +74,7 @@ Result<UniqueFd> find_bubblewrap() {
     if (!found) continue;
     BH_TRY(const struct stat st, sys::stat_fd(found->get(), path));
     if ((st.st_mode & S_ISUID) != 0) {
-      return fail(std::string(path) +
-                  " is setuid root; Bulkhead needs the unprivileged one: chmod u-s " + path);
+      return fail(std::string(path) + " is setuid root; Bulkhead needs the unprivileged one: chmod u-s " + path);
     }
     return found;
   }

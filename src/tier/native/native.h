@@ -1,5 +1,5 @@
-// tier/native/: bubblewrap draws the namespaces and mounts; the shim (guest/) adds Landlock and
-// seccomp last, because mounting is refused inside a Landlock domain.
+// tier/native/: bubblewrap draws the namespaces and mounts; the shim (guest/) adds Landlock and seccomp last,
+// because mounting is refused inside a Landlock domain.
 //
 //   arguments.h  Plan -> bubblewrap's argument list
 //   native.h     finding bubblewrap and starting it inside the room

@@ -50,8 +50,7 @@ class Native : public testing::Test {
     setup.environment = {"PATH=/usr/bin:/bin"};
     setup.uid = plan.uid;
     setup.gid = plan.gid;
-    setup.rules = {
-        {"/", shim::Access::run}, {"/tmp", shim::Access::full}, {"/dev", shim::Access::write}};
+    setup.rules = {{"/", shim::Access::run}, {"/tmp", shim::Access::full}, {"/dev", shim::Access::write}};
     const auto datagrams = shim::encode(setup);
     for (const std::string& datagram : *datagrams) {
       EXPECT_TRUE(ipc::send(started->control.get(), std::string_view(datagram)));
@@ -62,8 +61,7 @@ class Native : public testing::Test {
       if (!message || message->closed) break;
       const auto decoded = shim::decode_to_supervisor(message->text);
       if (decoded && std::holds_alternative<shim::Exited>(*decoded)) {
-        EXPECT_TRUE(
-            ipc::send(started->control.get(), std::string_view(shim::encode(shim::Finish{}))));
+        EXPECT_TRUE(ipc::send(started->control.get(), std::string_view(shim::encode(shim::Finish{}))));
       }
     }
     auto text = sys::read_all(out->first.get(), 1U << 20, "output");
@@ -84,8 +82,7 @@ TEST_F(Native, RunsACommandAndReportsItsStatus) {
 TEST_F(Native, ShowsOnlyThePlan) {
   int code = -1;
   const std::string seen =
-      run(small_plan(),
-          "ls /; ls /home /root /work 2>/dev/null; touch /x /etc/x /usr/x 2>/dev/null", code);
+      run(small_plan(), "ls /; ls /home /root /work 2>/dev/null; touch /x /etc/x /usr/x 2>/dev/null", code);
   EXPECT_EQ(seen, "bin\ndev\netc\nlib\nlib64\nproc\nrun\nsbin\ntmp\nusr\nvar\n");
   EXPECT_NE(code, 0);
 }
@@ -94,8 +91,7 @@ TEST_F(Native, SysctlsAreReadOnlyAndPid1TellsNothing) {
   int code = -1;
   EXPECT_EQ(run(small_plan(), "echo x > /proc/sys/kernel/core_pattern", code).substr(0, 3), "sh:");
   EXPECT_NE(code, 0);
-  const std::string pid1 =
-      run(small_plan(), "tr '\\0' ' ' < /proc/1/cmdline; cat /proc/1/environ", code);
+  const std::string pid1 = run(small_plan(), "tr '\\0' ' ' < /proc/1/cmdline; cat /proc/1/environ", code);
   EXPECT_EQ(pid1.find("/usr"), std::string::npos) << pid1;
 }
 
@@ -108,8 +104,7 @@ TEST_F(Native, MountsByDescriptorWhateverTheNameMeansLater) {
   ASSERT_TRUE(sys::write_file_atomically(root + "/judged/file", "judged", 0600));
   ASSERT_TRUE(sys::write_file_atomically(root + "/secret/file", "secret", 0600));
   Plan plan = small_plan();
-  plan.mounts.push_back(
-      {std::move(*sys::open(root + "/judged", O_PATH)), "/mnt/w", MountMode::rw, "w"});
+  plan.mounts.push_back({std::move(*sys::open(root + "/judged", O_PATH)), "/mnt/w", MountMode::rw, "w"});
   ASSERT_EQ(::rename((root + "/judged").c_str(), (root + "/moved").c_str()), 0);
   ASSERT_EQ(::symlink((root + "/secret").c_str(), (root + "/judged").c_str()), 0);
   int code = -1;
