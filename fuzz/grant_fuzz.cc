@@ -7,8 +7,10 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "gateway/grant/carrier.h"
 #include "gateway/grant/grant.h"
 #include "gateway/grant/target.h"
+#include "policy/load.h"
 
 namespace {
 void expect(bool holds) {
@@ -56,6 +58,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (decision.verdict != grant::Verdict::allow) {
     expect(!decision.reason.empty() && decision.text.find('\n') == std::string::npos && decision.status >= 400);
     expect(escape_for_terminal(decision.text, decision.text.size() + 1) == decision.text);
+    if (decision.add.empty()) return 0;
+    // What is offered loads, allows this request, and is no wildcard over everything.
+    expect(decision.add.find("**") == std::string::npos && decision.add.find("\"*\"") == std::string::npos);
+    const auto offered = load_document(
+        "version = 1\n[credential.api]\nsource = \"env:A\"\ncarry = { header = \"x-api-key\" }\n"
+        "[credential.basic]\nsource = \"env:B\"\ncarry = { basic = \"me\" }\n" +
+            decision.add,
+        "add.toml", "user");
+    expect(offered.has_value());
+    expect(grant::judge(offered->grants, tokens, head).verdict == grant::Verdict::allow);
     return 0;
   }
   for (const char* never : {"//", "/../", "/./", "\\", "%00", "%5c", "%2e", "%2E", "#"}) {
@@ -66,8 +78,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string again;
   for (const std::string_view segment : target->segments) again += "/" + std::string(segment);
   expect(again == target->path);
-  for (const auto& [name, value] : grant::upstream_headers(head, &tokens[0])) {
-    expect(name != "host" && name != "connection" && name != "x-api-key" && name != "transfer-encoding");
+  const TokenSlot& slot = tokens[decision.grant->credential == "api" ? 0 : 1];
+  for (const auto& [name, value] : grant::upstream_headers(head, &slot)) {
+    expect(name != "host" && name != "connection" && name != "transfer-encoding");
+    // Whatever spelling: nothing goes up that a server could read a key from.
+    expect(!grant::carries_credential(name));
   }
   return 0;
 }

@@ -45,62 +45,79 @@ constexpr std::array header_names{"authorization"sv,
                                   "x-aws-ec2-metadata-token"sv,
                                   "x-parse-session"sv,
                                   "x-ms-blob-sas"sv,
-                                  "x-amz-credential"sv};
-constexpr std::array header_endings{"-token"sv,       "-api-key"sv,       "-apikey"sv, "-key"sv,       "-secret"sv,
-                                    "-auth"sv,        "-password"sv,      "-passwd"sv, "-signature"sv, "-credential"sv,
-                                    "-credentials"sv, "_token"sv,         "_key"sv,    "_secret"sv,    "-jwt"sv,
-                                    "-accesskey"sv,   "-authorization"sv, "-cookie"sv, "-sessionid"sv, "-pat"sv};
+                                  "x-amz-credential"sv,
+                                  "auth"sv,
+                                  "key"sv,
+                                  "jwt"sv,
+                                  "secret"sv,
+                                  "bearer"sv,
+                                  "credential"sv,
+                                  "credentials"sv,
+                                  "sessionid"sv,
+                                  "remote-user"sv,
+                                  "x-remote-user"sv,
+                                  "x-remote-group"sv,
+                                  "x-webauth-user"sv};
+constexpr std::array header_starts{"x-auth-"sv};
+constexpr std::array header_endings{
+    "-token"sv,     "-api-key"sv,       "-apikey"sv,    "-key"sv,        "-secret"sv,      "-auth"sv,
+    "-password"sv,  "-passwd"sv,        "-signature"sv, "-credential"sv, "-credentials"sv, "-jwt"sv,
+    "-accesskey"sv, "-authorization"sv, "-cookie"sv,    "-sessionid"sv,  "-pat"sv};
 // End like the above and carry nothing of the kind.
 constexpr std::array harmless{"idempotency-key"sv, "x-idempotency-key"sv, "surrogate-key"sv, "sec-websocket-key"sv};
 
+// Of query keys only the letters and digits count, so these are spelled without the rest.
 constexpr std::array query_names{"key"sv,
-                                 "apikey"sv,
-                                 "api_key"sv,
-                                 "api-key"sv,
                                  "token"sv,
-                                 "access_token"sv,
-                                 "auth_token"sv,
-                                 "authtoken"sv,
-                                 "accesstoken"sv,
-                                 "id_token"sv,
-                                 "refresh_token"sv,
-                                 "private_token"sv,
-                                 "job_token"sv,
-                                 "oauth_token"sv,
-                                 "bearer_token"sv,
-                                 "session_token"sv,
-                                 "security_token"sv,
-                                 "client_secret"sv,
-                                 "secret"sv,
-                                 "password"sv,
-                                 "passwd"sv,
-                                 "pwd"sv,
-                                 "sig"sv,
-                                 "signature"sv,
                                  "auth"sv,
                                  "authorization"sv,
                                  "bearer"sv,
                                  "jwt"sv,
-                                 "credential"sv,
-                                 "credentials"sv,
+                                 "sig"sv,
+                                 "signature"sv,
+                                 "pwd"sv,
+                                 "idtoken"sv,
+                                 "jobtoken"sv,
+                                 "oauthtoken"sv,
+                                 "bearertoken"sv,
+                                 "refreshtoken"sv,
+                                 "sessiontoken"sv,
                                  "sessionid"sv,
-                                 "session_id"sv,
                                  "sid"sv,
-                                 "awsaccesskeyid"sv,
-                                 "accesskey"sv,
-                                 "access_key"sv,
-                                 "access_key_id"sv,
-                                 "secret_key"sv,
-                                 "subscription-key"sv,
-                                 "googleaccessid"sv,
-                                 "app_key"sv,
-                                 "appkey"sv,
-                                 "x-api-key"sv,
                                  "hmac"sv,
                                  "otp"sv,
                                  "assertion"sv,
-                                 "client_assertion"sv};
-constexpr std::array query_starts{"x-amz-"sv, "x-goog-"sv, "oauth_"sv, "x-oss-"sv, "x-cos-"sv};
+                                 "apikey"sv,
+                                 "accesskey"sv,
+                                 "accesskeyid"sv,
+                                 "awsaccesskeyid"sv,
+                                 "googleaccessid"sv,
+                                 "appkey"sv,
+                                 "authkey"sv,
+                                 "subscriptionkey"sv,
+                                 "ossaccesskeyid"sv,
+                                 "clientassertion"sv,
+                                 "securitytoken"sv,
+                                 "authsignature"sv,
+                                 "licensekey"sv};
+constexpr std::array query_starts{"xamz"sv, "xgoog"sv, "oauth"sv, "xoss"sv, "xcos"sv};
+constexpr std::array query_endings{"accesstoken"sv, "apikey"sv,     "apitoken"sv,   "authtoken"sv,  "privatetoken"sv,
+                                   "usertoken"sv,   "secret"sv,     "secretkey"sv,  "privatekey"sv, "password"sv,
+                                   "passwd"sv,      "passphrase"sv, "credential"sv, "credentials"sv};
+// Rack, Symfony, Express, Salesforce, Google.
+constexpr std::array query_methods{"method"sv,          "httpmethod"sv,          "xhttpmethod"sv,
+                                   "xmethodoverride"sv, "xhttpmethodoverride"sv, "httpmethodoverride"sv};
+
+std::string letters_and_digits(std::string_view key) {
+  std::string out;
+  for (const char c : key) {
+    if (c >= 'A' && c <= 'Z')
+      out += static_cast<char>(c - 'A' + 'a');
+    else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+      out += c;
+  }
+  return out;
+}
 
 template <class List>
 bool is_in(const List& list, std::string_view word) {
@@ -166,29 +183,56 @@ std::string_view slot_header(const TokenSlot& slot) {
   return slot.carrier == Credential::Carrier::header ? std::string_view(slot.header) : "authorization"sv;
 }
 
+std::string_view folded_name(std::string_view name, std::string& scratch) {
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+  if (std::all_of(name.begin(), name.end(), plain)) return name;
+  scratch = name;
+  std::replace_if(scratch.begin(), scratch.end(), [&](char c) { return !plain(c); }, '-');
+  return scratch;
+}
+
 bool carries_credential(std::string_view name) {
+  std::string scratch;
+  name = folded_name(name, scratch);
   if (is_in(header_names, name)) return true;
   if (is_in(harmless, name)) return false;
-  return std::any_of(header_endings.begin(), header_endings.end(),
+  return std::any_of(header_starts.begin(), header_starts.end(),
+                     [&](std::string_view start) { return name.starts_with(start); }) ||
+         std::any_of(header_endings.begin(), header_endings.end(),
                      [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
 bool query_carries_credential(std::string_view key) {
-  const std::string lower = lower_ascii(key);
-  return is_in(query_names, lower) || std::any_of(query_starts.begin(), query_starts.end(),
-                                                  [&](std::string_view start) { return lower.starts_with(start); });
+  const std::string word = letters_and_digits(key);
+  return is_in(query_names, word) ||
+         std::any_of(query_starts.begin(), query_starts.end(),
+                     [&](std::string_view start) { return word.starts_with(start); }) ||
+         std::any_of(query_endings.begin(), query_endings.end(),
+                     [&](std::string_view ending) { return word.ends_with(ending); });
+}
+
+bool query_overrides(std::string_view key) {
+  // A plain `method` is an ordinary parameter of many services; the others are not.
+  if (lower_ascii(key) == "method") return false;
+  return is_in(query_methods, letters_and_digits(key));
 }
 
 CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw_target, const Target& target,
                               const TokenSlot* slot, const std::vector<TokenSlot>& tokens) {
   const std::string_view slot_name = slot != nullptr ? slot_header(*slot) : std::string_view();
   CarrierVerdict verdict{.ok = true, .slot_filled = false, .status = 403, .reason = {}, .text = {}};
+  std::string scratch, other, slot_scratch;
+  const std::string_view slot_folded = folded_name(slot_name, slot_scratch);
   for (const auto& [name, value] : headers) {
+    const std::string_view folded = folded_name(name, scratch);
     const bool is_slot = slot != nullptr && name == slot_name;
-    if (is_slot || carries_credential(name)) {
+    // Another spelling of the slot is a second slot to a server that doesn't tell them apart.
+    const bool is_carrier = (slot != nullptr && folded == slot_folded) || carries_credential(name);
+    if (is_carrier) {
       // Twice the same header: one server takes the first, another the last, a third joins them
       // (attack C01).
-      const auto same = std::count_if(headers.begin(), headers.end(), [&](const auto& h) { return h.first == name; });
+      const auto same = std::count_if(headers.begin(), headers.end(),
+                                      [&](const auto& h) { return folded_name(h.first, other) == folded; });
       if (same > 1)
         return refuse(400, "carrier", "the request has more than one " + escape_for_terminal(name, 60) + " header");
     }
@@ -201,7 +245,7 @@ CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw
                           slot->credential + "\"");
       }
       verdict.slot_filled = true;
-    } else if (carries_credential(name)) {
+    } else if (is_carrier) {
       return refuse(403, "foreign-credential",
                     "the " + escape_for_terminal(name, 60) + " header can carry a credential, and " +
                         (slot != nullptr ? "this grant's is carried in " + std::string(slot_name)

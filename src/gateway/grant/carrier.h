@@ -13,10 +13,19 @@
 
 namespace bulkhead::grant {
 
+// A header's name as a server may come to see it: everything but letters and digits turned into
+// `-`. Gateway interfaces (CGI, WSGI, Rack) hand `x_api_key`, `x.api.key` and `x-api-key` to the
+// program under one name, so they are one name to every list here. `name` is lower case; the view
+// points into `name` or `scratch`.
+std::string_view folded_name(std::string_view name, std::string& scratch);
+
 // `name` is lower case. Known by name, or by what such names look like.
 bool carries_credential(std::string_view name);
-// `key` is decoded. Also the parameters of signed URLs.
+// `key` is decoded. Also the parameters of signed URLs. Case and punctuation make no difference:
+// `$key`, `key[]`, `Access-Token` and `access_token` are read as the same by one server or another.
 bool query_carries_credential(std::string_view key);
+// Does a server that knows this key act on another method than the request's?
+bool query_overrides(std::string_view key);
 
 struct CarrierVerdict {
   bool ok = false;

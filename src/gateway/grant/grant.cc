@@ -1,9 +1,13 @@
 #include "gateway/grant/grant.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "base/text.h"
+#include "gateway/grant/address.h"
 #include "gateway/grant/carrier.h"
 #include "gateway/grant/host.h"
 #include "gateway/grant/target.h"
@@ -18,6 +22,7 @@ using namespace std::string_view_literals;
 constexpr std::array hop_by_hop{"connection"sv,
                                 "keep-alive"sv,
                                 "proxy-connection"sv,
+                                "proxy"sv,  // becomes HTTP_PROXY in a CGI program
                                 "te"sv,
                                 "trailer"sv,
                                 "transfer-encoding"sv,
@@ -34,10 +39,14 @@ constexpr std::array hop_by_hop{"connection"sv,
                                 "true-client-ip"sv,
                                 "cf-connecting-ip"sv,
                                 "x-cluster-client-ip"sv};
-// They make a server act on another method, path or host than the one that was judged.
-constexpr std::array overrides{"x-http-method-override"sv, "x-http-method"sv, "x-method-override"sv,
-                               "x-original-url"sv,         "x-rewrite-url"sv, "x-original-uri"sv,
-                               "x-override-url"sv,         "x-host"sv,        "x-original-host"sv};
+// They make a server act on another method, path or host than the one that was judged, or on a
+// second object beside it.
+constexpr std::array overrides{
+    "x-http-method-override"sv, "x-http-method"sv,         "x-method-override"sv,    "x-original-url"sv,
+    "x-rewrite-url"sv,          "x-original-uri"sv,        "x-override-url"sv,       "x-host"sv,
+    "x-original-host"sv,        "x-original-method"sv,     "x-http-host-override"sv, "x-envoy-original-path"sv,
+    "x-envoy-original-host"sv,  "x-http-destinationurl"sv, "x-proxy-url"sv,          "destination"sv};
+constexpr std::array override_endings{"-copy-source"sv, "-rename-source"sv};
 // What a Connection header may list. Anything else would be taken out between the judgement and the
 // server.
 constexpr std::array listed{"close"sv, "keep-alive"sv, "te"sv, "upgrade"sv, "http2-settings"sv, "trailer"sv};
@@ -47,7 +56,14 @@ bool is_in(const List& list, std::string_view word) {
   return std::find(list.begin(), list.end(), word) != list.end();
 }
 
+bool is_override(std::string_view folded) {
+  return is_in(overrides, folded) || std::any_of(override_endings.begin(), override_endings.end(),
+                                                 [&](std::string_view ending) { return folded.ends_with(ending); });
+}
+
 bool is_dropped(std::string_view name) {
+  std::string scratch;
+  name = folded_name(name, scratch);
   return is_in(hop_by_hop, name) || name.starts_with("proxy-") || name.starts_with("x-forwarded-");
 }
 
@@ -82,11 +98,17 @@ std::optional<Decision> never(const RequestHead& head) {
     return deny(400, "non-canonical", "\"" + escape_for_terminal(head.host, 260) + "\" is no canonical host name");
   }
   std::size_t content_types = 0;
+  std::string scratch;
   for (const auto& [name, value] : head.headers) {
-    if (is_in(overrides, name)) {
-      return deny(403, "override", "the " + name + " header asks for something other than what was judged");
+    const std::string_view folded = folded_name(name, scratch);
+    if (is_override(folded)) {
+      return deny(403, "override",
+                  "the " + escape_for_terminal(name, 60) + " header asks for something other than what was judged");
     }
-    content_types += name == "content-type" ? 1U : 0U;
+    if (folded == "content-type") {
+      ++content_types;
+      if (name != folded) return deny(400, "content-type", "a Content-Type header in another spelling");
+    }
     if (name != "connection" && name != "proxy-connection") continue;
     for (const std::string& part : split(value, ',')) {
       const std::string word = lower_ascii(trim(part));
@@ -101,10 +123,19 @@ std::optional<Decision> never(const RequestHead& head) {
   return std::nullopt;
 }
 
-// TOML that would allow exactly this. Empty where it can't be written.
+// Is the host an address that no name may lead to? Whoever wants such a grant has to know what it
+// opens, and writes it without being offered it by what asks for it (attack D02).
+std::optional<std::string_view> why_not_offered(const std::string& host) {
+  std::array<std::uint8_t, 16> bytes{};
+  if (::inet_pton(AF_INET, host.c_str(), bytes.data()) == 1) return why_not_dialled(std::span(bytes).first(4));
+  if (::inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1) return why_not_dialled(bytes);
+  return std::nullopt;
+}
+
+// TOML that would allow exactly this. Empty where it can't or shouldn't be written.
 std::string addition(const RequestHead& head, const Target& target, const std::string& credential) {
   const std::string host(without_brackets(head.host));
-  if (!check_host(host) || !check_method(head.method)) return {};
+  if (!check_host(host) || !check_method(head.method) || why_not_offered(host)) return {};
   const std::string path = template_for(target);
   if (!path_matches(path, target) || (!credential.empty() && head.scheme == "http")) return {};
   std::string out = "[[grant]]\nhost = \"" + host + "\"\n";
@@ -114,11 +145,10 @@ std::string addition(const RequestHead& head, const Target& target, const std::s
   out += "[[grant.allow]]\nmethod = \"" + head.method + "\"\npath = \"" + path + "\"\n";
   std::vector<std::string> keys;
   for (const std::string& key : target.query_keys) {
-    const bool plain = check_query_key(key) && key.find_first_of("\"\\") == std::string::npos && valid_utf8(key);
-    if (!plain) {
-      keys = {"*"};
-      break;
-    }
+    // `*` in a policy is any key, and whoever asks may not choose that for whoever grants.
+    const bool plain =
+        key != "*" && check_query_key(key) && key.find_first_of("\"\\") == std::string::npos && valid_utf8(key);
+    if (!plain) return {};
     if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
   }
   if (!keys.empty()) out += "query = [\"" + join(keys, "\", \"") + "\"]\n";
@@ -137,9 +167,12 @@ struct Match {
   const Rule* rule = nullptr;
 };
 
+// Without parameters. A list has no one type: it comes back whole, and equals none.
 std::string_view media_type(const RequestHead& head) {
   for (const auto& [name, value] : head.headers) {
-    if (name == "content-type") return trim(std::string_view(value).substr(0, value.find(';')));
+    if (name != "content-type") continue;
+    if (value.find(',') != std::string::npos) return value;
+    return trim(std::string_view(value).substr(0, value.find(';')));
   }
   return {};
 }
@@ -169,10 +202,21 @@ Match nearest_rule(const Grant& grant, const RequestHead& head, const Target& ta
   return best;
 }
 
-Decision not_allowed(const Match& best, const RequestHead& head, const Target& target, const Grant& grant) {
+const TokenSlot* slot_of(const Grant& grant, const std::vector<TokenSlot>& tokens) {
+  if (grant.credential.empty()) return nullptr;
+  for (const TokenSlot& token : tokens) {
+    if (token.credential == grant.credential) return &token;
+  }
+  return nullptr;
+}
+
+Decision not_allowed(const Match& best, const RequestHead& head, const Target& target, const Grant& grant,
+                     const std::vector<TokenSlot>& tokens) {
   Decision decision;
   const std::string what = shown(head);
-  const std::string add = addition(head, target, grant.credential);
+  // No rule is the answer to a credential that would be refused behind it.
+  const CarrierVerdict carriers = judge_carriers(head.headers, head.target, target, slot_of(grant, tokens), tokens);
+  const std::string add = carriers.ok ? addition(head, target, grant.credential) : std::string();
   switch (best.near) {
     case Near::path:
       decision = deny(403, "path", what + ": no grant for " + grant.host + " allows this path");
@@ -203,24 +247,16 @@ Decision not_allowed(const Match& best, const RequestHead& head, const Target& t
     case Near::all:
       break;
   }
+  if (!carriers.ok) decision.text += "; and " + carriers.text;
   decision.grant = &grant;
   decision.rule = best.rule;
   return decision;
 }
 
-const TokenSlot* slot_of(const Grant& grant, const std::vector<TokenSlot>& tokens) {
-  for (const TokenSlot& token : tokens) {
-    if (token.credential == grant.credential) return &token;
-  }
-  return nullptr;
-}
-
-Decision judge_grant(const Grant& grant, const std::vector<TokenSlot>& tokens, const RequestHead& head,
-                     const Target& target, Near& near) {
-  const Match best = nearest_rule(grant, head, target);
-  near = best.near;
-  if (best.near != Near::all) return not_allowed(best, head, target, grant);
-  const TokenSlot* slot = grant.credential.empty() ? nullptr : slot_of(grant, tokens);
+// A rule matches; now what the request carries.
+Decision judge_matched(const Grant& grant, const Rule& rule, const std::vector<TokenSlot>& tokens,
+                       const RequestHead& head, const Target& target) {
+  const TokenSlot* slot = slot_of(grant, tokens);
   if (!grant.credential.empty() && slot == nullptr) {
     Decision closed = deny(
         403, "credential",
@@ -238,7 +274,7 @@ Decision judge_grant(const Grant& grant, const std::vector<TokenSlot>& tokens, c
     decision = deny(carriers.status, std::move(carriers.reason), shown(head) + ": " + carriers.text);
   }
   decision.grant = &grant;
-  decision.rule = best.rule;
+  decision.rule = &rule;
   return decision;
 }
 
@@ -249,19 +285,32 @@ Decision judge(const std::vector<Grant>& grants, const std::vector<TokenSlot>& t
   const auto target = split_target(head.target);
   if (!target) return deny(400, "non-canonical", shown(head) + ": " + target.error().text);
 
-  std::optional<Decision> best;
-  Near best_near = Near::path;
-  for (const Grant& grant : grants) {
-    if (!same_place(grant, head)) continue;
-    Near near = Near::path;
-    Decision decision = judge_grant(grant, tokens, head, *target, near);
-    if (decision.verdict == Verdict::allow) return decision;
-    if (!best || near > best_near) {
-      best = std::move(decision);
-      best_near = near;
+  for (const std::string& key : target->query_keys) {
+    if (query_overrides(key)) {
+      return deny(403, "override",
+                  shown(head) + ": the query key \"" + escape_for_terminal(key, 60) +
+                      "\" asks for another method than the one that was judged");
     }
   }
-  if (best) return std::move(*best);
+
+  // Denials are put into words once, for the nearest grant, not for each that was passed over.
+  const Grant* nearest = nullptr;
+  Match best;
+  std::optional<Decision> refused;
+  for (const Grant& grant : grants) {
+    if (!same_place(grant, head)) continue;
+    const Match found = nearest_rule(grant, head, *target);
+    if (found.near == Near::all) {
+      Decision decision = judge_matched(grant, *found.rule, tokens, head, *target);
+      if (decision.verdict == Verdict::allow) return decision;
+      if (!refused) refused = std::move(decision);
+    } else if (nearest == nullptr || found.near > best.near) {
+      nearest = &grant;
+      best = found;
+    }
+  }
+  if (refused) return std::move(*refused);
+  if (nearest != nullptr) return not_allowed(best, head, *target, *nearest, tokens);
 
   // A foreign key on its way to a host nobody granted is worth its own word, and no grant is the
   // answer to it.

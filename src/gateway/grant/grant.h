@@ -37,10 +37,13 @@ enum class Verdict { allow, deny };
 struct Decision {
   Verdict verdict = Verdict::deny;
   std::uint16_t status = 403;  // to answer when denied: 400, 403, 405, 413, 421, 429
-  std::string reason;          // stable word for evidence: "no-grant", "method", "path", "query", "carrier",
-                               // "foreign-credential", "content-type", "body", "budget", "non-canonical", …
-  std::string text;            // one line for people: what was refused and why
-  std::string add;             // the TOML that would allow it, or empty where none should
+  // Stable word for evidence: "no-grant", "method", "path", "query", "carrier", "foreign-credential", "content-type",
+  // "body", "budget", "override", "non-canonical", …
+  std::string reason;
+  std::string text;  // one line for people: what was refused and why
+  // The TOML that would allow it, or empty where none should: a foreign credential, another request in disguise, an
+  // address no name may lead to.
+  std::string add;
   const Grant* grant = nullptr;
   const Rule* rule = nullptr;
   bool slot_filled = false;  // the grant's slot held exactly the session's token

@@ -49,7 +49,8 @@ bool host_matches(std::string_view pattern, std::string_view host) {
   if (!pattern.starts_with("*.")) return pattern == host;
   const std::string_view suffix = pattern.substr(1);  // ".example.com"
   if (host.size() <= suffix.size() || !host.ends_with(suffix)) return false;
-  return host.substr(0, host.size() - suffix.size()).find('.') == std::string_view::npos;
+  const std::string_view label = host.substr(0, host.size() - suffix.size());
+  return label.find('.') == std::string_view::npos && !label.starts_with("xn--");
 }
 
 }  // namespace bulkhead::grant

@@ -21,8 +21,9 @@ struct Authority {
 // A Host header's value.
 std::optional<Authority> parse_authority(std::string_view value);
 
-// `pattern` as in Grant::host: exact, or `*.` for exactly one more label. `host` is canonical;
-// brackets of an IPv6 address are not part of a pattern.
+// `pattern` as in Grant::host: exact, or `*.` for exactly one more label, which is never an `xn--`
+// one (attack N10: look-alikes only where a grant spells them out). `host` is canonical; brackets
+// of an IPv6 address are not part of a pattern.
 bool host_matches(std::string_view pattern, std::string_view host);
 
 // As in a policy: without the brackets.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
 #include "policy/names.h"
 
 namespace bulkhead::grant {
@@ -47,6 +48,7 @@ tl::unexpected<NotCanonical> refuse(std::string text) {
 
 tl::expected<void, NotCanonical> check_segment(std::string_view segment) {
   if (segment == "." || segment == "..") return refuse("`.` or `..` in the path");
+  std::string bytes;  // what is encoded, with the text between; filled only when there is any
   for (std::size_t i = 0; i < segment.size(); ++i) {
     if (segment[i] == '%') {
       const int byte = escaped(segment, i);
@@ -56,11 +58,17 @@ tl::expected<void, NotCanonical> check_segment(std::string_view segment) {
       if (byte == '%' && i + 4 < segment.size() && hex(segment[i + 3]) >= 0 && hex(segment[i + 4]) >= 0) {
         return refuse("a path that is percent-encoded twice");
       }
+      if (bytes.empty()) bytes = segment.substr(0, i);
+      bytes += static_cast<char>(byte);
       i += 2;
     } else if (!path_characters[static_cast<unsigned char>(segment[i])]) {
       return refuse("a character in the path that no canonical path has");
+    } else if (!bytes.empty()) {
+      bytes += segment[i];
     }
   }
+  // An overlong encoding of `.` or `/` (%c0%ae, %c0%af) is one of them to a careless decoder.
+  if (!valid_utf8(bytes)) return refuse("percent-encoded bytes in the path that are no UTF-8");
   return {};
 }
 
@@ -181,7 +189,8 @@ std::string template_for(const Target& target) {
   for (const std::string_view segment : target.segments) {
     out += '/';
     const bool literal = segment.empty() || check_path_template("/" + std::string(segment));
-    out += literal && segment != "*" && !segment.starts_with('{') ? segment : "*";
+    // What is a wildcard in a template is plain text in a request: `/**` must not become one.
+    out += literal && segment.find('*') == std::string_view::npos && !segment.starts_with('{') ? segment : "*";
   }
   return out;
 }
