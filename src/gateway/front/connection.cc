@@ -110,10 +110,22 @@ Task<bool> Connection::secure() {
   co_return false;
 }
 
+// What a port is for is what its grants say.
+bool Connection::only_tls() const {
+  bool https = destination_.port == 443;
+  for (const Grant& grant : shared_.grants) {
+    if (grant.port != destination_.port) continue;
+    if (grant.protocol == Protocol::http) return false;
+    https = true;
+  }
+  return https;
+}
+
 Task<void> Connection::serve() {
-  const bool plain_on_tls_port = scheme_ == "http" && destination_.port == 443;
-  if (plain_on_tls_port) {
-    co_await reject({400, "scheme", "plain HTTP on port 443, which is for HTTPS; write https://"});
+  if (scheme_ == "http" && only_tls()) {
+    co_await reject(
+        {400, "scheme",
+         "plain HTTP on port " + std::to_string(destination_.port) + ", which is for HTTPS; write https://"});
     co_return;
   }
   while (!shared_.stopped && co_await request()) input_.rest();
@@ -241,7 +253,13 @@ Task<bool> Connection::judge(http::RequestReader& reader) {
                    .body = head.body,
                    .body_length = head.body_length};
   const auto pool = shared_.egress.find(decision.grant->credential);
-  if (pool == shared_.egress.end()) co_return false;
+  if (pool == shared_.egress.end()) {
+    decision.verdict = grant::Verdict::deny;
+    decision.status = 502;
+    decision.reason = "egress";
+    decision.text = "the gateway has no way out for this grant's credential";
+    co_return co_await deny(reader, std::move(decision), url(head));
+  }
   const auto exchange = std::make_shared<Exchange>(shared_, shared_from_this(), stream_, input_, reader, std::move(up),
                                                    decision.rule->max_body);
   const bool keep = co_await exchange->run(*pool->second);

@@ -30,6 +30,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   enum class Spoken { tls, http, other, nothing };
   Task<Spoken> sniff();
+  bool only_tls() const;
   Task<void> refuse_ssh();
   Task<bool> secure();
   Task<void> serve();

@@ -79,14 +79,17 @@ Task<void> serve_dns_tcp(Stream& stream, Dns& dns, std::chrono::milliseconds pat
   std::array<char, max_query + 2> buffer;
   for (int i = 0; i < max_tcp_queries; ++i) {
     stream.set_deadline(patience);
+    // What came with the question before may be this one, or its beginning (RFC 7766 §6.2.1.1).
     std::size_t wanted = 2;
-    while (got.size() < wanted) {
+    for (;;) {
+      if (got.size() >= 2) {
+        wanted = 2U + (static_cast<unsigned char>(got[0]) << 8U) + static_cast<unsigned char>(got[1]);
+        if (wanted > max_query + 2) co_return;
+      }
+      if (got.size() >= wanted) break;
       const std::size_t n = co_await stream.read(buffer.data(), buffer.size());
       if (n == 0) co_return;
       got.append(buffer.data(), n);
-      if (got.size() < 2) continue;
-      wanted = 2U + (static_cast<unsigned char>(got[0]) << 8U) + static_cast<unsigned char>(got[1]);
-      if (wanted > max_query + 2) co_return;
     }
     const std::string out = dns.answer(std::string_view(got).substr(2, wanted - 2), Clock::now());
     if (out.empty()) co_return;

@@ -44,7 +44,7 @@ Task<bool> Exchange::run(LanePool& pool) {
   }
   while (uploading_) co_await upload_ended_.async_wait(no_throw);
   stream_.unwatch();
-  if (complete_ && uploaded_ && !lane_->broken()) {
+  if (complete_ && !failed_ && uploaded_ && !lane_->broken()) {
     pool.give_back(std::move(lane_));
   } else {
     pool.drop(std::move(lane_));
@@ -58,22 +58,35 @@ Task<bool> Exchange::send_head() {
   if (request_.body == lane::BodyKind::none) {
     head += lane::encode_end();
     uploaded_ = true;
-    if (!co_await lane_->send(head)) co_return co_await answer_failure(502, "egress", "the gateway is ending");
-    // Nobody reads from the client until the answer is there; a client that hangs up is noticed all
-    // the same.
-    stream_.watch(owner_, [weak = weak_from_this()] {
-      if (const auto self = weak.lock(); self && self->lane_) self->lane_->abandon();
-    });
+    if (!co_await lane_->send(head)) co_return co_await lane_lost();
+    watch_for_hangup();
     co_return true;
   }
-  if (!co_await lane_->send(head)) co_return co_await answer_failure(502, "egress", "the gateway is ending");
+  if (!co_await lane_->send(head)) co_return co_await lane_lost();
   if (reader_.head().expect_continue &&
       !co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n", shared_.limits.write)) {
+    failure_ = "client-gone";
     co_return false;
   }
   uploading_ = true;
   asio::co_spawn(shared_.io, [self = shared_from_this()]() -> Task<void> { co_await self->upload(); }, asio::detached);
   co_return true;
+}
+
+// Nobody reads from the client until the answer is there; a client that hangs up is noticed all the
+// same.
+void Exchange::watch_for_hangup() {
+  stream_.watch(owner_, [weak = weak_from_this()] {
+    if (const auto self = weak.lock(); self && self->lane_) self->lane_->abandon();
+  });
+}
+
+// The one answer to this request: the connection ends with it, so that nothing can follow as a
+// second one.
+Task<bool> Exchange::lane_lost() {
+  keep_alive_ = false;
+  (void)co_await answer_failure(502, "egress", "the gateway is ending");
+  co_return false;
 }
 
 void Exchange::end_upload(std::string why, std::uint16_t status, std::string text) {
@@ -120,6 +133,7 @@ Task<void> Exchange::upload() {
     out.clear();
     if (last) uploaded_ = true;
   }
+  if (uploaded_ && !complete_) watch_for_hangup();
   uploading_ = false;
   upload_ended_.cancel();
 }
@@ -175,7 +189,8 @@ Task<bool> Exchange::download() {
       if (piece->kind == lane::Kind::failure && !begun_) {
         auto failure = lane::decode_failure(piece->bytes);
         if (!failure) co_return co_await answer_failure(502, "egress", "the gateway is broken");
-        complete_ = true;
+        // The lane is not used again: egress may say so before it has read the request to its end.
+        complete_ = failed_ = true;
         co_return co_await answer_failure(failure->status, failure->reason, failure->text);
       }
       if (piece->kind == lane::Kind::response && !begun_) {

@@ -30,6 +30,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
  private:
   Task<bool> send_head();
+  Task<bool> lane_lost();
+  void watch_for_hangup();
   Task<void> upload();
   Task<bool> download();
   void respond(const lane::Response& response, std::string& out);
@@ -49,6 +51,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   Timer upload_ended_;
   bool uploading_ = false, uploaded_ = false;
   bool begun_ = false, complete_ = false;  // the answer
+  bool failed_ = false;                    // the answer is a failure frame
   bool head_request_ = false, keep_alive_ = true;
   lane::BodyKind down_kind_ = lane::BodyKind::none;
   std::uint64_t down_length_ = 0;

@@ -74,7 +74,8 @@ struct Front::Impl {
         sockets(std::move(parts.listeners)),
         supervisor(io_, parts.supervisor.release()),
         evidence_watch(io_),
-        tick(io_) {}
+        tick(io_),
+        last_tick(io_) {}
 
   // Denials are for people: when the supervisor is busy they wait, and the workload doesn't.
   bool tell(const nlohmann::json& message) { return static_cast<bool>(ipc::send(supervisor.native_handle(), message)); }
@@ -84,6 +85,20 @@ struct Front::Impl {
       if (error) return;
       shared->denied.flush(Clock::time_point::max());  // the supervisor may still listen
       shared->halt(std::string(who) + " is gone");
+    });
+  }
+
+  // Its requests in flight end first, and are recorded; the supervisor sees by itself that the
+  // process died.
+  void watch_egress(Descriptor& descriptor, const std::string& credential) {
+    descriptor.async_wait(Wait::wait_read, [this, credential](boost::system::error_code error) {
+      if (error) return;
+      last_tick.expires_after(shared->limits.tick);
+      last_tick.async_wait([this, credential](boost::system::error_code cancelled) {
+        if (cancelled) return;
+        shared->denied.flush(Clock::time_point::max());
+        shared->halt(credential.empty() ? "egress is gone" : "egress " + credential + " is gone");
+      });
     });
   }
 
@@ -119,13 +134,17 @@ struct Front::Impl {
     for (;;) {
       auto [error] = co_await descriptor.async_wait(Wait::wait_read, no_throw);
       if (error || shared->stopped) co_return;
+      bool exhausted = false;  // no descriptors left
       for (int i = 0; i < accepted_at_once && shared->connections < shared->limits.connections; ++i) {
         UniqueFd socket(::accept4(descriptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-        if (!socket) break;
+        if (!socket) {
+          exhausted = errno == EMFILE || errno == ENFILE;
+          break;
+        }
         begin(std::move(socket), port);
       }
       // The rest waits in the backlog; so do we when descriptors have run out.
-      if (shared->connections >= shared->limits.connections || errno == EMFILE || errno == ENFILE) {
+      if (exhausted || shared->connections >= shared->limits.connections) {
         Timer pause(io, shared->limits.tick);
         co_await pause.async_wait(no_throw);
       }
@@ -164,7 +183,8 @@ struct Front::Impl {
   std::vector<Listener> listeners;
   std::vector<UniqueFd> sockets;
   Descriptor supervisor, evidence_watch;
-  Timer tick;
+  std::vector<std::pair<Descriptor, std::string>> egress_watch;  // with the credential's name
+  Timer tick, last_tick;
   bool ticking = false;
 };
 
@@ -196,6 +216,8 @@ Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig c
       .stop = std::move(parts.stop),
   });
   for (std::size_t n = 0; n < config.egress.size(); ++n) {
+    BH_TRY(UniqueFd watched, sys::duplicate(parts.egress[n].get()));
+    i.egress_watch.emplace_back(Descriptor(io, watched.release()), config.egress[n]);
     i.shared->egress.emplace(
         config.egress[n],
         std::make_unique<LanePool>(io, std::move(parts.egress[n]), LanePool::Bounds{limits.lanes, limits.idle_lanes}));
@@ -230,6 +252,7 @@ void Front::start() {
   Impl& i = *impl_;
   i.watch(i.supervisor, "the supervisor");
   i.watch(i.evidence_watch, "evidence");
+  for (auto& [descriptor, credential] : i.egress_watch) i.watch_egress(descriptor, credential);
   for (std::size_t n = 0; n < i.listeners.size(); ++n) {
     const Listener& listener = i.listeners[n];
     if (listener.stream) {

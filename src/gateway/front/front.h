@@ -35,7 +35,7 @@ struct Parts {
   std::vector<UniqueFd> egress;     // in the order of FrontConfig::egress
   UniqueFd supervisor;              // SEQPACKET; denials go there, nothing comes after the configuration
   UniqueFd evidence;                // SEQPACKET to the writer
-  // Called once, when the gateway must stop: supervisor or evidence is gone.
+  // Called once, when the gateway must stop: supervisor, evidence or an egress is gone.
   std::function<void(const std::string& why)> stop;
 };
 

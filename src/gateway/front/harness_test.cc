@@ -1,0 +1,496 @@
+#include "gateway/front/harness_test.h"
+
+#include <arpa/inet.h>
+#include <openssl/x509v3.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "base/ipc.h"
+#include "base/sys.h"
+#include "gateway/front/front.h"
+#include "gateway/http/http.h"
+#include "room/room.h"
+
+namespace bulkhead::front {
+namespace {
+
+using std::chrono::milliseconds;
+constexpr milliseconds patience{10'000};
+
+// One room for all tests of this program, which lives in it from then on.
+const room::Room& the_room() {
+  static const room::Room opened = [] {
+    auto program = sys::open(BULKHEAD_HOLDER, O_PATH);
+    if (!program) throw std::runtime_error(program.error().message);
+    auto pending = room::begin({22, 80, 443, 8080, 8443}, program->get());
+    if (!pending) throw std::runtime_error(pending.error().message);
+    auto room = room::finish(std::move(*pending));
+    if (!room) throw std::runtime_error(room.error().message);
+    if (auto done = room::enter(*room); !done) throw std::runtime_error(done.error().message);
+    return std::move(*room);
+  }();
+  return opened;
+}
+
+Grant grant(const char* id, const char* host, std::uint16_t port, Protocol protocol) {
+  Grant out;
+  out.id = id;
+  out.host = host;
+  out.port = port;
+  out.protocol = protocol;
+  out.allow = {{{"GET", "HEAD", "POST", "PUT"}, "/**", {"*"}, "", std::nullopt}};
+  return out;
+}
+
+FrontConfig config() {
+  FrontConfig out;
+  out.session = "test";
+  out.listeners = the_room().listeners;
+  out.egress = {"", "api"};
+  out.grants = {
+      grant("1", "api.example.com", 443, Protocol::https),   grant("2", "plain.example.com", 80, Protocol::http),
+      grant("3", "cred.example.com", 443, Protocol::https),  grant("4", "tls.example.com", 8443, Protocol::https),
+      grant("5", "a.example.com", 8080, Protocol::http),     grant("6", "b.example.com", 8080, Protocol::https),
+      grant("7", "small.example.com", 80, Protocol::http),   grant("8", "198.51.100.7", 443, Protocol::https),
+      grant("9", "orphan.example.com", 443, Protocol::https)};
+  out.grants[2].credential = "api";
+  out.grants[6].allow[0].max_body = 1000;
+  out.grants[8].credential = "nobody";  // no egress has it
+  for (const char* name : {"api", "nobody"})
+    out.tokens.push_back({name, token, Credential::Carrier::header, "x-api-key", ""});
+  return out;
+}
+
+// As front_main.cc, but with the test's limits and unconfined: sanitizers can look on.
+int serve(const Limits& limits) {
+  if (!tls::SessionCa::initialise()) return 99;
+  UniqueFd supervisor(3), evidence(4);
+  auto message = ipc::receive(supervisor.get());
+  auto parsed = front_config_from(*ipc::parse(message->text));
+  if (!parsed) return 98;
+  Parts parts;
+  for (std::size_t i = 0; i < message->fds.size(); ++i) {
+    (i < parsed->listeners.size() ? parts.listeners : parts.egress).push_back(std::move(message->fds[i]));
+  }
+  const int control = supervisor.get();
+  parts.supervisor = std::move(supervisor);
+  parts.evidence = std::move(evidence);
+  parts.stop = [](const std::string& why) {
+    ::dprintf(2, "%s\n", why.c_str());
+    ::_exit(0);
+  };
+  asio::io_context io(1);
+  auto front = Front::create(io, std::move(*parsed), std::move(parts), limits);
+  if (!front) return 97;
+  (*front)->start();
+  if (!ipc::send(control, nlohmann::json{{"type", "ready"}, {"ca_pem", *(*front)->ca().pem()}})) return 96;
+  io.run();
+  return 95;
+}
+
+bool readable(int fd, milliseconds within) {
+  pollfd p{fd, POLLIN, 0};
+  return ::poll(&p, 1, static_cast<int>(within.count())) == 1;
+}
+
+bool exactly(int fd, char* into, std::size_t size) {
+  while (size > 0) {
+    const ssize_t n = ::recv(fd, into, size, 0);
+    if (n <= 0) return false;
+    into += n;
+    size -= static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
+struct Frame {
+  lane::Kind kind;
+  std::string payload;
+};
+std::optional<Frame> frame(int fd) {
+  char head[lane::header_size];
+  if (!exactly(fd, head, sizeof head)) return std::nullopt;
+  const auto header = lane::decode_header({head, sizeof head});
+  if (!header) return std::nullopt;
+  Frame out{header->kind, std::string(header->length, '\0')};
+  if (!exactly(fd, out.payload.data(), out.payload.size())) return std::nullopt;
+  return out;
+}
+
+bool put(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+std::string bodies(std::string_view bytes) {
+  std::string out;
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), lane::max_body)))
+    out += lane::encode_body(bytes.substr(0, lane::max_body));
+  return out;
+}
+
+std::string whole(std::uint16_t status, std::string_view body) {
+  return lane::encode(lane::Response{status, {}, lane::BodyKind::length, body.size()}) + bodies(body) +
+         lane::encode_end();
+}
+
+}  // namespace
+
+std::string pattern(std::size_t size) {
+  std::string out(size, '\0');
+  std::uint32_t state = 1;
+  for (char& c : out) c = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
+  return out;
+}
+
+// ---- egress
+
+FakeEgress::FakeEgress(UniqueFd control) : control_(std::move(control)) {
+  accepting_ = std::thread([this] {
+    for (;;) {
+      auto message = ipc::receive(control_.get());
+      if (!message || message->closed || message->fds.size() != 1) return;
+      ++lanes_;
+      const std::lock_guard lock(mutex_);
+      sockets_.push_back(std::move(message->fds[0]));
+      threads_.emplace_back([this, fd = sockets_.back().get()] { serve(fd); });
+    }
+  });
+}
+
+void FakeEgress::die() {
+  ::shutdown(control_.get(), SHUT_RDWR);
+  if (accepting_.joinable()) accepting_.join();
+  for (const UniqueFd& socket : sockets_) ::shutdown(socket.get(), SHUT_RDWR);
+}
+
+FakeEgress::~FakeEgress() {
+  die();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+std::vector<lane::Request> FakeEgress::requests() {
+  const std::lock_guard lock(mutex_);
+  return requests_;
+}
+
+void FakeEgress::serve(int fd) {
+  for (;;) {
+    const auto first = frame(fd);
+    if (!first || first->kind != lane::Kind::request) break;
+    const auto request = lane::decode_request(first->payload);
+    if (!request) break;
+    {
+      const std::lock_guard lock(mutex_);
+      requests_.push_back(*request);
+    }
+    if (!answer(fd, *request)) break;
+  }
+  ::shutdown(fd, SHUT_RDWR);
+}
+
+bool FakeEgress::answer(int fd, const lane::Request& request) {
+  const std::string path = request.target.substr(0, request.target.find('?'));
+  if (path == "/early") return put(fd, whole(413, "no")) && frame(fd) && frame(fd) && false;
+  if (path == "/both") {  // piece by piece, while the request still comes
+    if (!put(fd, lane::encode(lane::Response{200, {}, lane::BodyKind::streamed, 0}))) return false;
+    for (;;) {
+      const auto next = frame(fd);
+      if (!next) return false;
+      if (next->kind == lane::Kind::end) return put(fd, lane::encode_end());
+      if (!put(fd, lane::encode_body(next->payload))) return false;
+    }
+  }
+  std::string body;
+  for (;;) {
+    const auto next = frame(fd);
+    if (!next) return false;
+    if (next->kind == lane::Kind::end) break;
+    body += next->payload;
+  }
+  if (path == "/echo") return put(fd, whole(200, body));
+  if (path == "/big") return put(fd, whole(200, pattern(big)));
+  if (path == "/fail") return put(fd, lane::encode(lane::Failure{429, "budget", "the budget is used up"}));
+  if (path == "/nobody")
+    return put(fd, lane::encode(lane::Response{204, {}, lane::BodyKind::none, 0}) + lane::encode_end());
+  if (request.method == "HEAD")
+    return put(fd, lane::encode(lane::Response{200, {}, lane::BodyKind::none, 1234}) + lane::encode_end());
+  if (path == "/stream") {
+    return put(fd, lane::encode(lane::Response{200, {}, lane::BodyKind::streamed, 0}) + bodies("one ") +
+                       bodies("two ") + bodies("three") + lane::encode_end());
+  }
+  if (path == "/cut" || path == "/cut-stream") {
+    const auto kind = path == "/cut" ? lane::BodyKind::length : lane::BodyKind::streamed;
+    (void)put(fd, lane::encode(lane::Response{200, {}, kind, path == "/cut" ? 100U : 0U}) + bodies("0123456789"));
+    return false;
+  }
+  if (path == "/broken") {  // more than announced
+    (void)put(fd, lane::encode(lane::Response{200, {}, lane::BodyKind::length, 3}) + bodies("0123456789") +
+                      lane::encode_end());
+    return false;
+  }
+  if (path == "/wait") {
+    char byte = 0;
+    if (::recv(fd, &byte, 1, 0) <= 0) ++hangups_;
+    return false;
+  }
+  return put(fd, whole(200, "hello"));
+}
+
+// ---- front
+
+Gateway::Gateway(Run run, const Limits& limits) {
+  const room::Room& room = the_room();
+  auto control = std::move(*sys::socket_pair(SOCK_SEQPACKET));
+  auto evidence = std::move(*sys::socket_pair(SOCK_SEQPACKET));
+  errors_ = UniqueFd(::memfd_create("errors", MFD_CLOEXEC));
+  const std::vector<int> fds{-1, errors_.get(), errors_.get(), control.second.get(), evidence.second.get()};
+  if (run == Run::program) {
+    const auto program = sys::open(BULKHEAD_FRONT, O_PATH);
+    SpawnOptions options;
+    options.program = program->get();
+    options.arguments = {"bulkhead-front"};
+    options.fds = fds;
+    child_ = std::move(*spawn(options));
+  } else {
+    child_ = std::move(*fork_child(fds, [&] { return serve(limits); }));
+  }
+  control_ = std::move(control.first);
+  evidence_ = std::move(evidence.first);
+  evidence.second.reset();
+  control.second.reset();
+
+  std::vector<int> sockets;
+  for (const UniqueFd& socket : room.sockets) sockets.push_back(socket.get());
+  std::vector<sys::Pair> lanes;
+  for (int i = 0; i < 2; ++i) {
+    lanes.push_back(std::move(*sys::socket_pair(SOCK_SEQPACKET)));
+    sockets.push_back(lanes.back().first.get());
+  }
+  EXPECT_TRUE(ipc::send(control_.get(), to_json(config()), sockets));
+  for (sys::Pair& lane : lanes) {
+    lane.first.reset();
+    egress_.push_back(std::make_unique<FakeEgress>(std::move(lane.second)));
+  }
+  collecting_ = std::thread([this] {
+    for (;;) {
+      auto message = ipc::receive(evidence_.get());
+      if (!message || message->closed) return;
+      const std::lock_guard lock(mutex_);
+      events_.push_back(*ipc::parse(message->text));
+    }
+  });
+  if (readable(control_.get(), patience)) {
+    const auto message = ipc::receive(control_.get());
+    if (message && !message->closed) ready = *ipc::parse(message->text);
+  }
+  EXPECT_EQ(ready.value("type", ""), "ready") << errors();
+  ca_ = ready.value("ca_pem", "");
+}
+
+Gateway::~Gateway() {
+  control_.reset();
+  const auto status = ended();
+  EXPECT_TRUE(status && status->shell() == 0) << (status ? status->shell() : -1) << " " << errors();
+  child_.kill_and_wait();
+  for (auto& egress : egress_) egress->die();
+  leave_evidence();
+}
+
+void Gateway::leave_evidence() {
+  ::shutdown(evidence_.get(), SHUT_RDWR);
+  if (collecting_.joinable()) collecting_.join();
+}
+
+std::optional<ExitStatus> Gateway::ended() {
+  static const ExitStatus clean{};
+  if (!child_) return clean;
+  if (!readable(child_.pidfd(), patience)) return std::nullopt;
+  const auto status = child_.wait();
+  if (!status) return clean;  // somebody has asked before
+  return *status;
+}
+
+std::string Gateway::errors() const {
+  std::string out(16 * 1024, '\0');
+  const ssize_t n = ::pread(errors_.get(), out.data(), out.size(), 0);
+  out.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return out;
+}
+
+std::size_t Gateway::events() {
+  const std::lock_guard lock(mutex_);
+  return events_.size();
+}
+
+nlohmann::json Gateway::event(const std::function<bool(const nlohmann::json&)>& matches) {
+  const auto until = Clock::now() + milliseconds(3000);
+  for (;;) {
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = std::find_if(events_.begin(), events_.end(), matches);
+      if (found != events_.end()) return *found;
+    }
+    if (Clock::now() > until) return nullptr;
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+}
+
+nlohmann::json Gateway::event(const std::string& word) {
+  return event([&](const nlohmann::json& e) { return e.value("rule", "") == word || e.value("what", "") == word; });
+}
+
+nlohmann::json Gateway::denial() {
+  if (!readable(control_.get(), milliseconds(3000))) return nullptr;
+  const auto message = ipc::receive(control_.get());
+  return message && !message->closed ? *ipc::parse(message->text) : nlohmann::json();
+}
+
+// ---- clients
+
+Client::Client(std::uint16_t port, const char* address) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  const timeval seconds{10, 0};
+  ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &seconds, sizeof seconds);
+  ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &seconds, sizeof seconds);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  ::inet_pton(AF_INET, address, &to.sin_addr);
+  EXPECT_EQ(::connect(socket_.get(), reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+}
+
+bool Client::secure(const Gateway& gateway, const std::string& sni, const std::string& expected) {
+  context_.reset(::SSL_CTX_new(::TLS_client_method()));
+  const std::string& ca = gateway.ca();
+  BIO* bio = ::BIO_new_mem_buf(ca.data(), static_cast<int>(ca.size()));
+  X509* root = ::PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
+  ::BIO_free(bio);
+  ::X509_STORE_add_cert(::SSL_CTX_get_cert_store(context_.get()), root);
+  ::X509_free(root);
+  ::SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
+  ssl_.reset(::SSL_new(context_.get()));
+  ::SSL_set_fd(ssl_.get(), socket_.get());
+  const std::string& name = expected.empty() ? sni : expected;
+  if (!sni.empty()) SSL_set_tlsext_host_name(ssl_.get(), sni.c_str());
+  X509_VERIFY_PARAM* check = ::SSL_get0_param(ssl_.get());
+  if (::X509_VERIFY_PARAM_set1_ip_asc(check, name.c_str()) != 1) ::SSL_set1_host(ssl_.get(), name.c_str());
+  const bool done = ::SSL_connect(ssl_.get()) == 1;
+  ::ERR_clear_error();
+  return done;
+}
+
+bool Client::send(std::string_view bytes) {
+  if (!ssl_) return put(socket_.get(), bytes);
+  while (!bytes.empty()) {
+    std::size_t n = 0;
+    if (::SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &n) != 1) return false;
+    bytes.remove_prefix(n);
+  }
+  return true;
+}
+
+std::size_t Client::read(char* into, std::size_t size) {
+  std::size_t n = 0;
+  if (ssl_) return ::SSL_read_ex(ssl_.get(), into, size, &n) == 1 ? n : 0;
+  const ssize_t got = ::recv(socket_.get(), into, size, 0);
+  return got > 0 ? static_cast<std::size_t>(got) : 0;
+}
+
+std::optional<Reply> Client::reply(std::string_view method) {
+  http::ResponseReader reader(method);
+  Reply out;
+  std::vector<char> buffer(64 * 1024);
+  for (;;) {
+    while (!left_.empty() && reader.state() != http::State::done) {
+      const auto taken = reader.feed(left_, out.body);
+      if (!taken) return std::nullopt;
+      left_.erase(0, *taken);
+      if (*taken == 0 && reader.state() == http::State::head) break;
+    }
+    if (reader.state() == http::State::done) break;
+    const std::size_t n = read(buffer.data(), buffer.size());
+    if (n == 0) return std::nullopt;
+    left_.append(buffer.data(), n);
+  }
+  out.status = reader.head().status;
+  out.headers = reader.head().headers;
+  out.keep_alive = reader.head().keep_alive;
+  return out;
+}
+
+std::string Client::raw(std::size_t at_most) {
+  std::string out = std::exchange(left_, {});
+  if (!out.empty()) return out;
+  out.resize(at_most);
+  out.resize(read(out.data(), out.size()));
+  return out;
+}
+
+bool Client::ended() {
+  char byte = 0;
+  if (!left_.empty()) return false;
+  if (read(&byte, 1) != 0) return false;
+  return errno != EAGAIN;  // the timeout is no end
+}
+
+void Client::close() {
+  ssl_.reset();
+  socket_.reset();
+}
+
+void Client::half_close() {
+  ::shutdown(socket_.get(), SHUT_WR);
+}
+
+std::string get(const std::string& host, const std::string& path, const std::string& more) {
+  return "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n" + more + "\r\n";
+}
+
+std::string post(const std::string& host, const std::string& path, std::string_view body) {
+  return "POST " + path + " HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + std::string(body);
+}
+
+std::string Reply::header(std::string_view name) const {
+  for (const auto& [key, value] : headers) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+std::string dns_query(std::uint16_t id, const std::string& name) {
+  std::string out{static_cast<char>(id >> 8), static_cast<char>(id & 0xff), 1, 0, 0, 1, 0, 0, 0, 0, 0, 0};
+  for (std::size_t at = 0; at < name.size();) {
+    const std::size_t dot = std::min(name.find('.', at), name.size());
+    out += static_cast<char>(dot - at);
+    out.append(name, at, dot - at);
+    at = dot + 1;
+  }
+  return out + std::string("\0\0\1\0\1", 5);
+}
+
+std::string ask_dns(std::string_view query, const char* address) {
+  UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(53);
+  ::inet_pton(AF_INET, address, &to.sin_addr);
+  // Connected: an answer from another address than the one asked is dropped.
+  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return {};
+  (void)::send(socket.get(), query.data(), query.size(), 0);
+  if (!readable(socket.get(), milliseconds(3000))) return {};
+  std::string out(1024, '\0');
+  const ssize_t n = ::recv(socket.get(), out.data(), out.size(), 0);
+  out.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return out;
+}
+
+}  // namespace bulkhead::front
