@@ -292,6 +292,7 @@ Gateway::Gateway(Run run, const Limits& limits) {
     const auto message = ipc::receive(control_.get());
     if (message && !message->closed) ready = *ipc::parse(message->text);
   }
+  if (!ready.is_object()) ready = nlohmann::json::object();
   EXPECT_EQ(ready.value("type", ""), "ready") << errors();
   ca_ = ready.value("ca_pem", "");
 }
