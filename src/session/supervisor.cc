@@ -571,25 +571,31 @@ class Supervisor {
 
   void wind_down(const Result<int>& ended) {
     tier_.process.kill_and_wait();
-    // The gateway and the room first, so that evidence hears their last words; evidence last.
+    // The gateway first, so that evidence hears its last words; all of it at once, so that it ends in parallel.
     for (Helper& helper : helpers_.egress) helper.control.reset();
-    hear_out_front();
-    room_.control.reset();
-    const Clock::time_point until = Clock::now() + helper_grace;
     helpers_.broker.control.reset();
-    end_child(helpers_.broker.child, until);
+    room_.control.reset();
+    hear_out_front();
+    const Clock::time_point until = Clock::now() + helper_grace;
     end_child(helpers_.front.child, until);
     for (Helper& helper : helpers_.egress) end_child(helper.child, until);
-    end_child(room_.holder, until);
+    // These two say nothing to anybody, and a killed process needs no watching.
+    helpers_.broker.child.leave(true);
+    room_.holder.leave(true);
+    bool recorded = false;
     if (recorder_ && helpers_.evidence.child) {
       const std::string reason = !ended ? ended.error().message : stopped_ ? "stopped" : "exited";
-      (void)recorder_->record_and_sync(
+      recorded = static_cast<bool>(recorder_->record_and_sync(
           "session.end",
-          {{"exit_status", ended ? *ended : exit_failure}, {"reason", reason}, {"seconds", seconds_since(started_)}});
+          {{"exit_status", ended ? *ended : exit_failure}, {"reason", reason}, {"seconds", seconds_since(started_)}}));
     }
     // An orderly stop, where it would otherwise record that its supervisor vanished.
-    (void)ipc::send(helpers_.evidence.control.get(), nlohmann::json{{"type", "stop"}});
-    end_child(helpers_.evidence.child, Clock::now() + helper_grace);
+    const auto told = ipc::send(helpers_.evidence.control.get(), nlohmann::json{{"type", "stop"}});
+    if (recorded && told) {
+      helpers_.evidence.child.leave(false);  // the end is on the disk; what it still does is let go of its reserve
+    } else {
+      end_child(helpers_.evidence.child, Clock::now() + helper_grace);
+    }
     if (!denials_.empty()) say(denials_.summary());
   }
 
