@@ -188,13 +188,6 @@ void Child::kill_and_wait() {
   (void)wait();
 }
 
-void Child::leave(bool kill) {
-  if (pid_ <= 0) return;
-  if (kill) (void)sys::pidfd_send_signal(pidfd_.get(), SIGKILL);
-  pid_ = -1;
-  pidfd_.reset();
-}
-
 Result<void> Child::signal(int number) const {
   if (pid_ <= 0) return fail("no such child", ESRCH);
   return sys::pidfd_send_signal(pidfd_.get(), number);

@@ -38,8 +38,6 @@ class Child {
   Result<ExitStatus> wait();                     // blocks
   Result<std::optional<ExitStatus>> try_wait();  // nullopt: still running
   void kill_and_wait();
-  // For a parent about to exit itself: init reaps what was left. `kill`: SIGKILL first.
-  void leave(bool kill);
 
  private:
   pid_t pid_ = -1;

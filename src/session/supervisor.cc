@@ -579,23 +579,18 @@ class Supervisor {
     const Clock::time_point until = Clock::now() + helper_grace;
     end_child(helpers_.front.child, until);
     for (Helper& helper : helpers_.egress) end_child(helper.child, until);
-    // These two say nothing to anybody, and a killed process needs no watching.
-    helpers_.broker.child.leave(true);
-    room_.holder.leave(true);
-    bool recorded = false;
     if (recorder_ && helpers_.evidence.child) {
       const std::string reason = !ended ? ended.error().message : stopped_ ? "stopped" : "exited";
-      recorded = static_cast<bool>(recorder_->record_and_sync(
+      (void)recorder_->record_and_sync(
           "session.end",
-          {{"exit_status", ended ? *ended : exit_failure}, {"reason", reason}, {"seconds", seconds_since(started_)}}));
+          {{"exit_status", ended ? *ended : exit_failure}, {"reason", reason}, {"seconds", seconds_since(started_)}});
     }
     // An orderly stop, where it would otherwise record that its supervisor vanished.
-    const auto told = ipc::send(helpers_.evidence.control.get(), nlohmann::json{{"type", "stop"}});
-    if (recorded && told) {
-      helpers_.evidence.child.leave(false);  // the end is on the disk; what it still does is let go of its reserve
-    } else {
-      end_child(helpers_.evidence.child, Clock::now() + helper_grace);
-    }
+    (void)ipc::send(helpers_.evidence.control.get(), nlohmann::json{{"type", "stop"}});
+    // Reaped, each of them: in a container there may be no init that would do it.
+    end_child(helpers_.broker.child, until);
+    end_child(room_.holder, until);
+    end_child(helpers_.evidence.child, Clock::now() + helper_grace);
     if (!denials_.empty()) say(denials_.summary());
   }
 
