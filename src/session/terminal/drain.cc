@@ -3,7 +3,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <string>
 
 namespace bulkhead::session {
 namespace {
@@ -33,19 +32,26 @@ void write_within(const Tty& display, std::string_view bytes, milliseconds time)
   }
 }
 
-void drain_answers(const Tty& keyboard, const Tty& display) {
+void AnswerCount::add(std::string_view input) {
+  for (const char c : input) {
+    if (c != answer[matched_]) matched_ = 0;  // only its first byte is an ESC
+    if (c == answer[matched_]) ++matched_;
+    if (matched_ == answer.size()) {
+      ++seen_;
+      matched_ = 0;
+    }
+  }
+}
+
+void drain_answers(const Tty& keyboard, const Tty& display, std::size_t before) {
   write_within(display, question, for_an_answer);
   const auto until = Clock::now() + in_all;
-  std::string seen;
-  bool answered = false;
-  while (Clock::now() < until && wait(keyboard.fd(), POLLIN, answered ? of_silence : for_an_answer)) {
+  AnswerCount answers;
+  while (Clock::now() < until && wait(keyboard.fd(), POLLIN, answers.seen() > before ? of_silence : for_an_answer)) {
     char buffer[1024];
     const auto n = keyboard.read(buffer, sizeof buffer);
     if (!n) return;
-    seen.append(buffer, *n);
-    // Possibly the answer to a question of the workload's: hence the silence that must follow.
-    answered = answered || seen.find(answer) != std::string::npos;
-    if (seen.size() > 64) seen.erase(0, seen.size() - answer.size());
+    answers.add({buffer, *n});
   }
 }
 

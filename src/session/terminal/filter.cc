@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
+#include <system_error>
 #include <vector>
 
 #include "base/text.h"
@@ -45,8 +47,9 @@ std::vector<int> numbers(std::string_view parameters) {
   std::vector<int> out;
   for (const std::string& part : split(parameters, ';')) {
     int value = 0;
-    std::from_chars(part.data(), part.data() + part.size(), value);
-    out.push_back(value);
+    const auto end = std::from_chars(part.data(), part.data() + part.size(), value);
+    // Not 0, which would be another command.
+    out.push_back(end.ec == std::errc::result_out_of_range ? std::numeric_limits<int>::max() : value);
   }
   return out;
 }
@@ -253,16 +256,17 @@ void OutputFilter::escape(unsigned char c, std::string& out) {
   out += sequence_;
 }
 
+bool OutputFilter::ask() {
+  if (may_ask_) asked_ = true;
+  return may_ask_;
+}
+
 bool OutputFilter::csi_passes() {
   const Csi csi = take_apart(sequence_);
   if (csi.between.size() > 1) return false;
   const char between = csi.between.empty() ? '\0' : csi.between.front();
   if (between != 0 && (between < 0x20 || between > 0x2f)) return false;
   const std::vector<int> n = numbers(csi.parameters);
-  const auto ask = [&] {
-    asked_ = true;
-    return true;
-  };
   if (between == ' ') return csi.prefix == 0 && csi.final == 'q';                                  // cursor style
   if (between == '!') return csi.prefix == 0 && csi.final == 'p';                                  // soft reset
   if (between == '$') return (csi.prefix == '?' || csi.prefix == 0) && csi.final == 'p' && ask();  // which mode
@@ -273,7 +277,9 @@ bool OutputFilter::csi_passes() {
         case 'c':
           return ask();
         case 'n':
-          return (n[0] == 5 || n[0] == 6) && ask();
+          if ((n[0] != 5 && n[0] != 6) || !ask()) return false;
+          if (n[0] == 5) ++status_questions_;
+          return true;
         case 't':
           return one_of(n[0], window_queries) ? ask() : n[0] == 22 || n[0] == 23;
         case 'h':
@@ -288,7 +294,9 @@ bool OutputFilter::csi_passes() {
         case 'l':
         case 's':
         case 'r':
-          return std::all_of(n.begin(), n.end(), [](int mode) { return one_of(mode, private_modes); });
+          if (!std::all_of(n.begin(), n.end(), [](int mode) { return one_of(mode, private_modes); })) return false;
+          // Switched on, or restored to a state nobody here knows.
+          return csi.final == 'l' || csi.final == 's' || std::none_of(n.begin(), n.end(), Modes::types) || ask();
         case 'n':
           return (n[0] == 6 || n[0] == 996) && ask();
         case 'u':
@@ -336,11 +344,11 @@ bool OutputFilter::osc_passes() {
     case 8:
       return is_link(rest);
     case 4:
-      return rest.ends_with(";?") && all_digits(rest.substr(0, rest.size() - 2)) && (asked_ = true);
+      return rest.ends_with(";?") && all_digits(rest.substr(0, rest.size() - 2)) && ask();
     case 10:
     case 11:
     case 12:
-      return rest == "?" && (asked_ = true);
+      return rest == "?" && ask();
     case 9:  // progress; other subcommands run programs in some terminals
       return rest.starts_with("4;") && rest.find_first_not_of("0123456789;") == std::string_view::npos;
     case 104:

@@ -22,8 +22,15 @@ class OutputFilter {
 
   // What was switched on by what passed.
   const Modes& modes() const { return modes_; }
-  // Did anything pass that a terminal answers by typing?
+  // May anything pass that makes a terminal type: questions, mouse and focus reports? Yes at first; no where what it
+  // types would not be read by the session but by somebody's shell.
+  void let_ask(bool may) { may_ask_ = may; }
+  // Did any of that pass?
   bool asked() const { return asked_; }
+  // How many of them asked for the status (CSI 5 n), which is the question drain.h asks as well.
+  std::size_t status_questions() const { return status_questions_; }
+  // All of it was answered.
+  void answered() { asked_ = false, status_questions_ = 0; }
 
  private:
   enum class State : std::uint8_t { text, escape, escape_more, csi, osc, string, string_escape, osc_escape };
@@ -38,13 +45,15 @@ class OutputFilter {
   void finish_osc(std::string_view end, std::string& out);
   bool csi_passes();
   bool osc_passes();
+  bool ask();
 
   State state_ = State::text;
   std::string sequence_;  // the present one, from its ESC on
   bool too_long_ = false;
   std::array<char, 4> character_{};  // an unfinished UTF-8 character
   std::uint8_t have_ = 0, need_ = 0;
-  bool asked_ = false;
+  bool asked_ = false, may_ask_ = true;
+  std::size_t status_questions_ = 0;
   Modes modes_;
 };
 

@@ -4,6 +4,8 @@
 
 #include <random>
 
+#include "base/text.h"
+
 namespace bulkhead::session {
 namespace {
 
@@ -176,59 +178,179 @@ TEST(Filter, Characters) {
   EXPECT_EQ(filtered("\xed\xa0\x80"), "\xef\xbf\xbd");  // a surrogate
 }
 
-TEST(Filter, KnowsWhatWasAsked) {
-  for (const char* text : {E "[c", E "[6n", E "[?u", E "]11;?\a", E "[18t", E "[?2026$p", E "[>q"}) {
-    OutputFilter filter;
-    std::string out;
-    filter.feed(text, out);
-    EXPECT_TRUE(filter.asked()) << text + 1;
-  }
-  OutputFilter filter;
-  std::string out;
-  filter.feed(E "[31m text " E "[?1049h" E "]0;t\a" E "]52;c;?\a" E "[21t", out);
-  EXPECT_FALSE(filter.asked());
+TEST(Filter, BidiCharactersStay) {
+  // Programs that show text need them; where Bulkhead itself shows names they are escaped (base/text.h).
+  for (const char* text : {"\xe2\x80\xae", "\xe2\x80\x8f", "\xe2\x81\xa6", "\xe2\x81\xa9", "\xd8\x9c"})
+    EXPECT_EQ(filtered(text), text);
 }
 
-TEST(Filter, HowTheInputIsCutDoesNotMatter) {
-  std::mt19937 random(1);
-  const char* pieces[] = {E,          "[",    "]",      "P",   "\\", "\a",   "?",    "25",           "h",
-                          "l",        "m",    "52;c;x", "0;t", ";",  "\x18", "\xc2", "\x9b",         "\xe2\x82\xac",
-                          "\xf0\x9f", "text", "\n",     "6n",  "(",  "B",    "c",    "8;;https://a", "i",
-                          "t",        "18"};
-  for (int round = 0; round < 20000; ++round) {
-    std::string in;
-    for (unsigned n = random() % 14; n > 0; --n) in += pieces[random() % std::size(pieces)];
-    const std::string whole = filtered(in);
-    OutputFilter byte_by_byte;
-    std::string out;
-    for (const char c : in) byte_by_byte.feed({&c, 1}, out);
-    ASSERT_EQ(out, whole);
-    ASSERT_EQ(filtered(whole), whole);
-    ASSERT_EQ(whole.find(E "]52"), std::string::npos);
-    for (std::size_t i = 0; i + 1 < whole.size(); ++i) {
-      ASSERT_FALSE(whole[i] == '\xc2' && static_cast<unsigned char>(whole[i + 1]) < 0xa0);
+TEST(Filter, EveryContinuationByteSurvivesInItsCharacter) {
+  for (int last = 0x80; last <= 0xbf; ++last) {
+    for (const char* start : {"\xc3", "\xd0", "\xe2\x82", "\xf0\x9f\x98"}) {
+      const std::string character = start + std::string(1, static_cast<char>(last));
+      EXPECT_EQ(filtered(character), character);
     }
   }
 }
 
-std::string left_by(std::string_view in) {
-  OutputFilter filter;
-  std::string out;
-  filter.feed(in, out);
-  return filter.modes().reset();
+TEST(Filter, NoControlAboveAsciiIsLeftAndNoneBelowButThoseOfText) {
+  for (int c = 0x80; c <= 0xff; ++c) EXPECT_EQ(filtered(std::string{static_cast<char>(c), 'x'}), "\xef\xbf\xbdx") << c;
+  for (int c = 0x80; c < 0xa0; ++c) EXPECT_EQ(filtered(std::string{'\xc2', static_cast<char>(c), 'x'}), "x") << c;
+  for (int c = 0; c < 0x20; ++c) {
+    if (c == 0x1b) continue;
+    const bool stays = (c >= '\a' && c <= '\r') || c == 0x0e || c == 0x0f;
+    EXPECT_EQ(filtered(std::string{static_cast<char>(c), '!'}), stays ? std::string({static_cast<char>(c), '!'}) : "!")
+        << c;
+  }
 }
 
-TEST(Modes, WhatWasSwitchedOnIsSwitchedOff) {
-  EXPECT_EQ(left_by("text " E "[31mred" E "[0m"), "");
-  EXPECT_EQ(left_by(E "[31mred"), E "[0m");
-  EXPECT_EQ(left_by(E "[?1049h" E "[?25l"), E "[?25h" E "[?1049l");
-  EXPECT_EQ(left_by(E "[?1049h" E "[?25l" E "[?25h" E "[?1049l"), "");
-  EXPECT_EQ(left_by(E "[?2004h" E "[?1000;1006h"), E "[?1000l" E "[?1006l" E "[?2004l");
-  EXPECT_EQ(left_by(E "[>1u" E "[>1u" E "[<u"), E "[<1u");
-  EXPECT_EQ(left_by(E "[>4;2m"), E "[>4m");
-  EXPECT_EQ(left_by(E "=" E "(0" E "[1;5r" E "[3 q" E "[4h\x0e"), E "[4l" E ">" E "7" E "[r" E "8" E "(B\x0f" E "[0 q");
-  EXPECT_EQ(left_by(E "[?1049h" E "[31m" E "c"), "");
-  EXPECT_EQ(left_by(E "[?7l" E "[!p"), "");
+// Everything that makes a terminal type, and nothing else: the end of a session waits only where it has to.
+TEST(Filter, KnowsWhatWasAsked) {
+  const char* questions[] = {E "[c",         E "[0c",          E "[>c",     E "[=c",     E "[5n",     E "[6n",
+                             E "[?6n",       E "[?996n",       E "[?u",     E "[14t",    E "[16t",    E "[18t",
+                             E "[19t",       E "[?2026$p",     E "[4$p",    E "[>q",     E "[>0q",    E "]4;1;?\a",
+                             E "]10;?\a",    E "]11;?" E "\\", E "]12;?\a", E "[?1000h", E "[?1003h", E "[?9h",
+                             E "[?25;1004h", E "[?2031h",      E "[?2048h", E "[?1000r"};
+  for (const char* text : questions) {
+    OutputFilter filter;
+    std::string out;
+    filter.feed(text, out);
+    EXPECT_EQ(out, text);
+    EXPECT_TRUE(filter.asked()) << text + 1;
+    filter.answered();
+    EXPECT_FALSE(filter.asked());
+
+    OutputFilter silent;
+    silent.let_ask(false);
+    out.clear();
+    silent.feed(std::string("a") + text + "b", out);
+    EXPECT_EQ(out, "ab") << "nobody is there to read the answer";
+    EXPECT_FALSE(silent.asked());
+  }
+  for (const char* text : {"text",          E "[31m",    E "[?1049h", E "[?25l",
+                           E "[?2004h",     E "[?1000l", E "[?1006h", E "[>1u",
+                           E "[<u",         E "[=1u",    E "[22;0t",  E "[2 q",
+                           E "[!p",         E "[>4;2m",  E "]0;t\a",  E "]8;;https://a/\a",
+                           E "]9;4;1;50\a", E "]104\a",  E "c",       E "7",
+                           E "(0"}) {
+    OutputFilter filter;
+    filter.let_ask(false);
+    std::string out;
+    filter.feed(text, out);
+    EXPECT_EQ(out, text);
+    EXPECT_FALSE(filter.asked()) << text + 1;
+  }
+  // What was dropped asked nothing.
+  for (const char* text : {E "]52;c;?\a", E "[21t", E "P+q544e" E "\\", "\x05", E "Z", E "[0x", E "[?40h", E "[6",
+                           E "[99999999999n", E "]4;1;?;2;red\a"}) {
+    OutputFilter filter;
+    std::string out;
+    filter.feed(text, out);
+    EXPECT_EQ(out, "");
+    EXPECT_FALSE(filter.asked()) << text + 1;
+  }
+}
+
+TEST(Filter, CountsQuestionsForTheStatus) {
+  OutputFilter filter;
+  std::string out;
+  filter.feed(E "[5n" E "[6n" E "[c" E "[?5n" E "[5n", out);
+  EXPECT_EQ(filter.status_questions(), 2U);
+  filter.answered();
+  EXPECT_EQ(filter.status_questions(), 0U);
+}
+
+TEST(Filter, ANumberTooLargeIsNoOther) {
+  for (const char* text : {E "[4294967301n", E "[99999999999999999999t", E "[?99999999999h", E "[4294967300h"})
+    EXPECT_EQ(filtered(text), "") << text + 1;
+}
+
+TEST(Filter, HowTheInputIsCutDoesNotMatter) {
+  std::mt19937 random(1);
+  const std::string_view pieces[] = {E,
+                                     E "[",
+                                     E "]",
+                                     E "P",
+                                     E "_",
+                                     E "^",
+                                     E "X",
+                                     E "\\",
+                                     "[",
+                                     "]",
+                                     "P",
+                                     "\\",
+                                     "\a",
+                                     "?",
+                                     ">",
+                                     "<",
+                                     "=",
+                                     "$",
+                                     "25",
+                                     "1049",
+                                     "h",
+                                     "l",
+                                     "m",
+                                     "52;c;x",
+                                     "0;t",
+                                     ";",
+                                     ":",
+                                     "\x18",
+                                     " ",
+                                     "!",
+                                     "%",
+                                     "\x1a",
+                                     "\xc2",
+                                     "\x9b",
+                                     "\x9d",
+                                     "\x9c",
+                                     "\xe2\x82\xac",
+                                     "\xf0\x9f",
+                                     "\x98\x80",
+                                     "text",
+                                     "\n",
+                                     "\x05",
+                                     "\x7f",
+                                     std::string_view("\0", 1),
+                                     "6n",
+                                     "5n",
+                                     "(",
+                                     "B",
+                                     "c",
+                                     "8;;https://a",
+                                     "9;4;1",
+                                     "i",
+                                     "t",
+                                     "18",
+                                     "21",
+                                     "u",
+                                     "p",
+                                     "q",
+                                     "r",
+                                     "s",
+                                     "\xff"};
+  for (int round = 0; round < 20000; ++round) {
+    std::string in;
+    for (unsigned n = random() % 14; n > 0; --n) in += pieces[random() % std::size(pieces)];
+    const std::string whole = filtered(in);
+    ASSERT_EQ(filtered(whole), whole);
+    // Every cut in two, and byte by byte.
+    OutputFilter byte_by_byte;
+    std::string out;
+    for (const char c : in) byte_by_byte.feed({&c, 1}, out);
+    ASSERT_EQ(out, whole);
+    for (std::size_t cut = 0; cut <= in.size(); ++cut) {
+      OutputFilter twice;
+      out.clear();
+      twice.feed(std::string_view(in).substr(0, cut), out);
+      twice.feed(std::string_view(in).substr(cut), out);
+      ASSERT_EQ(out, whole) << cut;
+    }
+    ASSERT_EQ(whole.find(E "]52"), std::string::npos);
+    ASSERT_TRUE(valid_utf8(whole));  // so no raw C1
+    for (std::size_t i = 0; i + 1 < whole.size(); ++i) {
+      ASSERT_FALSE(whole[i] == '\xc2' && static_cast<unsigned char>(whole[i + 1]) < 0xa0);
+    }
+  }
 }
 
 }  // namespace

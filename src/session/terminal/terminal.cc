@@ -24,6 +24,7 @@ constexpr std::size_t max_keys = 4096;
 constexpr int reads_per_turn = 8;                     // signals and helpers want their turn too
 constexpr char end_of_file = 4;                       // VEOF of a fresh pty
 constexpr auto last_words = std::chrono::seconds(3);  // without a byte of progress
+constexpr auto before_a_stop = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -43,6 +44,15 @@ struct Terminal::State {
   }
   bool reads_pty() const { return master && !pty_ended && shown.size() < max_pending; }
 
+  // What the terminal would type goes to the session while its keys do, and to nobody else: not to a shell that has the
+  // terminal meanwhile (a job in the background), not into a line that is being typed (no raw mode).
+  void filter_output(std::string_view bytes) {
+    filter.let_ask(raw.is_on());
+    filter.feed(bytes, shown);
+  }
+  // Before the terminal is somebody else's: takes what it still has to say to the session.
+  bool take_answers();
+
   void read_keys();
   void write_keys();
   Result<void> read_pty();
@@ -53,6 +63,7 @@ struct Terminal::State {
   RawMode raw;
   UniqueFd master;
   OutputFilter filter;
+  AnswerCount answers;
   std::string keys;   // on their way to the pty
   std::string shown;  // on its way to the display
   std::size_t shown_at = 0;
@@ -130,7 +141,8 @@ void Terminal::State::read_keys() {
   const auto n = keyboard.read(buffer, std::min(sizeof buffer, max_keys - keys.size()));
   if (n) {
     keys.append(buffer, *n);
-  } else if (n.error().code == 0 && !layout.raw) {
+    answers.add({buffer, *n});
+  } else if (n.error().code == 0 && !layout.raw && !keyboard.hung_up()) {
     keys += end_of_file;  // Ctrl-D at the user's terminal; it may go on reading afterwards
   } else {
     input_ended = true;
@@ -154,7 +166,7 @@ Result<void> Terminal::State::read_pty() {
       pty_ended = true;
       return {};
     }
-    if (!display_gone && display.usable()) filter.feed({buffer, static_cast<std::size_t>(n)}, shown);
+    if (!display_gone && display.usable()) filter_output({buffer, static_cast<std::size_t>(n)});
     show();
   }
   return {};
@@ -183,14 +195,37 @@ void Terminal::resize() {
   if (s.master) set_window_size(s.master.get(), window());
 }
 
+bool Terminal::State::take_answers() {
+  if (!filter.asked() || !raw.is_on() || display_gone) return false;
+  const std::size_t asked = filter.status_questions();
+  drain_answers(keyboard, display, asked - std::min(asked, answers.seen()));
+  filter.answered();
+  answers = AnswerCount();
+  return true;
+}
+
 void Terminal::suspend() {
-  state_->raw.off(false);
+  State& s = *state_;
+  if (!s.raw.is_on()) return;
+  // Whole sequences only, before the shell writes.
+  const auto until = std::chrono::steady_clock::now() + before_a_stop;
+  for (s.show(); !s.shown.empty() && std::chrono::steady_clock::now() < until; s.show()) {
+    pollfd display{s.display.fd(), POLLOUT, 0};
+    (void)::poll(&display, 1, 100);
+  }
+  // What types by itself is silent meanwhile; a workload that stops in good order has seen to the rest.
+  const std::string silent = s.filter.modes().typing(false);
+  if (!s.display_gone) write_within(s.display, silent, before_a_stop);
+  s.raw.off(s.take_answers());
 }
 
 Result<void> Terminal::resume() {
   State& s = *state_;
   if (!s.started || s.input_ended || !s.layout.raw || !s.keyboard.usable()) return {};
+  const bool was_on = s.raw.is_on();
   BH_CHECK(s.raw.on());
+  // Behind what is being shown: it may hold the rest of a sequence.
+  if (!was_on && s.raw.is_on()) s.shown += s.filter.modes().typing(true);
   resize();
   return {};
 }
@@ -226,11 +261,11 @@ void Terminal::close() {
     if (!handle(fds)) break;
     if (s.shown.size() - s.shown_at != before) until = std::chrono::steady_clock::now() + last_words;
   }
-  const std::string reset = s.filter.modes().reset();
+  std::string reset = s.filter.modes().reset();
+  // CAN: the display took part of a sequence and no more.
+  if (!s.shown.empty()) reset.insert(0, 1, '\x18');
   if (!s.display_gone && !reset.empty()) write_within(s.display, reset, last_words);
-  const bool asked = s.filter.asked() && s.raw.is_on() && !s.display_gone;
-  if (asked) drain_answers(s.keyboard, s.display);
-  s.raw.off(asked);
+  s.raw.off(s.take_answers());
   s.master.reset();
 }
 

@@ -4,8 +4,8 @@
 //   layout.h     which of 0, 1, 2 are terminals, and what follows from it
 //   tty.h        the user's tty, opened again so that nothing of it blocks
 //   raw_mode.h   the tty's settings, changed and put back
-//   filter.h     OutputFilter: what the workload prints, without what would act on the user's
-//   machine modes.h      what the workload switched on in the terminal and has to be switched off
+//   filter.h     OutputFilter: what the workload prints, without what would act on the user's machine
+//   modes.h      what the workload switched on in the terminal and has to be switched off
 //   drain.h      the end: answers still on their way are thrown away
 //
 // The workload has a pty of its own (guest/pty.h); only bytes cross, and those going out are
@@ -58,7 +58,8 @@ class Terminal {
 
   void resize();  // after SIGWINCH: gives the pty the display's size
 
-  // Puts the user's settings back, for a shell to use, and takes them again.
+  // Puts the user's settings back, for a shell to use, and takes them again. Suspending takes a terminal's round trip
+  // where the workload asked it something: the shell would read the answer.
   void suspend();
   Result<void> resume();
 

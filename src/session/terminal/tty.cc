@@ -60,4 +60,9 @@ Result<std::size_t> Tty::read(char* into, std::size_t size) const {
   return fail_errno("read", "the terminal", errno);
 }
 
+bool Tty::hung_up() const {
+  pollfd p{fd(), 0, 0};
+  return ::poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
+
 }  // namespace bulkhead::session

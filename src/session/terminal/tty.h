@@ -21,6 +21,8 @@ class Tty {
   Result<std::size_t> write(std::string_view bytes) const;
   // Bytes read (0: nothing now). Error with code 0: the end.
   Result<std::size_t> read(char* into, std::size_t size) const;
+  // The other side is gone: every read says "the end" from now on.
+  bool hung_up() const;
 
  private:
   UniqueFd own_;
