@@ -8,21 +8,20 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "gateway/egress/limits.h"
-
 namespace bulkhead::egress {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-Connection::Connection(tcp::socket socket, Registry& registry) : socket_(std::move(socket)), registry_(registry) {
+Connection::Connection(tcp::socket socket, std::shared_ptr<Registry> registry)
+    : socket_(std::move(socket)), registry_(std::move(registry)) {
   boost::system::error_code ignored;
   socket_.set_option(tcp::no_delay(true), ignored);  // or a small request waits 40 ms for an ACK
   socket_.native_non_blocking(true, ignored);
-  registry_.insert(this);
+  registry_->connections.insert(this);
 }
 
 Connection::~Connection() {
-  registry_.erase(this);
+  registry_->connections.erase(this);
   // A polite close_notify where it fits the socket buffer; nobody waits for the answer.
   if (ssl_ && !aborted_ && !broken_ && ::SSL_is_init_finished(ssl_.get()) == 1) ::SSL_shutdown(ssl_.get());
   ::ERR_clear_error();
@@ -74,7 +73,7 @@ asio::awaitable<Result<void>> Connection::handshake(Trust& trust, std::string ho
       if (error == SSL_ERROR_SYSCALL && ::SSL_get_verify_result(ssl_.get()) == X509_V_OK) {
         co_return fail(saved == 0 ? "the server closed the connection" : errno_error("handshake", "", saved).message);
       }
-      co_return fail(handshake_error(ssl_.get()));
+      co_return fail(tls_error(ssl_.get(), "handshake"));
     }
     if (auto waited = co_await wait(error, false); !waited) co_return waited;
   }
@@ -107,17 +106,17 @@ asio::awaitable<Result<std::size_t>> Connection::read_some(std::span<char> into)
           broken_ = true;
           if (error == SSL_ERROR_SYSCALL && saved != 0) co_return tl::unexpected(errno_error("read", "", saved));
           // Includes an end without close_notify: somebody may have cut it short.
-          co_return fail(handshake_error(ssl_.get()), EPROTO);
+          co_return fail(tls_error(ssl_.get(), "TLS"), EPROTO);
         }
         break;
       } while (got < into.size() && ::SSL_has_pending(ssl_.get()) == 1);
       if (got != 0) {
-        extend(quiet_timeout);
+        extend(registry_->timeouts.quiet);
         co_return got;
       }
     } else {
       const ssize_t n = ::recv(socket_.native_handle(), into.data(), into.size(), 0);
-      if (n > 0) extend(quiet_timeout);
+      if (n > 0) extend(registry_->timeouts.quiet);
       if (n >= 0) co_return static_cast<std::size_t>(n);
       if (errno != EAGAIN && errno != EINTR) co_return tl::unexpected(errno_error("read", "", errno));
     }
@@ -137,20 +136,20 @@ asio::awaitable<Result<void>> Connection::write(std::string_view bytes) {
       const int saved = errno;
       if (done == 1) {
         bytes.remove_prefix(n);
-        extend(quiet_timeout);
+        extend(registry_->timeouts.quiet);
         continue;
       }
       error = ::SSL_get_error(ssl_.get(), done);
       if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
         broken_ = true;
         if (error == SSL_ERROR_SYSCALL && saved != 0) co_return tl::unexpected(errno_error("write", "", saved));
-        co_return fail(handshake_error(ssl_.get()), EPROTO);
+        co_return fail(tls_error(ssl_.get(), "TLS"), EPROTO);
       }
     } else {
       const ssize_t n = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (n > 0) {
         bytes.remove_prefix(static_cast<std::size_t>(n));
-        extend(quiet_timeout);
+        extend(registry_->timeouts.quiet);
         continue;
       }
       if (errno != EAGAIN && errno != EINTR) co_return tl::unexpected(errno_error("write", "", errno));

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "gateway/egress/limits.h"
 #include "gateway/egress/trust.h"
 
 namespace bulkhead::egress {
@@ -18,10 +19,14 @@ namespace bulkhead::egress {
 class Connection {
  public:
   using Clock = std::chrono::steady_clock;
-  using Registry = std::set<Connection*>;
+  // Being in it is what puts a connection under a deadline (pool.h). Shared, because a connection that a coroutine
+  // still holds may outlive the pool.
+  struct Registry {
+    Timeouts timeouts;
+    std::set<Connection*> connections;
+  };
 
-  // `registry` outlives it; being in it is what puts the connection under a deadline (pool.h).
-  Connection(boost::asio::ip::tcp::socket socket, Registry& registry);
+  Connection(boost::asio::ip::tcp::socket socket, std::shared_ptr<Registry> registry);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -42,7 +47,7 @@ class Connection {
   void stop_writing();
 
   // Past this, abort(). Pushed on by every byte in either direction.
-  void extend(std::chrono::seconds by) { deadline_ = Clock::now() + by; }
+  void extend(std::chrono::milliseconds by) { deadline_ = Clock::now() + by; }
   void rest() {  // kept for the next request: only the pool's clock runs
     idle_since = Clock::now();
     deadline_ = Clock::time_point::max();
@@ -64,7 +69,7 @@ class Connection {
   boost::asio::awaitable<Result<void>> wait(int ssl_error, bool for_write);
   boost::asio::ip::tcp::socket socket_;
   std::unique_ptr<SSL, Trust::FreeSsl> ssl_;  // before socket_ goes: it holds the descriptor's number
-  Registry& registry_;
+  const std::shared_ptr<Registry> registry_;
   Clock::time_point deadline_ = Clock::time_point::max();
   bool timed_out_ = false, aborted_ = false, no_writing_ = false;
   bool broken_ = false;  // TLS failed: it may not even say goodbye (SSL_shutdown(3))

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <exception>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,6 +18,11 @@
 
 namespace bulkhead::egress {
 
+// For co_spawn: what a coroutine throws (memory is out, an invariant broken) ends the process by way of io.run().
+inline void rethrow(const std::exception_ptr& error) {
+  if (error) std::rethrow_exception(error);
+}
+
 struct Context {
   boost::asio::io_context& io;
   std::string credential;                  // name, or empty
@@ -29,7 +35,7 @@ struct Context {
   std::function<void(const std::string&)> stop;
   std::vector<char> scratch = {};  // transfer bytes, once the first lane has come
   bool stopped = false;
-  std::size_t lanes = 0;
+  std::size_t lanes = 0;  // open now
 
   // False: evidence is gone, and so is this egress; the caller does nothing more.
   bool record(std::string_view type, const nlohmann::json& fields) {

@@ -88,13 +88,13 @@ asio::awaitable<Result<tcp::socket>> Dialer::connect(const tcp::endpoint& to,
 asio::awaitable<tl::expected<std::shared_ptr<Connection>, lane::Failure>> Dialer::dial(Target target) {
   auto to = co_await addresses(target);
   if (!to) co_return tl::unexpected(std::move(to).error());
-  const auto end = std::chrono::steady_clock::now() + connect_timeout;
+  const auto end = std::chrono::steady_clock::now() + timeouts_.connect;
   const std::string name = escape_for_terminal(target.host) + ":" + std::to_string(target.port);
   Error last;
   for (std::size_t i = 0; i < to->size(); ++i) {
     std::chrono::steady_clock::duration limit = end - std::chrono::steady_clock::now();
     if (limit <= std::chrono::seconds(0)) break;
-    if (i + 1 < to->size()) limit = std::min<std::chrono::steady_clock::duration>(limit, connect_each);
+    if (i + 1 < to->size()) limit = std::min<std::chrono::steady_clock::duration>(limit, timeouts_.connect_each);
     auto socket = co_await connect(tcp::endpoint((*to)[i], target.port), limit);
     if (!socket) {
       last = std::move(socket).error();
@@ -103,15 +103,16 @@ asio::awaitable<tl::expected<std::shared_ptr<Connection>, lane::Failure>> Dialer
     auto connection = std::make_shared<Connection>(std::move(*socket), pool_.registry());
     connection->key = target.key();
     connection->address = (*to)[i].to_string();
-    connection->extend(handshake_timeout);
+    connection->extend(timeouts_.handshake);
     pool_.watch();
     if (target.tls) {
       auto done = co_await connection->handshake(trust_, without_brackets(target.host), target.literal().has_value());
       if (!done) {
-        co_return failure(502, "tls", "TLS to " + name + ": " + done.error().message + "; no request was sent");
+        co_return failure(connection->timed_out() ? 504 : 502, "tls",
+                          "TLS to " + name + ": " + done.error().message + "; no request was sent");
       }
     }
-    connection->extend(quiet_timeout);
+    connection->extend(timeouts_.quiet);
     co_return connection;
   }
   co_return failure(last.code == ETIMEDOUT ? 504 : 502, "connect",

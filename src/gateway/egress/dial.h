@@ -34,11 +34,12 @@ struct Target {
 
 class Dialer {
  public:
-  Dialer(boost::asio::io_context& io, Resolver& resolver, Trust& trust, Pool& pool, AddressCheck check)
-      : io_(io), resolver_(resolver), trust_(trust), pool_(pool), check_(std::move(check)) {}
+  Dialer(boost::asio::io_context& io, Resolver& resolver, Trust& trust, Pool& pool, AddressCheck check,
+         const Timeouts& timeouts)
+      : io_(io), resolver_(resolver), trust_(trust), pool_(pool), check_(std::move(check)), timeouts_(timeouts) {}
 
   // A new connection, TLS verified. Reasons of failure: "resolve" (502, 504), "address" (403), "connect" (502, 504),
-  // "tls" (502).
+  // "tls" (502, 504).
   boost::asio::awaitable<tl::expected<std::shared_ptr<Connection>, lane::Failure>> dial(Target target);
 
  private:
@@ -51,6 +52,7 @@ class Dialer {
   Trust& trust_;
   Pool& pool_;
   AddressCheck check_;
+  const Timeouts timeouts_;
 };
 
 }  // namespace bulkhead::egress

@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <nlohmann/json.hpp>
 
@@ -21,12 +20,11 @@ struct Egress::Impl {
       : io_(io),
         recorder(std::move(parts.evidence)),
         trust(std::move(parts.ca_bundle), std::move(parts.upstream_ca)),
-        pool(io),
+        pool(io, parts.timeouts),
         control(io),
         supervisor(io),
         evidence_watch(io),
-        check(std::move(parts.address_check)),
-        stop(std::move(parts.stop)) {}
+        most_lanes(parts.max_lanes) {}
 
   // Reading from evidence's socket would steal nothing (egress never asks for a sync), but nothing may come either.
   void watch(asio::posix::stream_descriptor& descriptor, const char* who) {
@@ -52,15 +50,15 @@ struct Egress::Impl {
   }
 
   void open(UniqueFd fd) {
-    if (context->lanes >= max_lanes) return;  // closing it is the answer
+    if (context->lanes >= most_lanes) return;  // closing it is the answer
     context->scratch.resize(transfer);
     Frames::Socket socket(io_);
     boost::system::error_code ec;
     socket.assign(asio::local::stream_protocol(), fd.get(), ec);
     if (ec) return;
     (void)fd.release();
-    const auto session = std::make_shared<LaneSession>(*context, std::move(socket));
-    asio::co_spawn(io_, session->run(), asio::detached);
+    const auto session = std::make_shared<LaneSession>(context, std::move(socket));
+    asio::co_spawn(io_, [session] { return session->run(); }, rethrow);
   }
 
   asio::io_context& io_;
@@ -70,10 +68,9 @@ struct Egress::Impl {
   std::unique_ptr<Resolver> resolver;
   std::unique_ptr<Permits> permits;
   std::unique_ptr<Dialer> dialer;
-  std::unique_ptr<Context> context;
+  std::shared_ptr<Context> context;
   asio::posix::stream_descriptor control, supervisor, evidence_watch;
-  AddressCheck check;
-  std::function<void(const std::string&)> stop;
+  const std::size_t most_lanes;
 };
 
 Egress::Egress(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -89,8 +86,11 @@ Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfi
     return fail("egress: a credential without its secret, or the reverse");
   BH_CHECK(sys::set_nonblocking(parts.control.get(), true));
   UniqueFd control = std::move(parts.control), supervisor = std::move(parts.supervisor);
+  AddressCheck check = std::move(parts.address_check);
+  auto stop = std::move(parts.stop);
+  const Timeouts timeouts = parts.timeouts;
   auto impl = std::make_unique<Impl>(io, std::move(parts));
-  BH_TRY(impl->resolver, Resolver::create(io, config.dns_servers, dns_timeout));
+  BH_TRY(impl->resolver, Resolver::create(io, config.dns_servers, timeouts.dns));
 
   std::optional<CredentialHeader> header;
   Patterns patterns;
@@ -99,7 +99,7 @@ Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfi
     patterns = Patterns(secret, config.slot);
   }
   impl->permits = std::make_unique<Permits>(config.grants, config.credential, config.slot);
-  impl->dialer = std::make_unique<Dialer>(io, *impl->resolver, impl->trust, impl->pool, std::move(impl->check));
+  impl->dialer = std::make_unique<Dialer>(io, *impl->resolver, impl->trust, impl->pool, std::move(check), timeouts);
   impl->context.reset(new Context{.io = io,
                                   .credential = config.credential,
                                   .header = std::move(header),
@@ -108,7 +108,7 @@ Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfi
                                   .dialer = *impl->dialer,
                                   .pool = impl->pool,
                                   .recorder = impl->recorder,
-                                  .stop = impl->stop});
+                                  .stop = std::move(stop)});
   boost::system::error_code ec;
   impl->control.assign(control.get(), ec);
   if (!ec) (void)control.release();

@@ -1,17 +1,20 @@
 // gateway/egress/: the side of the gateway that dials out and holds one credential (or none).
 //
-//   egress.h      this file: what is put together, and the whole in one class
-//   lane_session.h  one lane: frames in order, the grant judged again, one exchange after another
-//   permit.h      may it go up? the grants judged again, budgets counted
-//   response.h    what of a response's head reaches the workload
-//   scrub.h       the credential taken out of what comes back
-//   dial.h        resolve once, check every address, connect, TLS
-//   resolver.h    names -> addresses (c-ares)
-//   connection.h  one connection: TCP, or TLS over it
-//   pool.h        idle connections, and deadlines for all of them
-//   trust.h       whom TLS trusts
+//   egress.h         this file: what is put together, and the whole in one class
+//   egress_main.cc   the process
+//   lane_session.h   one lane: one exchange after another, request up and response down at once
+//   frames.h         a lane's frames
+//   permit.h         may it go up? the grants judged again, budgets counted
+//   response.h       what of a response's head reaches the workload
+//   scrub.h          the credential taken out of what comes back
+//   dial.h           resolve once, check every address, connect, TLS
+//   resolver.h       names -> addresses (c-ares)
 //   own_addresses.h  which addresses are this machine's
-//   limits.h      every limit
+//   connection.h     one connection: TCP, or TLS over it
+//   pool.h           idle connections, and deadlines for all of them
+//   trust.h          whom TLS trusts
+//   context.h        what the lanes share
+//   limits.h         every limit
 //
 // One thread, one event loop. A hostile upstream is parsed here, by gateway/http; a flaw in that costs this one
 // process's credential, and the process has no files, no exec and no other secret (base/confine.h).
@@ -27,6 +30,7 @@
 #include "base/result.h"
 #include "evidence/evidence.h"
 #include "gateway/egress/dial.h"
+#include "gateway/egress/limits.h"
 #include "gateway/gateway.h"
 
 namespace bulkhead::egress {
@@ -38,13 +42,15 @@ struct Parts {
   UniqueFd ca_bundle;   // the system's, PEM; may be -1
   std::vector<UniqueFd> upstream_ca;
   AddressCheck address_check;  // which resolved addresses may be dialled
+  Timeouts timeouts;
+  std::size_t max_lanes = egress::max_lanes;
   // Called once, when the gateway must stop: control, supervisor or evidence is gone, or a message was malformed.
   std::function<void(const std::string& why)> stop;
 };
 
 class Egress {
  public:
-  // Takes the secret out of `config` and wipes it there. Opens no file afterwards.
+  // Takes the secret out of `config` and wipes it there. Opens no file afterwards. `io` outlives the Egress.
   static Result<std::unique_ptr<Egress>> create(boost::asio::io_context& io, EgressConfig& config, Parts parts);
   ~Egress();
   Egress(const Egress&) = delete;

@@ -1,8 +1,10 @@
 // bulkhead-egress: dials out for one credential (or none). gateway.h says what it is told and on
 // which descriptors.
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -19,6 +21,7 @@ namespace {
 constexpr int supervisor_fd = 3;
 constexpr int evidence_fd = 4;
 constexpr int failure = 125;
+constexpr rlim_t spare_files = 160;  // idle connections (limits.h), c-ares, the event loop, our own
 
 // The one message with the secret in it; its text and its JSON are wiped here.
 bulkhead::Result<bulkhead::EgressConfig> configuration(int supervisor, std::vector<bulkhead::UniqueFd>& fds) {
@@ -32,6 +35,17 @@ bulkhead::Result<bulkhead::EgressConfig> configuration(int supervisor, std::vect
   auto config = egress_config_from(json);
   if (json.contains("secret") && json["secret"].is_string()) wipe(json["secret"].get_ref<std::string&>());
   return config;
+}
+
+// A lane takes up to three descriptors: itself, an upstream connection, a query. Past the limit a lane could not even be
+// refused, so there are never as many.
+std::size_t lanes_within_open_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 64;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 3 * bulkhead::egress::max_lanes + spare_files);
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= spare_files) return 1;
+  return std::min<std::size_t>(bulkhead::egress::max_lanes, (limit.rlim_cur - spare_files) / 3);
 }
 
 bulkhead::Result<void> serve() {
@@ -48,6 +62,7 @@ bulkhead::Result<void> serve() {
   parts.evidence = std::move(evidence);
   parts.ca_bundle = std::move(fds[1]);
   for (std::size_t i = 2; i < fds.size(); ++i) parts.upstream_ca.push_back(std::move(fds[i]));
+  parts.max_lanes = lanes_within_open_files();
   parts.address_check = egress::address_check(std::move(own));
   parts.stop = [](const std::string& why) {
     std::fprintf(stderr, "%s\n", escape_for_terminal(why).c_str());

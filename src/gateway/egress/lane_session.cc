@@ -7,7 +7,6 @@
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -67,6 +66,7 @@ struct LaneSession::Exchange {
   bool answered = false;   // the last of the answer is on its way to front
   bool uploading = false;  // upload() runs
   bool upload_begun = false;
+  bool told = false;  // front has begun to get an answer
   bool over_budget = false;
   asio::steady_timer upload_ended;  // cancelled when upload() ends
 
@@ -74,8 +74,8 @@ struct LaneSession::Exchange {
   std::uint64_t up = 0, down = 0;
 };
 
-LaneSession::LaneSession(Context& context, Frames::Socket socket)
-    : context_(context), socket_(std::move(socket)), frames_(socket_) {
+LaneSession::LaneSession(std::shared_ptr<Context> context, Frames::Socket socket)
+    : owner_(std::move(context)), context_(*owner_), socket_(std::move(socket)), frames_(socket_) {
   ++context_.lanes;
 }
 
@@ -104,12 +104,13 @@ asio::awaitable<bool> LaneSession::send(std::string_view bytes) {
   co_return !ec;
 }
 
-// Reads the request's body to its end for the sake of the next exchange. False: the lane broke the protocol.
-asio::awaitable<bool> LaneSession::drain(const lane::Request& request) {
+// Reads the request's body to its end for the sake of the next exchange. False: the lane broke the protocol. Only
+// once front has its answer may the next request follow at once.
+asio::awaitable<bool> LaneSession::drain(const lane::Request& request, bool answered) {
   for (;;) {
     const auto frame = co_await frames_.next();
     if (!frame) co_return false;
-    if (frame->kind == lane::Kind::end) co_return frames_.empty();
+    if (frame->kind == lane::Kind::end) co_return answered || frames_.empty();
     if (frame->kind != lane::Kind::body || request.body == lane::BodyKind::none) co_return false;
   }
 }
@@ -144,6 +145,10 @@ void LaneSession::hung_up() {
   if (current_->connection) current_->connection->abort();
 }
 
+LaneSession::Outcome LaneSession::unfinished(const Exchange& x) {
+  return x.told ? Outcome::broken : Outcome::failed;
+}
+
 LaneSession::Outcome LaneSession::fail(Exchange& x, lane::Failure failure) {
   x.failure = std::move(failure);
   return Outcome::failed;
@@ -153,14 +158,14 @@ asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
   auto permit = context_.permits.judge(request);
   if (!permit) {
     if (!co_await fail_with(request, permit.error())) co_return false;
-    co_return co_await drain(request);
+    co_return co_await drain(request, true);
   }
   ++number_;
   current_ = std::make_unique<Exchange>(context_.io, std::move(request));
   Exchange& x = *current_;
   x.permit = std::move(*permit);
   if (x.request.body == lane::BodyKind::none) {
-    if (!co_await drain(x.request)) co_return false;
+    if (!co_await drain(x.request, false)) co_return false;
     watch_for_hangup();
   }
 
@@ -176,12 +181,15 @@ asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
   if (outcome == Outcome::failed && !x.gone) {
     if (!co_await fail_with(x.request, x.failure)) co_return false;
     const bool unread = x.request.body != lane::BodyKind::none && !x.upload_begun;
-    if (unread && !co_await drain(x.request)) co_return false;
+    if (unread && !co_await drain(x.request, true)) co_return false;
   } else if (outcome != Outcome::done) {
+    // Half an answer, or nobody to give it to.
     (void)context_.record("upstream.failure", {{"grant", x.permit.id},
                                                {"host", x.request.host},
                                                {"port", x.request.port},
-                                               {"reason", x.gone ? "client-gone" : "truncated"},
+                                               {"reason", x.gone                     ? "client-gone"
+                                                          : x.failure.reason.empty() ? "truncated"
+                                                                                     : x.failure.reason},
                                                {"text", x.failure.text}});
     if (x.connection) x.connection->abort();
     boost::system::error_code ignored;
@@ -193,7 +201,7 @@ asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
   }
   const bool keep = (outcome == Outcome::done || outcome == Outcome::failed) && !x.gone;
   current_.reset();
-  co_return keep&& frames_.empty();
+  co_return keep;
 }
 
 std::string LaneSession::request_head(const Exchange& x) const {
@@ -232,7 +240,7 @@ asio::awaitable<LaneSession::Outcome> LaneSession::attempt(Exchange& x, bool fre
   std::string head = request_head(x);
   if (x.request.body != lane::BodyKind::none) {
     x.uploading = x.upload_begun = true;
-    asio::co_spawn(context_.io, upload(std::move(head)), asio::detached);
+    asio::co_spawn(context_.io, upload(std::move(head)), rethrow);
   } else {
     const auto written = co_await x.connection->write(head);
     wipe(head);
@@ -244,7 +252,8 @@ asio::awaitable<LaneSession::Outcome> LaneSession::attempt(Exchange& x, bool fre
     x.sent = true;
   }
   const Outcome outcome = co_await download(x, may_retry);
-  if (x.uploading && !x.sent) {  // answered, or failed, before the request was up: the rest of it is of no use
+  if (x.uploading && !x.sent &&
+      x.connection) {  // answered, or failed, before the request was up: the rest of it is of no use
     x.abandoned = true;
     x.connection->stop_writing();
   }
@@ -256,7 +265,10 @@ asio::awaitable<void> LaneSession::upload(std::string head) {
   const auto self = shared_from_this();
   Exchange& x = *current_;  // exchange() waits for us before it lets go of it
   const std::shared_ptr<Connection> connection = x.connection;
-  std::string out = std::move(head);
+  std::string out;
+  out.reserve(head.size() + transfer + lane::max_body + 64);  // or growing would leave the credential behind
+  out = head;
+  wipe(head);
   bool ended = false, broken = false, head_in_it = true;
   while (!ended && !broken) {
     const auto frame = co_await frames_.next();
@@ -265,7 +277,8 @@ asio::awaitable<void> LaneSession::upload(std::string head) {
     } else if (frame->kind == lane::Kind::end) {
       ended = true;
       // Fewer bytes than announced can't be made up for.
-      broken = !frames_.empty() || (x.request.body == lane::BodyKind::length && x.up != x.request.body_length);
+      broken = (!x.answered && !frames_.empty()) ||
+               (x.request.body == lane::BodyKind::length && x.up != x.request.body_length);
       if (!broken && x.request.body == lane::BodyKind::streamed) out += http::last_chunk();
     } else if (frame->kind == lane::Kind::body) {
       x.up += frame->payload.size();
@@ -318,9 +331,10 @@ bool LaneSession::begin_response(Exchange& x, const http::ResponseHead& head, st
                  "the server encoded its answer, though asked not to: a credential in it would go unseen"};
     return false;
   }
-  if (!x.sent) {
-    // An early answer. What is left of the request is not sent, and the connection is not used again: whether the
-    // upstream takes the rest for a new request is not ours to find out.
+  if (!x.sent && head.status >= 400) {
+    // Refused before it was up. What is left of the request is not sent, and the connection is not used again: whether
+    // the upstream takes the rest for a new request is not ours to find out. Any other early answer may be one that
+    // goes on as the request does.
     x.abandoned = true;
     x.connection->stop_writing();
   }
@@ -334,7 +348,8 @@ bool LaneSession::begin_response(Exchange& x, const http::ResponseHead& head, st
 asio::awaitable<LaneSession::Outcome> LaneSession::download(Exchange& x, bool may_retry) {
   http::ResponseReader reader(x.request.method);
   Scrubber scrubber(context_.patterns);
-  Connection& connection = *x.connection;
+  const std::shared_ptr<Connection> held = x.connection;
+  Connection& connection = *held;
   std::string body, clean, out;
   bool begun = false, any = false;
   while (reader.state() != http::State::done) {
@@ -342,8 +357,8 @@ asio::awaitable<LaneSession::Outcome> LaneSession::download(Exchange& x, bool ma
     const auto got = co_await connection.read_some(context_.scratch);
     if (context_.stopped || x.gone) co_return Outcome::broken;
     if (x.over_budget) {
-      x.failure = {429, "budget", "the grant's budget for bytes up is used up"};
-      co_return begun ? Outcome::broken : Outcome::failed;
+      x.failure = {429, "budget", "the grant's budget for bytes_up is used up"};
+      co_return unfinished(x);
     }
     bool leftover = false;
     if (got && *got > 0) {
@@ -353,32 +368,36 @@ asio::awaitable<LaneSession::Outcome> LaneSession::download(Exchange& x, bool ma
         const auto taken = reader.feed(bytes, body);
         if (!taken) {
           x.failure = {502, "protocol", "the server's answer was refused: " + taken.error().text};
-          co_return begun ? Outcome::broken : Outcome::failed;
+          co_return unfinished(x);
         }
+        if (*taken == 0) break;  // the reader can't place it: not a connection to use again
         bytes.remove_prefix(*taken);
         if (!begun && reader.state() != http::State::head) {
           if (!begin_response(x, reader.head(), out)) co_return Outcome::failed;
           begun = true;
         }
-        if (*taken == 0 && reader.state() == http::State::head) break;
       }
       leftover = !bytes.empty();
     } else if (got && any) {
       if (const auto ended = reader.finish(); !ended) {
         x.failure = {502, "protocol", ended.error().text};
-        co_return begun ? Outcome::broken : Outcome::failed;
+        co_return unfinished(x);
+      }
+      if (reader.state() != http::State::done) {
+        x.failure = upstream_error(connection, "it was closed without an answer");
+        co_return unfinished(x);
       }
     } else {
       if (may_retry && !any && !connection.timed_out()) co_return Outcome::retry;
       x.failure = upstream_error(connection, got ? "it was closed without an answer" : got.error().message);
-      co_return begun ? Outcome::broken : Outcome::failed;
+      co_return unfinished(x);
     }
 
     if (!body.empty()) {
       x.down += body.size();
       if (!context_.permits.count_down(x.permit, body.size())) {
-        x.failure.text = "the grant's budget for bytes down is used up";
-        co_return Outcome::broken;
+        x.failure = {429, "budget", "the grant's budget for bytes_down is used up"};
+        co_return unfinished(x);
       }
       if (context_.patterns.empty()) {
         append_body(out, body);
@@ -407,14 +426,18 @@ asio::awaitable<LaneSession::Outcome> LaneSession::download(Exchange& x, bool ma
                                                                  {"bytes_down", x.down}});
       if (!recorded) co_return Outcome::broken;
       if (head.keep_alive && !head.until_close && !leftover && x.sent && !x.abandoned) {
-        context_.pool.put(x.connection);
+        // No longer ours: another lane may have it by the time front takes, or leaves, the last of this answer.
+        context_.pool.put(std::exchange(x.connection, nullptr));
       }
     }
-    if (!out.empty() && !co_await send(out)) {
-      x.gone = true;
-      co_return Outcome::broken;
+    if (!out.empty()) {
+      x.told = true;
+      if (!co_await send(out)) {
+        x.gone = true;
+        co_return Outcome::broken;
+      }
+      out.clear();
     }
-    out.clear();
   }
   co_return Outcome::done;
 }

@@ -16,7 +16,7 @@ namespace bulkhead::egress {
 
 class LaneSession : public std::enable_shared_from_this<LaneSession> {
  public:
-  LaneSession(Context& context, Frames::Socket socket);
+  LaneSession(std::shared_ptr<Context> context, Frames::Socket socket);
   ~LaneSession();
 
   boost::asio::awaitable<void> run();
@@ -34,15 +34,17 @@ class LaneSession : public std::enable_shared_from_this<LaneSession> {
   boost::asio::awaitable<Outcome> attempt(Exchange& x, bool fresh);
   boost::asio::awaitable<Outcome> download(Exchange& x, bool may_retry);
   boost::asio::awaitable<void> upload(std::string head);
-  boost::asio::awaitable<bool> drain(const lane::Request& request);
+  boost::asio::awaitable<bool> drain(const lane::Request& request, bool answered);
   boost::asio::awaitable<bool> fail_with(const lane::Request& request, const lane::Failure& failure);
   boost::asio::awaitable<bool> send(std::string_view bytes);
   void watch_for_hangup();
   void hung_up();
   Outcome fail(Exchange& x, lane::Failure failure);
+  static Outcome unfinished(const Exchange& x);  // how an answer ends that broke off
   std::string request_head(const Exchange& x) const;
   bool begin_response(Exchange& x, const http::ResponseHead& head, std::string& out);
 
+  const std::shared_ptr<Context> owner_;  // a lane may outlive the rest: the event loop goes last
   Context& context_;
   Frames::Socket socket_;
   Frames frames_;

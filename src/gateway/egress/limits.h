@@ -6,13 +6,18 @@
 
 namespace bulkhead::egress {
 
-inline constexpr std::chrono::seconds dns_timeout{5};
-inline constexpr std::chrono::seconds connect_timeout{10};  // all addresses together
-inline constexpr std::chrono::seconds connect_each{2};      // one address, while others are left to try
-inline constexpr std::chrono::seconds handshake_timeout{10};
-// Without a byte in either direction. Long, because a model may think for minutes before its first token.
-inline constexpr std::chrono::seconds quiet_timeout{600};
-inline constexpr std::chrono::seconds idle_timeout{60};  // a kept connection
+// Tests bring their own.
+struct Timeouts {
+  std::chrono::milliseconds dns{5'000};
+  std::chrono::milliseconds connect{10'000};      // all addresses together
+  std::chrono::milliseconds connect_each{2'000};  // one address, while others are left to try
+  std::chrono::milliseconds handshake{10'000};
+  // Without a byte in either direction. Long, because a model may think for minutes before its first token.
+  std::chrono::milliseconds quiet{600'000};
+  std::chrono::milliseconds idle{60'000};  // a kept connection
+  std::chrono::milliseconds tick{1'000};   // how often the last three are looked at
+};
+
 inline constexpr std::size_t max_idle_per_host = 8, max_idle = 64;
 inline constexpr std::size_t max_dialled_addresses = 8;
 inline constexpr std::size_t max_lanes = 2048;

@@ -25,9 +25,9 @@ class Permits {
     std::string id;
   };
 
-  // Counts the request against the grant's budget. Failures are what to answer: 400, 403, 405, 413,
-  // 429.
-  tl::expected<Permit, lane::Failure> judge(const lane::Request& request);
+  // Counts the request against the grant's budget, and leaves in its headers only what may go upstream. Failures are
+  // what to answer: 400, 403, 405, 413, 429; the request's strings are then still whole.
+  tl::expected<Permit, lane::Failure> judge(lane::Request& request);
 
   // Body bytes that moved. False: that is more than the budget has left; stop.
   bool count_up(const Permit& permit, std::size_t bytes);

@@ -14,7 +14,7 @@ std::shared_ptr<Connection> Pool::take(const std::string& key) {
     --count_;
     if (!connection->quiet()) continue;
     connection->reused = true;
-    connection->extend(quiet_timeout);
+    connection->extend(registry_->timeouts.quiet);
     return connection;
   }
   return nullptr;
@@ -31,12 +31,12 @@ void Pool::put(std::shared_ptr<Connection> connection) {
 void Pool::watch() {
   if (ticking_) return;
   ticking_ = true;
-  tick_.expires_after(std::chrono::seconds(1));
+  tick_.expires_after(registry_->timeouts.tick);
   tick_.async_wait([this](boost::system::error_code ec) {
     if (ec) return;
     ticking_ = false;
     sweep();
-    if (!registry_.empty()) watch();  // no wake-ups while there is nothing to watch
+    if (!registry_->connections.empty()) watch();  // no wake-ups while there is nothing to watch
   });
 }
 
@@ -44,14 +44,14 @@ void Pool::sweep() {
   const auto now = Connection::Clock::now();
   for (auto at = idle_.begin(); at != idle_.end();) {
     auto& kept = at->second;
-    while (!kept.empty() && now - kept.front()->idle_since > idle_timeout) {
+    while (!kept.empty() && now - kept.front()->idle_since > registry_->timeouts.idle) {
       kept.pop_front();
       --count_;
     }
     at = kept.empty() ? idle_.erase(at) : std::next(at);
   }
   // expire() only wakes coroutines: they run, and may close connections, after this loop.
-  for (Connection* connection : registry_) {
+  for (Connection* connection : registry_->connections) {
     if (now > connection->deadline() && !connection->timed_out()) connection->expire();
   }
 }

@@ -15,7 +15,8 @@ namespace bulkhead::egress {
 
 class Pool {
  public:
-  explicit Pool(boost::asio::io_context& io) : tick_(io) {}
+  Pool(boost::asio::io_context& io, const Timeouts& timeouts)
+      : registry_(std::make_shared<Connection::Registry>(Connection::Registry{timeouts, {}})), tick_(io) {}
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
@@ -25,12 +26,12 @@ class Pool {
   void put(std::shared_ptr<Connection> connection);
 
   // To put new connections under the clock: hand this to their constructor, then call watch().
-  Connection::Registry& registry() { return registry_; }
+  std::shared_ptr<Connection::Registry> registry() const { return registry_; }
   void watch();
 
  private:
   void sweep();
-  Connection::Registry registry_;  // before idle_: connections leave it as they go
+  std::shared_ptr<Connection::Registry> registry_;
   std::map<std::string, std::deque<std::shared_ptr<Connection>>> idle_;
   std::size_t count_ = 0;
   boost::asio::steady_timer tick_;

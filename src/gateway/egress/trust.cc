@@ -161,13 +161,13 @@ std::string refusal_after_handshake(SSL* ssl) {
   return {};
 }
 
-std::string handshake_error(SSL* ssl) {
+std::string tls_error(SSL* ssl, std::string_view what) {
   const long verified = ::SSL_get_verify_result(ssl);
   if (verified != X509_V_OK) {
     ::ERR_clear_error();
     return ::X509_verify_cert_error_string(verified);
   }
-  return openssl_error("handshake");
+  return openssl_error(what);
 }
 
 }  // namespace bulkhead::egress

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/fd.h"
@@ -38,7 +39,7 @@ class Trust {
 // After a handshake: the reason to refuse what verification alone lets pass (a stapled OCSP answer that says
 // revoked, another protocol than HTTP/1.1), or empty.
 std::string refusal_after_handshake(SSL* ssl);
-// After a failed handshake: one line, from the verification result where that was it.
-std::string handshake_error(SSL* ssl);
+// After a call that failed with SSL_ERROR_SSL: one line, from the verification result where that was it. `what` failed.
+std::string tls_error(SSL* ssl, std::string_view what);
 
 }  // namespace bulkhead::egress

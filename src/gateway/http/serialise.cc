@@ -121,7 +121,10 @@ const char* phrase(std::uint16_t status) {
 std::string serialise_request(std::string_view method, std::string_view host_header, std::string_view target,
                               const lane::Headers& headers, lane::BodyKind body, std::uint64_t body_length) {
   std::string out;
-  out.reserve(512);
+  // Enough at once: what growing leaves behind in freed memory could be a credential.
+  std::size_t size = 256 + method.size() + host_header.size() + target.size();
+  for (const auto& [name, value] : headers) size += name.size() + value.size() + 4;
+  out.reserve(size);
   out.append(checked_word(method, "method")).append(" ");
   out.append(checked_word(target, "target")).append(" HTTP/1.1\r\n");
   field(out, "Host", checked_word(host_header, "host"));
