@@ -37,8 +37,8 @@ bulkhead::Result<bulkhead::EgressConfig> configuration(int supervisor, std::vect
   return config;
 }
 
-// A lane takes up to three descriptors: itself, an upstream connection, a query. Past the limit a lane could not even be
-// refused, so there are never as many.
+// A lane takes up to three descriptors: itself, an upstream connection, a query. Past the limit a lane could not even
+// be refused, so there are never as many.
 std::size_t lanes_within_open_files() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 64;

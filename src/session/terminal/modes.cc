@@ -6,11 +6,17 @@
 namespace bulkhead::session {
 namespace {
 
-bool on_by_default(int mode) { return mode == 7 || mode == 25 || mode == 1007; }  // wrap, cursor, wheel as arrows
+bool on_by_default(int mode) {
+  return mode == 7 || mode == 25 || mode == 1007;
+}  // wrap, cursor, wheel as arrows
 
-bool is_screen(int mode) { return mode == 47 || mode == 1047 || mode == 1049; }
+bool is_screen(int mode) {
+  return mode == 47 || mode == 1047 || mode == 1049;
+}
 
-std::string set_mode(int mode, bool on) { return "\x1b[?" + std::to_string(mode) + (on ? "h" : "l"); }
+std::string set_mode(int mode, bool on) {
+  return "\x1b[?" + std::to_string(mode) + (on ? "h" : "l");
+}
 
 // Does this list of colours and styles (SGR) leave any on?
 bool leaves_colours(const std::vector<int>& parameters, bool before) {
