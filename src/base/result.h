@@ -40,11 +40,13 @@ inline tl::unexpected<Error> fail_errno(std::string_view syscall, std::string_vi
 
 // BH_TRY(auto fd, open_file(path)); declares fd or returns the error. (Not a statement expression:
 // those are broken inside coroutines with GCC 12.)
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration and a name, not expressions
 #define BH_TRY(declaration, expression) BH_TRY_INNER(BH_CONCAT(bh_try_, __COUNTER__), declaration, expression)
 #define BH_TRY_INNER(name, declaration, expression)          \
   auto name = (expression);                                  \
   if (!name) return tl::unexpected(std::move(name).error()); \
   declaration = std::move(*name)
+// NOLINTEND(bugprone-macro-parentheses)
 
 // BH_CHECK(close_all()); for Result<void>.
 #define BH_CHECK(expression)                              \
