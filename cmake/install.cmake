@@ -1,7 +1,7 @@
 # Where things go: programs people call in bin, helpers in libexec, data in share.
 include(GNUInstallDirs)
 install(TARGETS bulkhead RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS bulkhead-front bulkhead-egress bulkhead-evidence bulkhead-holder bulkhead-broker bulkhead-shim
+install(TARGETS bulkhead-front bulkhead-egress bulkhead-evidence bulkhead-holder bulkhead-shim
         RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead)
 install(DIRECTORY profiles presets DESTINATION ${CMAKE_INSTALL_DATADIR}/bulkhead)
 install(FILES man/bulkhead.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)

@@ -24,10 +24,9 @@ namespace {
 }
 
 // Puts fds[i] at descriptor i, closes the rest. Two passes, so that no source is overwritten before
-// its turn.
-void arrange_fds(const std::vector<int>& fds) {
+// its turn; `high` is room for as many.
+void arrange_fds(const std::vector<int>& fds, std::vector<int>& high) {
   const int base = std::max(64, static_cast<int>(fds.size()) + 8);
-  std::vector<int> high(fds.size());
   for (std::size_t i = 0; i < fds.size(); ++i) {
     UniqueFd null;
     int source = fds[i];
@@ -81,16 +80,52 @@ Result<Child> adopt(pid_t pid) {
 
 namespace {
 
-[[noreturn]] void execute(const SpawnOptions& options, int program) {
-  std::vector<int> fds = options.fds;
-  const int at = static_cast<int>(fds.size());
-  fds.push_back(program);
-  arrange_fds(fds);
+// What execve(2) takes, put together before the child is there: one that shares the parent's memory could not free it.
+struct Execution {
+  explicit Execution(const SpawnOptions& options)
+      : fds(options.fds), argv(c_strings(options.arguments)), envp(c_strings(options.environment)) {
+    high.resize(fds.size() + 1);
+  }
+  std::vector<int> fds, high;
+  std::vector<char*> argv, envp;
+};
+
+[[noreturn]] void execute(Execution& execution, int program) {
+  const int at = static_cast<int>(execution.fds.size());
+  execution.fds.push_back(program);
+  arrange_fds(execution.fds, execution.high);
   ::fcntl(at, F_SETFD, FD_CLOEXEC);
-  std::vector<char*> argv = c_strings(options.arguments);
-  std::vector<char*> envp = c_strings(options.environment);
-  ::syscall(SYS_execveat, at, "", argv.data(), envp.data(), AT_EMPTY_PATH);
-  die("bulkhead: " + errno_error("execveat", options.arguments.empty() ? "" : options.arguments[0], errno).message);
+  ::syscall(SYS_execveat, at, "", execution.argv.data(), execution.envp.data(), AT_EMPTY_PATH);
+  die("bulkhead: " + errno_error("execveat", execution.argv[0] == nullptr ? "" : execution.argv[0], errno).message);
+}
+
+// What every child does first.
+void begin_child() {
+  reset_signals();
+  // A session of its own: no controlling terminal to type into, no Ctrl-C meant for somebody else.
+  ::setsid();
+}
+
+struct Plain {
+  Execution execution;
+  int program;
+  pid_t parent;
+};
+
+int run_plain(void* argument) {
+  auto& plain = *static_cast<Plain*>(argument);
+  begin_child();
+  die_with_parent(plain.parent);
+  execute(plain.execution, plain.program);
+}
+
+// A child with nothing to do but exec borrows the parent's memory, as in vfork(2): copying it and copying again what
+// both write costs as much as the exec itself. The parent waits until then.
+pid_t clone_plain(const SpawnOptions& options) {
+  Plain plain{Execution(options), options.program, ::getpid()};
+  plain.execution.fds.reserve(plain.execution.fds.size() + 1);
+  std::vector<std::byte> stack(64 * 1024);
+  return ::clone(run_plain, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD, &plain);
 }
 
 // unshare(2) puts only children into the new pid namespace, so one more process is needed;
@@ -110,7 +145,8 @@ namespace {
   // line above.
   pollfd p{spawner, POLLIN, 0};
   if (::poll(&p, 1, 0) != 0) ::_exit(125);
-  execute(options, program);
+  Execution execution(options);
+  execute(execution, program);
 }
 
 Result<Child> adopt_reported(Child between, int report) {
@@ -124,6 +160,11 @@ Result<Child> adopt_reported(Child between, int report) {
 }  // namespace
 
 Result<Child> spawn(const SpawnOptions& options) {
+  if (!options.before_exec && !options.own_pid_namespace) {
+    const pid_t pid = clone_plain(options);
+    if (pid < 0) return fail_errno("clone", "", errno);
+    return adopt(pid);
+  }
   const pid_t parent = ::getpid();
   UniqueFd self;
   sys::Pair report;
@@ -134,10 +175,7 @@ Result<Child> spawn(const SpawnOptions& options) {
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno("fork", "", errno);
   if (pid == 0) {
-    reset_signals();
-    // A session of its own: no controlling terminal to type into, no Ctrl-C meant for somebody
-    // else.
-    ::setsid();
+    begin_child();
     const int program = ::fcntl(options.program, F_DUPFD_CLOEXEC, 900);
     if (program < 0) die("bulkhead: cannot keep the program's descriptor");
     if (options.before_exec) {
@@ -145,7 +183,8 @@ Result<Child> spawn(const SpawnOptions& options) {
     }
     die_with_parent(parent);  // after before_exec: changing credentials clears it (prctl(2))
     if (options.own_pid_namespace) clone_into_pid_namespace(options, program, self.get(), report.second.get());
-    execute(options, program);
+    Execution execution(options);
+    execute(execution, program);
   }
   BH_TRY(Child child, adopt(pid));
   if (!options.own_pid_namespace) return child;
@@ -158,11 +197,9 @@ Result<Child> fork_child(const std::vector<int>& fds, const std::function<int()>
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno("fork", "", errno);
   if (pid == 0) {
-    reset_signals();
-    // A session of its own: no controlling terminal to type into, no Ctrl-C meant for somebody
-    // else.
-    ::setsid();
-    arrange_fds(fds);
+    begin_child();
+    std::vector<int> high(fds.size());
+    arrange_fds(fds, high);
     die_with_parent(parent);
     ::_exit(work());
   }

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #ifndef __has_feature  // GCC
@@ -37,6 +38,19 @@ void release_startup_pages() {
   ::malloc_trim(0);
   ::dl_iterate_phdr(release, nullptr);
 #endif
+}
+
+int StartupTrim::timeout(int other) const {
+  if (!at_) return other;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*at_ - std::chrono::steady_clock::now()).count();
+  const int own = static_cast<int>(std::max<std::int64_t>(left, 0));
+  return other < 0 ? own : std::min(own, other);
+}
+
+void StartupTrim::check() {
+  if (!at_ || std::chrono::steady_clock::now() < *at_) return;
+  at_.reset();
+  release_startup_pages();
 }
 
 }  // namespace bulkhead

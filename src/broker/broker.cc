@@ -21,6 +21,7 @@
 #include "base/ipc.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "base/trim.h"
 #include "broker/address.h"
 
 namespace bulkhead::broker {
@@ -40,8 +41,7 @@ struct Pending {
 
 class Broker {
  public:
-  Broker(int supervisor, UniqueFd listener, std::vector<std::string> own, const Proc& proc)
-      : supervisor_(supervisor), listener_(std::move(listener)), own_(std::move(own)), proc_(proc) {}
+  Broker(int supervisor, const Proc& proc) : supervisor_(supervisor), proc_(proc) {}
 
   Result<void> run(Result<void> (*enter)(const Proc&, pid_t)) {
     for (;;) {
@@ -54,10 +54,13 @@ class Broker {
           again = true;
         }
       }
-      if (::poll(fds.data(), fds.size(), again ? again_ms : pending_.empty() ? -1 : 1000) < 0 && errno != EINTR) {
-        return fail_errno("poll", "", errno);
+      const int timeout = trim_.timeout(again ? again_ms : pending_.empty() ? -1 : 1000);
+      if (::poll(fds.data(), fds.size(), timeout) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
+      trim_.check();
+      if (fds[0].revents != 0) {
+        BH_TRY(const bool told, listen());
+        if (!told) return {};
       }
-      if (fds[0].revents != 0) return {};
       // Nobody lives behind the filter any more; the supervisor says when the session is over.
       if ((fds[1].revents & POLLHUP) != 0) listener_.reset();
       if (listener_ && (fds[1].revents & POLLIN) != 0) BH_CHECK(notified(enter));
@@ -66,6 +69,19 @@ class Broker {
   }
 
  private:
+  // Once; false: the supervisor is gone.
+  Result<bool> listen() {
+    BH_TRY(ipc::Message message, ipc::receive(supervisor_));
+    if (message.closed) return false;
+    BH_TRY(const nlohmann::json object, ipc::parse(message.text));
+    if (object.value("type", "") != "listen" || message.fds.size() != 1 || listener_ || entered_) {
+      return fail("a message that makes no sense");
+    }
+    own_ = object.value("own", std::vector<std::string>());
+    listener_ = std::move(message.fds[0]);
+    return true;
+  }
+
   bool valid(std::uint64_t id) const { return ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0; }
 
   void answer(std::uint64_t id, int error) const {
@@ -253,6 +269,7 @@ class Broker {
   std::vector<std::string> own_;
   const Proc& proc_;
   bool entered_ = false;
+  StartupTrim trim_;
   std::list<Pending> pending_;
   std::vector<std::string> reported_;
 };
@@ -266,9 +283,8 @@ Result<Proc> open_proc() {
   return proc;
 }
 
-Result<void> serve(int supervisor, UniqueFd listener, std::vector<std::string> own, const Proc& proc,
-                   Result<void> (*enter)(const Proc&, pid_t)) {
-  return Broker(supervisor, std::move(listener), std::move(own), proc).run(enter);
+Result<void> serve(int supervisor, const Proc& proc, Result<void> (*enter)(const Proc&, pid_t)) {
+  return Broker(supervisor, proc).run(enter);
 }
 
 }  // namespace bulkhead::broker

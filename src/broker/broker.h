@@ -20,20 +20,15 @@
 //   broker.cc    the loop: notifications, and connections that take their time
 //   confine.h    what the process gives up: everything but CAP_SYS_PTRACE over the session
 //
-// One process per session (bulkhead-broker), in the room's user namespace and, from the first
-// notification on, in the workload's mount namespace: paths mean there what they mean to the
-// workload. It is invisible from inside. Descriptor 3 is the supervisor:
-//   {"type":"start"} + the room's user namespace      first
-//   {"type":"listen","own":[…]} + the filter's listener   once the workload has its filter; `own`:
-//   the session's own
-//                                                         in-memory folders
-//   {"type":"denied","count":1,"what":…,"why":…,"add":""}   from the broker
+// The room's holder does this (room/holder_main.cc): it is in the room's user namespace already. From the first
+// notification on it is in the workload's mount namespace: paths mean there what they mean to the workload. It is
+// invisible from inside. The supervisor and it say:
+//   {"type":"listen","own":[…]} + the filter's listener    once the workload has its filter; `own`: the session's own
+//                                                          in-memory folders
+//   {"type":"denied","count":1,"what":…,"why":…,"add":""}  from the broker
 #pragma once
 
 #include <sys/types.h>
-
-#include <string>
-#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -47,9 +42,8 @@ struct Proc {
 };
 Result<Proc> open_proc();
 
-// Serves until the supervisor or the workload is gone. `enter` is called at the first notification
-// with the pid of the process that made it, before anything of it is read.
-Result<void> serve(int supervisor, UniqueFd listener, std::vector<std::string> own, const Proc& proc,
-                   Result<void> (*enter)(const Proc&, pid_t));
+// Serves until the supervisor is gone. `enter` is called at the first notification with the pid of the process that
+// made it, before anything of it is read.
+Result<void> serve(int supervisor, const Proc& proc, Result<void> (*enter)(const Proc&, pid_t));
 
 }  // namespace bulkhead::broker

@@ -17,13 +17,6 @@
 
 namespace bulkhead::broker {
 
-Result<void> join(int user_namespace) {
-  if (::setns(user_namespace, CLONE_NEWUSER) != 0) return fail_errno("setns", "the room's user namespace", errno);
-  if (::prctl(PR_SET_DUMPABLE, 0) != 0) return fail_errno("prctl(PR_SET_DUMPABLE)", "", errno);
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("prctl(PR_SET_NO_NEW_PRIVS)", "", errno);
-  return {};
-}
-
 Result<void> enter(const Proc& proc, pid_t tid) {
   BH_TRY(const UniqueFd mounts, sys::open_at(proc.root.get(), std::to_string(tid) + "/ns/mnt", O_RDONLY));
   if (::setns(mounts.get(), CLONE_NEWNS) != 0) return fail_errno("setns", "the workload's mount namespace", errno);

@@ -9,7 +9,6 @@
 
 #include "base/confine.h"
 #include "base/ipc.h"
-#include "base/trim.h"
 #include "evidence/writer.h"
 
 namespace {
@@ -27,7 +26,6 @@ bulkhead::Result<int> serve() {
   if (::prctl(PR_SET_PDEATHSIG, 0) != 0) return fail_errno("prctl(PR_SET_PDEATHSIG)", "", errno);
   BH_CHECK(confine(Role::evidence));
   BH_CHECK(ipc::send(supervisor.get(), nlohmann::json{{"type", "ready"}}));
-  release_startup_pages();
   evidence::Writer writer(std::move(supervisor), std::move(log), std::move(start.sources), std::move(start.sockets));
   return writer.run();
 }

@@ -106,7 +106,10 @@ int Writer::run() {
     polled.assign(1, {supervisor_.get(), POLLIN, 0});
     // A negative descriptor is skipped by poll(2): a source that left, or one that has to wait.
     for (const Source& s : sources_) polled.push_back({s.throttled() ? -1 : s.socket.get(), POLLIN, 0});
-    if (::poll(polled.data(), polled.size(), poll_timeout()) < 0 && errno != EINTR) return finish(true);
+    if (::poll(polled.data(), polled.size(), trim_.timeout(poll_timeout())) < 0 && errno != EINTR) {
+      return finish(true);
+    }
+    trim_.check();
 
     for (std::size_t i = 0; i < sources_.size(); ++i) {
       if (polled[i + 1].revents != 0) read_source(i, datagrams_per_turn);

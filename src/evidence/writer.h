@@ -24,6 +24,7 @@
 
 #include "base/fd.h"
 #include "base/ipc.h"
+#include "base/trim.h"
 #include "base/result.h"
 #include "evidence/log.h"
 
@@ -74,6 +75,7 @@ class Writer {
   std::vector<Waiter> waiters_;
   std::string buffer_;
   Clock::time_point refilled_, dirty_since_;
+  StartupTrim trim_;
   bool was_dirty_ = false, reported_full_ = false, ended_ = false;
   std::uint64_t refused_ = 0;
 };

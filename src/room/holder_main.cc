@@ -1,6 +1,7 @@
-// bulkhead-holder: furnishes the room, hands its keys out over descriptor 3, and then only exists, so that the
-// namespaces stay. Arguments: one word per listener (room.h). It is exec'd with an empty environment: a forked
-// copy of the supervisor would keep the user's keys readable in /proc/PID/environ.
+// bulkhead-holder: furnishes the room, hands its keys out over descriptor 3, and then exists, so that the namespaces
+// stay, and connects on the workload's behalf (broker/broker.h). Arguments: one word per listener (room.h). It is
+// exec'd with an empty environment: a forked copy of the supervisor would keep the user's keys readable in
+// /proc/PID/environ.
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -10,16 +11,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/ipc.h"
 #include "base/sys.h"
-#include "base/trim.h"
+#include "base/text.h"
+#include "broker/confine.h"
 #include "room/netlink.h"
 #include "room/room.h"
 
 namespace bulkhead::room {
 namespace {
+
+constexpr int supervisor_fd = 3;
 
 Result<UniqueFd> listen_on(const Listener& listener) {
   const int family = listener.ipv6 ? AF_INET6 : AF_INET;
@@ -73,42 +78,53 @@ Result<void> furnish(const std::vector<Listener>& listeners, std::vector<UniqueF
   return {};
 }
 
-// The holder: furnishes the room, hands its keys out over descriptor 3, and then only exists. It ends when the
-// supervisor's end closes, or with the supervisor (PR_SET_PDEATHSIG, set again: changing credentials clears it).
-int hold(const std::vector<Listener>& listeners) {
-  std::vector<UniqueFd> sockets;
-  auto done = furnish(listeners, sockets);
-  if (!done) {
-    (void)ipc::send(3, nlohmann::json{{"error", done.error().message}, {"code", done.error().code}});
-    return 1;
-  }
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  ::prctl(PR_SET_DUMPABLE, 1);  // so that the supervisor may open our namespaces; we hold nothing else
-  auto user = sys::open("/proc/self/ns/user", O_RDONLY);
-  auto net = sys::open("/proc/self/ns/net", O_RDONLY);
-  if (!user || !net) return 1;
-  std::vector<int> fds{user->get(), net->get()};
+Result<void> hand_out(const std::vector<UniqueFd>& sockets) {
+  BH_TRY(const UniqueFd user, sys::open("/proc/self/ns/user", O_RDONLY));
+  BH_TRY(const UniqueFd net, sys::open("/proc/self/ns/net", O_RDONLY));
+  std::vector<int> fds{user.get(), net.get()};
   for (const UniqueFd& socket : sockets) fds.push_back(socket.get());
-  if (!ipc::send(3, nlohmann::json{{"ready", true}}, fds)) return 1;
-  sockets.clear();
-  user->reset();
-  net->reset();
-  release_startup_pages();
-  char byte = 0;
-  while (::read(3, &byte, 1) < 0 && errno == EINTR) {
+  return ipc::send(supervisor_fd, nlohmann::json{{"ready", true}}, fds);
+}
+
+// Ends when the supervisor's end closes, or with the supervisor (PR_SET_PDEATHSIG, set again: changing credentials
+// clears it).
+Result<void> hold(const std::vector<Listener>& listeners) {
+  std::vector<UniqueFd> sockets;
+  auto furnished = furnish(listeners, sockets);
+  if (!furnished) {
+    (void)ipc::send(supervisor_fd,
+                    nlohmann::json{{"error", furnished.error().message}, {"code", furnished.error().code}});
+    return furnished;
   }
-  return 0;
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return fail_errno("prctl(PR_SET_PDEATHSIG)", "", errno);
+  if (::prctl(PR_SET_DUMPABLE, 1) != 0) return fail_errno("prctl(PR_SET_DUMPABLE)", "", errno);  // for /proc/self
+  BH_CHECK(hand_out(sockets));
+  BH_TRY(const broker::Proc proc, broker::open_proc());
+  sockets.clear();
+  if (::prctl(PR_SET_DUMPABLE, 0) != 0) return fail_errno("prctl(PR_SET_DUMPABLE)", "", errno);
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("prctl(PR_SET_NO_NEW_PRIVS)", "", errno);
+  return broker::serve(supervisor_fd, proc, broker::enter);
 }
 
 }  // namespace
 }  // namespace bulkhead::room
 
 int main(int argc, char** argv) {
+  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE}) ::signal(number, SIG_IGN);
   std::vector<bulkhead::Listener> listeners;
   for (int i = 1; i < argc; ++i) {
     auto listener = bulkhead::room::listener_from(argv[i]);
     if (!listener) return 2;
     listeners.push_back(*listener);
   }
-  return bulkhead::room::hold(listeners);
+  try {
+    if (auto done = bulkhead::room::hold(listeners); !done) {
+      std::fprintf(stderr, "%s\n", bulkhead::escape_for_terminal(done.error().message).c_str());
+      return 125;
+    }
+  } catch (const std::exception& error) {  // a library's
+    std::fprintf(stderr, "%s\n", bulkhead::escape_for_terminal(error.what()).c_str());
+    return 125;
+  }
+  return 0;
 }

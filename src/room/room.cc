@@ -56,7 +56,10 @@ Result<Pending> begin(const std::vector<std::uint16_t>& ports, int holder_progra
   options.program = holder_program;
   options.arguments = {"bulkhead-holder"};
   for (const Listener& listener : pending.listeners) options.arguments.push_back(to_word(listener));
-  options.fds = {-1, -1, -1, pair.second.get()};
+  BH_TRY(sys::Pair messages, sys::pipe());
+  pending.messages = std::move(messages.first);
+  BH_CHECK(sys::set_nonblocking(pending.messages.get(), true));
+  options.fds = {-1, -1, messages.second.get(), pair.second.get()};
   BH_TRY(pending.holder, spawn(options));
   return pending;
 }
@@ -74,6 +77,7 @@ Result<Room> finish(Pending pending) {
   Room room;
   room.holder = std::move(pending.holder);
   room.control = std::move(pending.control);
+  room.messages = std::move(pending.messages);
   room.user_ns = std::move(message.fds[0]);
   room.net_ns = std::move(message.fds[1]);
   room.listeners = std::move(pending.listeners);

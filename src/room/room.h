@@ -1,8 +1,8 @@
 // room/: the session's network namespace, in which every address is the gateway (docs/architecture.md).
 //
 // A holder process does unshare(CLONE_NEWUSER | CLONE_NEWNET), brings `lo` up and adds one local route per
-// family ("AnyIP": 0.0.0.0/0 and ::/0 are this host). It opens the listeners, hands them out and then only keeps
-// the namespaces. The workload joins without capabilities over them: it can change no route and take no port.
+// family ("AnyIP": 0.0.0.0/0 and ::/0 are this host). It opens the listeners, hands them out, keeps the namespaces and
+// connects on the workload's behalf (broker/broker.h). The workload joins without capabilities over them: it can change no route and take no port.
 #pragma once
 
 #include <vector>
@@ -14,7 +14,8 @@ namespace bulkhead::room {
 
 struct Room {
   Child holder;
-  UniqueFd control;          // the holder lives while this is open
+  UniqueFd control;          // the holder lives while this is open; broker/broker.h has what is said here
+  UniqueFd messages;         // what the holder prints
   UniqueFd user_ns, net_ns;  // for setns(2), the user namespace first
   std::vector<Listener> listeners;
   std::vector<UniqueFd> sockets;  // one per listener
@@ -24,7 +25,7 @@ struct Room {
 // can start the helpers meanwhile.
 struct Pending {
   Child holder;
-  UniqueFd control;
+  UniqueFd control, messages;
   std::vector<Listener> listeners;
 };
 

@@ -79,7 +79,7 @@ std::vector<std::string> needed_egress(const Policy& policy) {
 }  // namespace
 
 std::vector<Helper*> Helpers::all() {
-  std::vector<Helper*> out{&evidence, &front, &broker};
+  std::vector<Helper*> out{&evidence, &front};
   for (Helper& helper : egress) out.push_back(&helper);
   return out;
 }
@@ -89,8 +89,6 @@ Result<HelperFiles> open_helper_files(const Policy& policy) {
   BH_TRY(files.evidence, open_helper("bulkhead-evidence"));
   BH_TRY(files.front, open_helper("bulkhead-front"));
   BH_TRY(files.egress, open_helper("bulkhead-egress"));
-  BH_TRY(files.holder, open_helper("bulkhead-holder"));
-  BH_TRY(files.broker, open_helper("bulkhead-broker"));
   if (policy.grants.empty()) return files;  // nothing will be dialled
   BH_TRY(files.ca_bundle, open_ca_bundle());
   for (const std::string& path : policy.upstream_ca) {
@@ -105,14 +103,10 @@ Result<HelperFiles> open_helper_files(const Policy& policy) {
   return files;
 }
 
-Result<Helpers> start_helpers(const HelperFiles& files) {
+Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy) {
   Helpers helpers;
   BH_TRY(helpers.front, start("front", "front", "bulkhead-front", files.front.get()));
   BH_TRY(helpers.evidence, start("evidence", "", "bulkhead-evidence", files.evidence.get()));
-  return helpers;
-}
-
-Result<void> start_late_helpers(Helpers& helpers, const HelperFiles& files, const Policy& policy) {
   helpers.egress_credentials = needed_egress(policy);
   for (const std::string& name : helpers.egress_credentials) {
     BH_TRY(Helper egress,
@@ -121,8 +115,7 @@ Result<void> start_late_helpers(Helpers& helpers, const HelperFiles& files, cons
     BH_TRY(sys::Pair lanes, sys::socket_pair(SOCK_SEQPACKET));
     helpers.lanes.push_back(std::move(lanes));
   }
-  BH_TRY(helpers.broker, start("broker", "", "bulkhead-broker", files.broker.get()));
-  return {};
+  return helpers;
 }
 
 void drop_idle_egress(Helpers& helpers, const Policy& policy) {
@@ -179,16 +172,6 @@ Result<void> configure_egress(Helpers& helpers, const std::string& session, cons
     helpers.lanes[i].second.reset();
   }
   return {};
-}
-
-Result<void> configure_broker(Helpers& helpers, const room::Room& room) {
-  const int fd = room.user_ns.get();
-  return ipc::send(helpers.broker.control.get(), nlohmann::json{{"type", "start"}}, std::span(&fd, 1));
-}
-
-Result<void> give_listener(Helpers& helpers, const UniqueFd& listener, const std::vector<std::string>& own) {
-  const int fd = listener.get();
-  return ipc::send(helpers.broker.control.get(), nlohmann::json{{"type", "listen"}, {"own", own}}, std::span(&fd, 1));
 }
 
 Result<void> configure_front(Helpers& helpers, const std::string& session, const Policy& policy, const room::Room& room,

@@ -1,6 +1,5 @@
-// The session's helper processes: evidence, front, broker and one egress per credential. Each is
-// started before anything else, with an empty environment, and waits for its configuration on
-// descriptor 3.
+// The session's helper processes: evidence, front and one egress per credential. Each is started with an empty
+// environment and waits for its configuration on descriptor 3.
 #pragma once
 
 #include <map>
@@ -29,7 +28,7 @@ struct Helper {
 
 // What has to be opened while files can still be opened with the caller's privileges.
 struct HelperFiles {
-  UniqueFd evidence, front, egress, holder, broker;  // programs
+  UniqueFd evidence, front, egress;  // programs
   UniqueFd ca_bundle;
   std::vector<UniqueFd> upstream_ca;
   std::vector<std::string> dns_servers;
@@ -37,7 +36,7 @@ struct HelperFiles {
 Result<HelperFiles> open_helper_files(const Policy& policy);
 
 struct Helpers {
-  Helper evidence, front, broker;
+  Helper evidence, front;
   std::vector<Helper> egress;
   std::vector<std::string> egress_credentials;  // "" = without credential; same order as egress
   std::vector<sys::Pair> lanes;                 // front's and egress's ends, until both have theirs
@@ -46,10 +45,8 @@ struct Helpers {
   std::vector<Helper*> all();
 };
 
-// Execs front and evidence, which have most to do before they can serve.
-Result<Helpers> start_helpers(const HelperFiles& files);
-// Execs the others. None has been told anything yet.
-Result<void> start_late_helpers(Helpers& helpers, const HelperFiles& files, const Policy& policy);
+// Execs them all, first those that have most to do before they can serve. None has been told anything yet.
+Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy);
 // Ends egress processes that have no grant any more: their optional credential is not on this
 // machine.
 void drop_idle_egress(Helpers& helpers, const Policy& policy);
@@ -58,10 +55,6 @@ void drop_idle_egress(Helpers& helpers, const Policy& policy);
 Result<void> configure_evidence(Helpers& helpers, const std::string& session, UniqueFd log);
 Result<void> configure_egress(Helpers& helpers, const std::string& session, const Policy& policy,
                               const HelperFiles& files, const Credentials& credentials);
-// The broker joins the room now and serves once it has the listener; `own`: the session's in-memory
-// folders, inside.
-Result<void> configure_broker(Helpers& helpers, const room::Room& room);
-Result<void> give_listener(Helpers& helpers, const UniqueFd& listener, const std::vector<std::string>& own);
 Result<void> configure_front(Helpers& helpers, const std::string& session, const Policy& policy, const room::Room& room,
                              const Credentials& credentials);
 

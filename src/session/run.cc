@@ -38,7 +38,7 @@ Result<int> run_from_root(const Options& options, const Identity& identity, Sess
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(exit_failure);
-    auto status = supervise(options, identity, directory);
+    auto status = supervise(options, identity, directory, {});
     if (!status) {
       std::fprintf(stderr, "bulkhead: %s\n", status.error().message.c_str());
       ::_exit(exit_failure);
@@ -69,6 +69,10 @@ Result<int> run_from_root(const Options& options, const Identity& identity, Sess
 
 Result<int> run(const Options& options) {
   BH_TRY(const Identity identity, decide_identity());
+  room::Pending room;
+  if (!identity.from_root) {
+    BH_TRY(room, begin_room(options.policy));
+  }
   BH_TRY(const Paths paths, Paths::from({.home = environment("HOME"),
                                          .xdg_state_home = environment("XDG_STATE_HOME"),
                                          .xdg_config_home = environment("XDG_CONFIG_HOME"),
@@ -86,7 +90,7 @@ Result<int> run(const Options& options) {
   if (::getcwd(cwd, sizeof cwd) != nullptr) info.workspace = cwd;
   BH_TRY(SessionDir directory, store.create(info));
   if (identity.from_root) return run_from_root(options, identity, directory);
-  return supervise(options, identity, directory);
+  return supervise(options, identity, directory, std::move(room));
 }
 
 }  // namespace bulkhead::session

@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/install.h"
 #include "base/ipc.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -41,8 +42,12 @@ constexpr auto memory_interval = milliseconds(250);
 
 class Supervisor {
  public:
-  Supervisor(const Options& options, const Identity& identity, SessionDir& directory)
-      : options_(options), policy_(options.policy), identity_(identity), directory_(directory) {}
+  Supervisor(const Options& options, const Identity& identity, SessionDir& directory, room::Pending room)
+      : options_(options),
+        policy_(options.policy),
+        identity_(identity),
+        directory_(directory),
+        pending_room_(std::move(room)) {}
 
   Result<int> run() {
     BH_CHECK(block_signals());
@@ -81,9 +86,6 @@ class Supervisor {
     BH_TRY(isolation_, tier::open_tier(policy_.tier));
     BH_CHECK(isolation_->accepts(policy_));
     BH_TRY(files_, open_helper_files(policy_));
-    // The helpers take a while to come up, so they do it while the view is put together; started as
-    // root they have to wait for that, since they are to be the session's uid's.
-    if (!identity_.from_root) BH_CHECK(start_processes());
     BH_TRY(Sources sources, Sources::make(identity_));
     char cwd[4096];
     if (::getcwd(cwd, sizeof cwd) == nullptr) return fail_errno("getcwd", "", errno);
@@ -98,18 +100,10 @@ class Supervisor {
     BH_TRY(Terminal terminal, Terminal::open({0, 1, 2}));
     terminal_.emplace(std::move(terminal));
     BH_CHECK(sources.drop_privileges());
-    if (identity_.from_root) BH_CHECK(start_processes());
-    return {};
-  }
-
-  Result<void> start_processes() {
-    std::vector<std::uint16_t> ports{80, 443, 22};
-    for (const Grant& grant : policy_.grants) {
-      const bool known = grant.port == 53 || std::find(ports.begin(), ports.end(), grant.port) != ports.end();
-      if (!known) ports.push_back(grant.port);
+    // It is to be the session's uid's.
+    if (identity_.from_root) {
+      BH_TRY(pending_room_, begin_room(policy_));
     }
-    BH_TRY(pending_room_, room::begin(ports, files_.holder.get()));
-    BH_TRY(helpers_, start_helpers(files_));
     return {};
   }
 
@@ -125,8 +119,9 @@ class Supervisor {
     planned_.plan.system.clear();
     planned_.plan.mounts.clear();
     planned_.plan.files.clear();
-    // The tier's program is busy with its mounts for a while and then waits at the CA and the gate.
-    BH_CHECK(start_late_helpers(helpers_, files_, policy_));
+    // The tier's program is busy with its mounts for a while and then waits at the CA and the gate: time for the
+    // helpers to come up.
+    BH_TRY(helpers_, start_helpers(files_, policy_));
     // Only now, with every helper exec'd, does a secret enter this process.
     if (!identity_.from_root) {
       BH_TRY(credentials_, read_credentials(policy_));
@@ -134,7 +129,6 @@ class Supervisor {
     drop_idle_egress(helpers_, policy_);
     BH_CHECK(configure_front(helpers_, directory_.id(), policy_, room_, credentials_));
     room_.sockets.clear();
-    BH_CHECK(configure_broker(helpers_, room_));
     BH_CHECK(configure_evidence(helpers_, directory_.id(), std::move(log_)));
     recorder_.emplace(std::move(helpers_.supervisor_evidence));
     BH_CHECK(record_start(policy));
@@ -272,11 +266,12 @@ class Supervisor {
       watch(tier_.process.pidfd(), &Supervisor::on_tier_end);
       watch(shim_closed_ ? -1 : tier_.control.get(), &Supervisor::on_shim);
       watch(tier_.messages.get(), &Supervisor::on_tier_message);
-      watch(room_.holder.pidfd(), &Supervisor::on_holder_end);
+      watch(room_.holder ? room_.holder.pidfd() : -1, &Supervisor::on_holder_end);
+      watch(room_.control.get(), &Supervisor::on_holder);
       if (waiting_for_evidence_) watch(recorder_->socket(), &Supervisor::on_evidence_ack);
       const std::vector<Helper*> helpers = helpers_.all();
       for (std::size_t i = 0; i < helpers.size(); ++i) {
-        watch(helpers[i]->child.pidfd(), &Supervisor::on_helper_end, i);
+        watch(helpers[i]->child ? helpers[i]->child.pidfd() : -1, &Supervisor::on_helper_end, i);
         watch(helpers[i]->control.get(), &Supervisor::on_helper, i);
         watch(helpers[i]->messages.get(), &Supervisor::on_helper_message, i);
       }
@@ -318,12 +313,13 @@ class Supervisor {
     consider(kill_at_);
     consider(finish_at_);
     if (policy_.limits.memory) consider(Clock::now() + memory_interval);
-    if (!next) return -1;
+    if (!next) return trim_.timeout(-1);
     const auto left = std::chrono::duration_cast<milliseconds>(*next - Clock::now()).count();
-    return static_cast<int>(std::clamp<std::int64_t>(left + 1, 0, 60'000));
+    return trim_.timeout(static_cast<int>(std::clamp<std::int64_t>(left + 1, 0, 60'000)));
   }
 
   void check_time() {
+    trim_.check();
     const Clock::time_point now = Clock::now();
     if (deadline_ && now >= *deadline_) stop("the session did not start within 30 seconds");
     if (session_deadline_ && now >= *session_deadline_) {
@@ -334,6 +330,7 @@ class Supervisor {
     if (finish_at_ && (now >= *finish_at_ || terminal_->flushed())) {
       finish_at_.reset();
       tell_shim(shim::Finish{});
+      begin_end();
     }
     if (policy_.limits.memory && now - memory_checked_ >= memory_interval) {
       memory_checked_ = now;
@@ -353,6 +350,13 @@ class Supervisor {
     if (tier_.process) (void)tier_.process.signal(SIGKILL);
   }
 
+  // The workload is gone and all it said is heard: the helpers end while the tier does.
+  void begin_end() {
+    ending_ = true;
+    (void)::shutdown(helpers_.front.control.get(), SHUT_WR);
+    room_.control.reset();
+  }
+
   void tell_shim(const shim::ToShim& message) {
     if (!shim_closed_) (void)ipc::send(tier_.control.get(), std::string_view(shim::encode(message)));
   }
@@ -370,7 +374,6 @@ class Supervisor {
     // Before the workload's first word: a terminal in its own settings would double its line ends.
     if (auto done = terminal_->start(); !done) return stop(done.error().message);
     tell_shim(shim::Go{});
-    release_startup_pages();
   }
 
   void on_signal(std::size_t) {
@@ -446,7 +449,7 @@ class Supervisor {
     } else if (std::get_if<shim::Listening>(&*decoded) != nullptr && !listening_) {
       listening_ = true;
       if (message->fds.empty()) return stop("the shim inside the session sent no listener");
-      if (auto done = give_listener(helpers_, message->fds[0], own_folders_); !done) stop(done.error().message);
+      if (auto done = give_listener(message->fds[0]); !done) stop(done.error().message);
     } else if (std::get_if<shim::Started>(&*decoded) != nullptr) {
       // The gate's opening has seen to everything.
     } else if (std::get_if<shim::Stopped>(&*decoded) != nullptr) {
@@ -472,7 +475,39 @@ class Supervisor {
 
   void on_tier_message(std::size_t) { collect(tier_.messages, tier_messages_); }
 
-  void on_holder_end(std::size_t) { stop("the room's holder died; the session was stopped"); }
+  void on_holder(std::size_t) {
+    auto message = ipc::receive(room_.control.get());
+    if (!message || message->closed) return room_.control.reset();  // its end follows
+    auto object = ipc::parse(message->text);
+    if (!object || object->value("type", "") != "denied") {
+      return stop("the room's holder said something that makes no sense, so the session was stopped");
+    }
+    const std::string what = object->value("what", "");
+    denials_.add(object->value("count", std::uint64_t{1}), what, object->value("why", ""), "");
+    (void)recorder_->record("ipc.refused", {{"what", what}});
+  }
+
+  void on_holder_end(std::size_t) {
+    auto status = room_.holder.try_wait();
+    if (!status || !*status || ending_) return;
+    std::string printed;
+    collect(room_.messages, printed);
+    stop(death("the room's holder", **status, printed));
+  }
+
+  static std::string death(const std::string& name, ExitStatus status, const std::string& printed) {
+    return name + " died (" +
+           (status.signal != 0 ? "signal " + std::to_string(status.signal) : "status " + std::to_string(status.code)) +
+           (printed.empty() ? "" : ": " + escape_for_terminal(printed)) +
+           "); without it there is no boundary, so the session was stopped";
+  }
+
+  // Hands the filter's listener to whoever connects for the workload.
+  Result<void> give_listener(const UniqueFd& listener) {
+    const int fd = listener.get();
+    return ipc::send(room_.control.get(), nlohmann::json{{"type", "listen"}, {"own", own_folders_}},
+                     std::span(&fd, 1));
+  }
 
   void on_evidence_ack(std::size_t) {
     waiting_for_evidence_ = false;
@@ -489,12 +524,9 @@ class Supervisor {
     Helper& helper = *helpers_.all()[index];
     auto status = helper.child.try_wait();
     if (!status || !*status) return;
+    if (ending_ && index != 0) return;  // evidence is still needed
     collect(helper.messages, helper.printed);
-    const ExitStatus ended = **status;
-    stop(helper.name + " died (" +
-         (ended.signal != 0 ? "signal " + std::to_string(ended.signal) : "status " + std::to_string(ended.code)) +
-         (helper.printed.empty() ? "" : ": " + escape_for_terminal(helper.printed)) +
-         "); without it there is no boundary, so the session was stopped");
+    stop(death(helper.name, **status, helper.printed));
   }
 
   void on_helper(std::size_t index) {
@@ -502,6 +534,7 @@ class Supervisor {
     auto message = ipc::receive(helper.control.get());
     if (!message || message->closed) {
       helper.control.reset();  // its end follows
+      if (ending_ && index == 1) end_egress();
       return;
     }
     auto object = ipc::parse(message->text);
@@ -517,19 +550,11 @@ class Supervisor {
     } else if (index == 1 && type == "denied") {
       denials_.add(object->value("count", std::uint64_t{1}), object->value("what", ""), object->value("why", ""),
                    object->value("add", ""));
-    } else if (index == 2 && type == "denied") {
-      on_refused_socket(*object);
-    } else if (index > 2 && type == "ready") {
+    } else if (index > 1 && type == "ready") {
       ++egress_ready_;
     } else {
       stop(helper.name + " said something that makes no sense, so the session was stopped");
     }
-  }
-
-  void on_refused_socket(const nlohmann::json& object) {
-    const std::string what = object.value("what", "");
-    denials_.add(object.value("count", std::uint64_t{1}), what, object.value("why", ""), "");
-    (void)recorder_->record("ipc.refused", {{"what", what}});
   }
 
   void on_front_ready(const nlohmann::json& object) {
@@ -572,10 +597,9 @@ class Supervisor {
   void wind_down(const Result<int>& ended) {
     tier_.process.kill_and_wait();
     // The gateway first, so that evidence hears its last words; all of it at once, so that it ends in parallel.
-    for (Helper& helper : helpers_.egress) helper.control.reset();
-    helpers_.broker.control.reset();
-    room_.control.reset();
+    if (!ending_) begin_end();
     hear_out_front();
+    end_egress();
     const Clock::time_point until = Clock::now() + helper_grace;
     end_child(helpers_.front.child, until);
     for (Helper& helper : helpers_.egress) end_child(helper.child, until);
@@ -587,18 +611,22 @@ class Supervisor {
     }
     // An orderly stop, where it would otherwise record that its supervisor vanished.
     (void)ipc::send(helpers_.evidence.control.get(), nlohmann::json{{"type", "stop"}});
+    if (!identity_.from_root) (void)directory_.remove();
     // Reaped, each of them: in a container there may be no init that would do it.
-    end_child(helpers_.broker.child, until);
     end_child(room_.holder, until);
     end_child(helpers_.evidence.child, Clock::now() + helper_grace);
     if (!denials_.empty()) say(denials_.summary());
+  }
+
+  // Once front has nothing more to ask it.
+  void end_egress() {
+    for (Helper& helper : helpers_.egress) helper.control.reset();
   }
 
   // What front has not yet reported of its denials comes once it is told that the session is over.
   void hear_out_front() {
     if (!helpers_.front.control) return;
     const int control = helpers_.front.control.get();
-    (void)::shutdown(control, SHUT_WR);
     const Clock::time_point until = Clock::now() + helper_grace;
     for (;;) {
       pollfd p{control, POLLIN, 0};
@@ -626,6 +654,7 @@ class Supervisor {
   Policy policy_;
   const Identity& identity_;
   SessionDir& directory_;
+  room::Pending pending_room_;
   const Clock::time_point started_ = Clock::now();
 
   UniqueFd signals_, log_, ca_pem_, ca_java_;
@@ -635,16 +664,16 @@ class Supervisor {
   Credentials credentials_;
   Helpers helpers_;
   std::optional<evidence::Recorder> recorder_;
-  room::Pending pending_room_;
   room::Room room_;
   tier::Started tier_;
   std::optional<Terminal> terminal_;
   Denials denials_;
+  StartupTrim trim_;
   std::vector<std::string> missing_, writable_, own_folders_;
   std::vector<Source> sources_;
 
   bool waiting_for_evidence_ = false, front_ready_ = false, shim_ready_ = false, gate_open_ = false;
-  bool listening_ = false;
+  bool listening_ = false, ending_ = false;
   bool shim_closed_ = false, tier_ended_ = false, stopped_ = false;
   std::size_t egress_ready_ = 0;
   std::string tier_messages_, failure_;
@@ -658,8 +687,18 @@ class Supervisor {
 
 }  // namespace
 
-Result<int> supervise(const Options& options, const Identity& identity, SessionDir& directory) {
-  return Supervisor(options, identity, directory).run();
+Result<room::Pending> begin_room(const Policy& policy) {
+  std::vector<std::uint16_t> ports{80, 443, 22};
+  for (const Grant& grant : policy.grants) {
+    const bool known = grant.port == 53 || std::find(ports.begin(), ports.end(), grant.port) != ports.end();
+    if (!known) ports.push_back(grant.port);
+  }
+  BH_TRY(const UniqueFd holder, open_helper("bulkhead-holder"));
+  return room::begin(ports, holder.get());
+}
+
+Result<int> supervise(const Options& options, const Identity& identity, SessionDir& directory, room::Pending room) {
+  return Supervisor(options, identity, directory, std::move(room)).run();
 }
 
 }  // namespace bulkhead::session

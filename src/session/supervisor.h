@@ -2,14 +2,19 @@
 // relays the terminal, and ends the session as soon as any part of it is gone. Single-threaded, one poll(2).
 #pragma once
 
+#include "room/room.h"
 #include "session/identity.h"
 #include "session/session.h"
 #include "session/state/state.h"
 
 namespace bulkhead::session {
 
-// `directory`: the session's own, already locked. Started as root, this runs in a process of its own that gives
-// root up on the way (run.cc). The value is the exit status for the shell.
-Result<int> supervise(const Options& options, const Identity& identity, SessionDir& directory);
+// The room for this policy: what takes longest and needs nothing else, so it comes first.
+Result<room::Pending> begin_room(const Policy& policy);
+
+// `directory`: the session's own, already locked. `room`: as begun; started as root an empty one, because this then
+// runs in a process of its own that gives root up on the way (run.cc) and begins it afterwards. The value is the exit
+// status for the shell.
+Result<int> supervise(const Options& options, const Identity& identity, SessionDir& directory, room::Pending room);
 
 }  // namespace bulkhead::session

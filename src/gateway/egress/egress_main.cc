@@ -75,7 +75,10 @@ bulkhead::Result<void> serve() {
   BH_CHECK(confine(Role::egress));
   server->start();
   BH_CHECK(ipc::send(ready, nlohmann::json{{"type", "ready"}}));
-  release_startup_pages();
+  boost::asio::steady_timer trim(io, StartupTrim::delay);
+  trim.async_wait([](const boost::system::error_code& error) {
+    if (!error) release_startup_pages();
+  });
   io.run();
   return fail("the event loop ended");
 }

@@ -58,7 +58,10 @@ bulkhead::Result<void> serve() {
   server->start();
   BH_TRY(const nlohmann::json announcement, ready_message(server->ca()));
   BH_CHECK(ipc::send(ready, announcement));
-  release_startup_pages();
+  front::asio::steady_timer trim(io, StartupTrim::delay);
+  trim.async_wait([](const boost::system::error_code& error) {
+    if (!error) release_startup_pages();
+  });
   io.run();
   return fail("the event loop ended");
 }

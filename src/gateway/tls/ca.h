@@ -35,7 +35,6 @@ class SessionCa {
   // A certificate for `name`, signed by this CA over leaf_key(): serverAuth only, not a CA, random serial.
   Result<CertificatePtr> mint(const LeafName& name, std::time_t now) const;
 
-  X509* certificate() const { return certificate_.get(); }
   // One key for all leaves: they all end in this process, and a key per name would only cost time.
   EVP_PKEY* leaf_key() const { return leaf_key_.get(); }
 
@@ -49,7 +48,7 @@ class SessionCa {
       : key_(std::move(key)), certificate_(std::move(certificate)), leaf_key_(std::move(leaf_key)) {}
 
   KeyPtr key_;
-  CertificatePtr certificate_;
+  CertificatePtr certificate_;  // without an EVP_PKEY: to be written out and named, not to be verified with
   KeyPtr leaf_key_;
 };
 

@@ -4,6 +4,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "gateway/tls/certificate_for_test.h"
+
 namespace bulkhead::tls {
 namespace {
 
@@ -13,7 +15,7 @@ using StoreContextPtr = std::unique_ptr<X509_STORE_CTX, Deleter<X509_STORE_CTX_f
 // X509_verify_cert as a strict client does it.
 int verify(const SessionCa& ca, X509* leaf, const std::string& host, bool address) {
   StorePtr store(X509_STORE_new());
-  X509_STORE_add_cert(store.get(), ca.certificate());
+  X509_STORE_add_cert(store.get(), read_certificate(ca).get());
   StoreContextPtr context(X509_STORE_CTX_new());
   X509_STORE_CTX_init(context.get(), store.get(), leaf, nullptr);
   X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(context.get());
@@ -97,12 +99,9 @@ TEST(SessionCa, PemDerAndHashAreOfTheSameCertificate) {
   std::unique_ptr<BIO, Deleter<BIO_free_all>> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   CertificatePtr read(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
   ASSERT_TRUE(read);
-  EXPECT_EQ(0, X509_cmp(read.get(), ca.certificate()));
-  const std::string der = *ca.der();
-  const auto* bytes = reinterpret_cast<const unsigned char*>(der.data());
-  CertificatePtr from_der(d2i_X509(nullptr, &bytes, static_cast<long>(der.size())));
+  const CertificatePtr from_der = read_certificate(ca);
   ASSERT_TRUE(from_der);
-  EXPECT_EQ(0, X509_cmp(from_der.get(), ca.certificate()));
+  EXPECT_EQ(0, X509_cmp(from_der.get(), read.get()));
   EXPECT_EQ(8u, ca.subject_hash().size());
   EXPECT_EQ(X509_subject_name_hash(read.get()), std::stoul(ca.subject_hash(), nullptr, 16));
 }

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "base/sys.h"
+#include "gateway/tls/certificate_for_test.h"
 
 namespace bulkhead::tls {
 namespace {
@@ -24,7 +25,7 @@ struct ServerContextTest : testing::Test {
     context = std::make_unique<ServerContext>(std::move(*made));
     client_context.reset(SSL_CTX_new(TLS_client_method()));
     SSL_CTX_set_security_level(client_context.get(), 0);  // or the client refuses TLS 1.1 by itself
-    X509_STORE_add_cert(SSL_CTX_get_cert_store(client_context.get()), ca.certificate());
+    X509_STORE_add_cert(SSL_CTX_get_cert_store(client_context.get()), read_certificate(ca).get());
     SSL_CTX_set_verify(client_context.get(), SSL_VERIFY_PEER, nullptr);
   }
 
