@@ -128,6 +128,11 @@ pid_t clone_plain(const SpawnOptions& options) {
   return ::clone(run_plain, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD, &plain);
 }
 
+void run_or_die(const std::function<Result<void>()>& step) {
+  if (!step) return;
+  if (auto done = step(); !done) die("bulkhead: " + done.error().message);
+}
+
 // unshare(2) puts only children into the new pid namespace, so one more process is needed;
 // CLONE_PARENT makes it a child of the spawner's, and the one between ends at once. Its pid goes
 // back through `report`.
@@ -145,6 +150,7 @@ pid_t clone_plain(const SpawnOptions& options) {
   // line above.
   pollfd p{spawner, POLLIN, 0};
   if (::poll(&p, 1, 0) != 0) ::_exit(125);
+  run_or_die(options.before_exec);
   Execution execution(options);
   execute(execution, program);
 }
@@ -160,7 +166,7 @@ Result<Child> adopt_reported(Child between, int report) {
 }  // namespace
 
 Result<Child> spawn(const SpawnOptions& options) {
-  if (!options.before_exec && !options.own_pid_namespace) {
+  if (!options.enter && !options.before_exec && !options.own_pid_namespace) {
     const pid_t pid = clone_plain(options);
     if (pid < 0) return fail_errno("clone", "", errno);
     return adopt(pid);
@@ -178,11 +184,10 @@ Result<Child> spawn(const SpawnOptions& options) {
     begin_child();
     const int program = ::fcntl(options.program, F_DUPFD_CLOEXEC, 900);
     if (program < 0) die("bulkhead: cannot keep the program's descriptor");
-    if (options.before_exec) {
-      if (auto done = options.before_exec(); !done) die("bulkhead: " + done.error().message);
-    }
-    die_with_parent(parent);  // after before_exec: changing credentials clears it (prctl(2))
+    run_or_die(options.enter);
+    die_with_parent(parent);  // after it: changing credentials clears it (prctl(2))
     if (options.own_pid_namespace) clone_into_pid_namespace(options, program, self.get(), report.second.get());
+    run_or_die(options.before_exec);
     Execution execution(options);
     execute(execution, program);
   }

@@ -51,11 +51,11 @@ struct SpawnOptions {
   std::vector<std::string> environment;  // KEY=value; empty by default, on purpose
   // The child's descriptor i is fds[i] of the parent; -1 gives /dev/null. Everything else is closed.
   std::vector<int> fds;
-  // Runs in the child before exec (setns, unshare, setsid…). Async-signal-safe work only when the
-  // parent has threads (ours don't). A failure ends the child with its message on fd 2 and exit 125.
-  std::function<Result<void>()> before_exec;
+  // Run in the child, one after the other, before exec (setns, mounts…). A failure ends the child with its message on
+  // fd 2 and exit 125. spawn() waits for `enter` only.
+  std::function<Result<void>()> enter, before_exec;
   // In a pid namespace of its own, as its first process: when it dies, by whatever hand and at whatever moment, the
-  // kernel kills everything it started. before_exec must leave it privileged enough (CAP_SYS_ADMIN in its namespace).
+  // kernel kills everything it started. `enter` must leave it privileged enough (CAP_SYS_ADMIN in its user namespace).
   bool own_pid_namespace = false;
 };
 

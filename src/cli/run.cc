@@ -37,13 +37,16 @@ struct RunOptions {
 };
 
 Result<int> run(const RunOptions& options, const std::vector<std::string>& command) {
+#ifdef BULKHEAD_HAS_SESSION
+  BH_TRY(session::Begun begun, session::begin());
+#endif
   BH_TRY(const PolicyRequest request, policy_request(options.policy, command.front()));
   session::Options session;
   BH_TRY(session.policy, effective_policy(request));
   session.command = command;
   session.quiet = options.quiet;
 #ifdef BULKHEAD_HAS_SESSION
-  return session::run(session);
+  return session::run(session, std::move(begun));
 #else
   return fail("this build has no supervisor");
 #endif

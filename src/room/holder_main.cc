@@ -1,7 +1,8 @@
 // bulkhead-holder: furnishes the room, hands its keys out over descriptor 3, and then exists, so that the namespaces
-// stay, and connects on the workload's behalf (broker/broker.h). Arguments: one word per listener (room.h). It is
-// exec'd with an empty environment: a forked copy of the supervisor would keep the user's keys readable in
-// /proc/PID/environ.
+// stay, and connects on the workload's behalf (broker/broker.h). It is exec'd with an empty environment: a forked copy of
+// the supervisor would keep the user's keys readable in /proc/PID/environ. Descriptor 3 is the supervisor:
+//   {"type":"furnish","listeners":["tcp4:443",…]}   what shall be in the room
+//   {"ready":true} + user and network namespace, one socket per listener; or {"error":…,"code":errno}
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -61,7 +62,19 @@ Result<UniqueFd> listen_on(const Listener& listener) {
   return fd;
 }
 
-Result<void> furnish(const std::vector<Listener>& listeners, std::vector<UniqueFd>& sockets) {
+Result<std::vector<Listener>> asked_for() {
+  BH_TRY(const ipc::Message message, ipc::receive(supervisor_fd));
+  if (message.closed) ::_exit(0);  // it found its policy wanting
+  BH_TRY(const nlohmann::json object, ipc::parse(message.text));
+  std::vector<Listener> listeners;
+  for (const std::string& word : object.value("listeners", std::vector<std::string>())) {
+    BH_TRY(const Listener listener, listener_from(word));
+    listeners.push_back(listener);
+  }
+  return listeners;
+}
+
+Result<void> furnish(std::vector<UniqueFd>& sockets) {
   const uid_t uid = ::getuid();
   const gid_t gid = ::getgid();
   if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
@@ -71,6 +84,7 @@ Result<void> furnish(const std::vector<Listener>& listeners, std::vector<UniqueF
   BH_CHECK(bring_up_loopback());
   BH_CHECK(make_every_address_local(AF_INET));
   if (sys::exists("/proc/net/if_inet6")) BH_CHECK(make_every_address_local(AF_INET6));
+  BH_TRY(const std::vector<Listener> listeners, asked_for());
   for (const Listener& listener : listeners) {
     BH_TRY(UniqueFd socket, listen_on(listener));
     sockets.push_back(std::move(socket));
@@ -88,9 +102,9 @@ Result<void> hand_out(const std::vector<UniqueFd>& sockets) {
 
 // Ends when the supervisor's end closes, or with the supervisor (PR_SET_PDEATHSIG, set again: changing credentials
 // clears it).
-Result<void> hold(const std::vector<Listener>& listeners) {
+Result<void> hold() {
   std::vector<UniqueFd> sockets;
-  auto furnished = furnish(listeners, sockets);
+  auto furnished = furnish(sockets);
   if (!furnished) {
     (void)ipc::send(supervisor_fd,
                     nlohmann::json{{"error", furnished.error().message}, {"code", furnished.error().code}});
@@ -109,16 +123,10 @@ Result<void> hold(const std::vector<Listener>& listeners) {
 }  // namespace
 }  // namespace bulkhead::room
 
-int main(int argc, char** argv) {
+int main() {
   for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE}) ::signal(number, SIG_IGN);
-  std::vector<bulkhead::Listener> listeners;
-  for (int i = 1; i < argc; ++i) {
-    auto listener = bulkhead::room::listener_from(argv[i]);
-    if (!listener) return 2;
-    listeners.push_back(*listener);
-  }
   try {
-    if (auto done = bulkhead::room::hold(listeners); !done) {
+    if (auto done = bulkhead::room::hold(); !done) {
       std::fprintf(stderr, "%s\n", bulkhead::escape_for_terminal(done.error().message).c_str());
       return 125;
     }

@@ -1,11 +1,13 @@
 #include "room/room.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "base/ipc.h"
@@ -14,6 +16,8 @@
 
 namespace bulkhead::room {
 namespace {
+
+constexpr std::chrono::milliseconds patience{10'000};  // a busy machine's network namespace can take a second
 
 std::vector<Listener> listeners_for(const std::vector<std::uint16_t>& ports) {
   std::vector<Listener> out;
@@ -47,15 +51,13 @@ Result<Listener> listener_from(const std::string& word) {
   return listener;
 }
 
-Result<Pending> begin(const std::vector<std::uint16_t>& ports, int holder_program) {
+Result<Pending> begin(int holder_program) {
   Pending pending;
-  pending.listeners = listeners_for(ports);
   BH_TRY(sys::Pair pair, sys::socket_pair(SOCK_SEQPACKET));
   pending.control = std::move(pair.first);
   SpawnOptions options;
   options.program = holder_program;
   options.arguments = {"bulkhead-holder"};
-  for (const Listener& listener : pending.listeners) options.arguments.push_back(to_word(listener));
   BH_TRY(sys::Pair messages, sys::pipe());
   pending.messages = std::move(messages.first);
   BH_CHECK(sys::set_nonblocking(pending.messages.get(), true));
@@ -64,7 +66,18 @@ Result<Pending> begin(const std::vector<std::uint16_t>& ports, int holder_progra
   return pending;
 }
 
+Result<void> furnish(Pending& pending, const std::vector<std::uint16_t>& ports) {
+  pending.listeners = listeners_for(ports);
+  nlohmann::json words = nlohmann::json::array();
+  for (const Listener& listener : pending.listeners) words.push_back(to_word(listener));
+  auto sent = ipc::send(pending.control.get(), nlohmann::json{{"type", "furnish"}, {"listeners", words}});
+  if (!sent && sent.error().code == EPIPE) return {};  // it said why, to finish()
+  return sent;
+}
+
 Result<Room> finish(Pending pending) {
+  pollfd p{pending.control.get(), POLLIN, 0};
+  if (::poll(&p, 1, static_cast<int>(patience.count())) <= 0) return fail("the room's holder says nothing");
   BH_TRY(ipc::Message message, ipc::receive(pending.control.get()));
   if (message.closed) return fail("the room's holder died while it made the network namespace");
   BH_TRY(const nlohmann::json answer, ipc::parse(message.text));

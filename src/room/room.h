@@ -21,21 +21,22 @@ struct Room {
   std::vector<UniqueFd> sockets;  // one per listener
 };
 
-// Opening a room takes a fork and a millisecond: begin() starts it, finish() waits for it, so that the caller
-// can start the helpers meanwhile.
+// Opening a room takes an exec and two milliseconds: begin() starts it, furnish() says what shall be in it, finish()
+// waits for it, so that the caller can do something else meanwhile.
 struct Pending {
   Child holder;
   UniqueFd control, messages;
   std::vector<Listener> listeners;
 };
 
+// `holder_program`: bulkhead-holder, opened (base/install.h). It maps the caller's uid and gid to themselves.
+Result<Pending> begin(int holder_program);
 // `ports`: TCP ports that front shall answer on (80, 443, 22, … and each granted one); DNS (53, UDP and TCP)
-// is always there. The holder maps the caller's uid and gid to themselves. IPv6 where the machine has it.
-// `holder_program`: bulkhead-holder, opened (base/install.h).
-Result<Pending> begin(const std::vector<std::uint16_t>& ports, int holder_program);
+// is always there. IPv6 where the machine has it.
+Result<void> furnish(Pending& pending, const std::vector<std::uint16_t>& ports);
 Result<Room> finish(Pending pending);
 
-// How a listener is named in bulkhead-holder's arguments: "tcp4:443", "udp6:53".
+// How a listener is named to bulkhead-holder: "tcp4:443", "udp6:53".
 std::string to_word(const Listener& listener);
 Result<Listener> listener_from(const std::string& word);
 

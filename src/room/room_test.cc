@@ -16,8 +16,9 @@ namespace {
 Result<Room> open_room() {
   auto program = sys::open(BULKHEAD_HOLDER, O_PATH);
   if (!program) return tl::unexpected(std::move(program).error());
-  auto pending = begin({80, 443}, program->get());
+  auto pending = begin(program->get());
   if (!pending) return tl::unexpected(std::move(pending).error());
+  if (auto told = furnish(*pending, {80, 443}); !told) return tl::unexpected(std::move(told).error());
   return finish(std::move(*pending));
 }
 

@@ -67,12 +67,26 @@ Result<int> run_from_root(const Options& options, const Identity& identity, Sess
 
 }  // namespace
 
-Result<int> run(const Options& options) {
-  BH_TRY(const Identity identity, decide_identity());
+struct Begun::State {
+  Identity identity;
   room::Pending room;
-  if (!identity.from_root) {
-    BH_TRY(room, begin_room(options.policy));
+};
+
+Begun::Begun(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Begun::Begun(Begun&&) noexcept = default;
+Begun::~Begun() = default;
+
+Result<Begun> begin() {
+  auto state = std::make_unique<Begun::State>();
+  BH_TRY(state->identity, decide_identity());
+  if (!state->identity.from_root) {
+    BH_TRY(state->room, begin_room());
   }
+  return Begun(std::move(state));
+}
+
+Result<int> run(const Options& options, Begun begun) {
+  const Identity& identity = begun.state_->identity;
   BH_TRY(const Paths paths, Paths::from({.home = environment("HOME"),
                                          .xdg_state_home = environment("XDG_STATE_HOME"),
                                          .xdg_config_home = environment("XDG_CONFIG_HOME"),
@@ -90,7 +104,7 @@ Result<int> run(const Options& options) {
   if (::getcwd(cwd, sizeof cwd) != nullptr) info.workspace = cwd;
   BH_TRY(SessionDir directory, store.create(info));
   if (identity.from_root) return run_from_root(options, identity, directory);
-  return supervise(options, identity, directory, std::move(room));
+  return supervise(options, identity, directory, std::move(begun.state_->room));
 }
 
 }  // namespace bulkhead::session

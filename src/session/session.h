@@ -9,6 +9,7 @@
 //   identity.h   started as root: the unprivileged uid and id-mapped mounts
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -28,8 +29,23 @@ struct Options {
   bool quiet = false;  // no start line, no summary of denials
 };
 
+// What can be under way while the policy is still being read. Dropped, it takes back what it began.
+class Begun {
+ public:
+  Begun(Begun&&) noexcept;
+  ~Begun();
+
+ private:
+  struct State;
+  explicit Begun(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+  friend Result<Begun> begin();
+  friend Result<int> run(const Options& options, Begun begun);
+};
+Result<Begun> begin();
+
 // Runs the session to its end. The value is the exit status for the shell; an Error means the session was
 // never started or was stopped because a boundary failed.
-Result<int> run(const Options& options);
+Result<int> run(const Options& options, Begun begun);
 
 }  // namespace bulkhead::session

@@ -51,6 +51,7 @@ class Supervisor {
 
   Result<int> run() {
     BH_CHECK(block_signals());
+    if (!identity_.from_root) BH_CHECK(furnish_room());
     BH_CHECK(prepare());
     Result<int> ended = exit_failure;
     if (auto started = start(); started) {
@@ -102,9 +103,19 @@ class Supervisor {
     BH_CHECK(sources.drop_privileges());
     // It is to be the session's uid's.
     if (identity_.from_root) {
-      BH_TRY(pending_room_, begin_room(policy_));
+      BH_TRY(pending_room_, begin_room());
+      BH_CHECK(furnish_room());
     }
     return {};
+  }
+
+  Result<void> furnish_room() {
+    std::vector<std::uint16_t> ports{80, 443, 22};
+    for (const Grant& grant : policy_.grants) {
+      const bool known = grant.port == 53 || std::find(ports.begin(), ports.end(), grant.port) != ports.end();
+      if (!known) ports.push_back(grant.port);
+    }
+    return room::furnish(pending_room_, ports);
   }
 
   Result<void> start() {
@@ -687,14 +698,9 @@ class Supervisor {
 
 }  // namespace
 
-Result<room::Pending> begin_room(const Policy& policy) {
-  std::vector<std::uint16_t> ports{80, 443, 22};
-  for (const Grant& grant : policy.grants) {
-    const bool known = grant.port == 53 || std::find(ports.begin(), ports.end(), grant.port) != ports.end();
-    if (!known) ports.push_back(grant.port);
-  }
+Result<room::Pending> begin_room() {
   BH_TRY(const UniqueFd holder, open_helper("bulkhead-holder"));
-  return room::begin(ports, holder.get());
+  return room::begin(holder.get());
 }
 
 Result<int> supervise(const Options& options, const Identity& identity, SessionDir& directory, room::Pending room) {

@@ -9,8 +9,8 @@
 
 namespace bulkhead::session {
 
-// The room for this policy: what takes longest and needs nothing else, so it comes first.
-Result<room::Pending> begin_room(const Policy& policy);
+// The room: what takes longest and needs nothing else, so it comes first.
+Result<room::Pending> begin_room();
 
 // `directory`: the session's own, already locked. `room`: as begun; started as root an empty one, because this then
 // runs in a process of its own that gives root up on the way (run.cc) and begins it afterwards. The value is the exit

@@ -157,6 +157,7 @@ Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources, co
   if (!toolchains) return visible;
   for (const char* name : toolchain_folders) {
     const std::string path = identity.home + "/" + name;
+    if (!sys::exists(path)) continue;
     auto real = sys::real_path(path);
     // A toolchain that is a link out of HOME is somebody's own arrangement: show it only by a mount
     // of the policy.

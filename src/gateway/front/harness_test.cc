@@ -26,8 +26,11 @@ const room::Room& the_room() {
   static const room::Room opened = [] {
     auto program = sys::open(BULKHEAD_HOLDER, O_PATH);
     if (!program) throw std::runtime_error(program.error().message);
-    auto pending = room::begin({22, 80, 443, 8080, 8443}, program->get());
+    auto pending = room::begin(program->get());
     if (!pending) throw std::runtime_error(pending.error().message);
+    if (auto told = room::furnish(*pending, {22, 80, 443, 8080, 8443}); !told) {
+      throw std::runtime_error(told.error().message);
+    }
     auto room = room::finish(std::move(*pending));
     if (!room) throw std::runtime_error(room.error().message);
     if (auto done = room::enter(*room); !done) throw std::runtime_error(done.error().message);

@@ -3,10 +3,14 @@
 #include <algorithm>
 
 #include "base/sys.h"
-#include "tier/native/etc_stage.h"
+#include "tier/native/stage.h"
 
 namespace bulkhead::tier::native {
 namespace {
+
+bool in_etc(const std::string& target) {
+  return target.starts_with("/etc/");
+}
 
 constexpr std::uint64_t default_tmp = 1ULL << 30;  // per in-memory folder; pages count only once written
 
@@ -23,8 +27,8 @@ class Builder {
     out_.fds.push_back(fd);
     return std::to_string(first_fd_ + static_cast<int>(out_.fds.size()) - 1);
   }
-  void mount(const PlannedMount& mount) {
-    add(mount.mode == MountMode::ro ? "--ro-bind-fd" : "--bind-fd", pass(mount.source.get()), mount.target);
+  void mount(const PlannedMount& mount, const std::string& staged) {
+    add(mount.mode == MountMode::ro ? "--ro-bind" : "--bind", staged, mount.target);
   }
   Result<void> file(const PlannedFile& file) {
     if (file.late) {
@@ -56,9 +60,13 @@ Result<Arguments> make_arguments(const Plan& plan, int first_fd) {
             "--disable-userns", "--uid", std::to_string(plan.uid), "--gid", std::to_string(plan.gid), "--hostname",
             "bulkhead", "--die-with-parent", "--cap-drop", "ALL");
 
-  for (const PlannedMount& mount : plan.system) {
-    if (mount.target == "/usr") build.mount(mount);
-  }
+  const auto mount_system = [&](bool usr) {
+    for (std::size_t i = 0; i < plan.system.size(); ++i) {
+      const std::string& target = plan.system[i].target;
+      if ((target == "/usr") == usr && !in_etc(target)) build.mount(plan.system[i], staged_system(plan, i));
+    }
+  };
+  mount_system(true);
   for (const PlannedLink& link : plan.links) {
     if (!in_etc(link.target)) build.add("--symlink", link.to, link.target);
   }
@@ -69,10 +77,8 @@ Result<Arguments> make_arguments(const Plan& plan, int first_fd) {
   for (const std::string& path : plan.folders) build.add("--perms", "0700", "--dir", path);
   build.add("--chmod", "1777", "/tmp", "--chmod", "1777", "/dev/shm");
 
-  build.add("--bind", etc_stage, "/etc");
-  for (const PlannedMount& mount : plan.system) {
-    if (mount.target != "/usr" && !in_etc(mount.target)) build.mount(mount);
-  }
+  build.add("--bind", "/etc", "/etc");
+  mount_system(false);
   // Late files last: bubblewrap waits at them for what their writer still has to produce.
   for (const bool late : {false, true}) {
     for (const PlannedFile& file : plan.files) {
@@ -81,7 +87,7 @@ Result<Arguments> make_arguments(const Plan& plan, int first_fd) {
     }
   }
   build.add("--remount-ro", "/etc");
-  for (const PlannedMount& mount : plan.mounts) build.mount(mount);
+  for (std::size_t i = 0; i < plan.mounts.size(); ++i) build.mount(plan.mounts[i], staged_mount(i));
   build.add("--remount-ro", "/dev", "--remount-ro", "/");
   return out;
 }

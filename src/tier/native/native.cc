@@ -9,7 +9,7 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "tier/native/arguments.h"
-#include "tier/native/etc_stage.h"
+#include "tier/native/stage.h"
 
 namespace bulkhead::tier::native {
 namespace {
@@ -52,10 +52,8 @@ class Native final : public Isolation {
                          std::to_string(control_fd)};
     options.fds = {stdio[0], stdio[1], stdio[2], control.second.get(), shim_.get(), packed_fd.get()};
     options.fds.insert(options.fds.end(), arguments.fds.begin(), arguments.fds.end());
-    options.before_exec = [&]() -> Result<void> {
-      BH_CHECK(room::enter(room));
-      return stage_etc(plan);
-    };
+    options.enter = [&] { return room::enter(room); };
+    options.before_exec = [&] { return make_stage(plan); };
     // bubblewrap's own children live on for a moment without it: killed between clone(2) and its
     // first message to them, they would wait for ever.
     options.own_pid_namespace = true;

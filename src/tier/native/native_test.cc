@@ -28,8 +28,9 @@ Plan small_plan() {
 class Native : public testing::Test {
  protected:
   void SetUp() override {
-    auto pending = room::begin({80}, sys::open(BULKHEAD_BIN "/bulkhead-holder", O_PATH)->get());
+    auto pending = room::begin(sys::open(BULKHEAD_BIN "/bulkhead-holder", O_PATH)->get());
     ASSERT_TRUE(pending);
+    ASSERT_TRUE(room::furnish(*pending, {80}));
     auto opened = room::finish(std::move(*pending));
     ASSERT_TRUE(opened) << opened.error().message;
     room_ = std::move(*opened);

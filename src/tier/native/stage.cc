@@ -1,0 +1,156 @@
+#include "tier/native/stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "base/sys.h"
+
+namespace bulkhead::tier::native {
+namespace {
+
+// Until it is the root: a folder every Linux has and no mount of a plan can come from.
+constexpr const char* stage = "/sys";
+// What bubblewrap's --dev binds.
+constexpr const char* devices[] = {"null", "zero", "full", "random", "urandom", "tty"};
+
+bool in_etc(const std::string& target) {
+  return target.starts_with("/etc/");
+}
+
+class Stage {
+ public:
+  Result<void> begin() {
+    if (::unshare(CLONE_NEWNS) != 0) return fail_errno("unshare(CLONE_NEWNS)", "", errno);
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
+      return fail_errno("mount(MS_SLAVE)", "/", errno);
+    }
+    if (::mount("none", stage, "tmpfs", MS_NOSUID | MS_NODEV, "size=16m,mode=755") != 0) {
+      return fail_errno("mount(tmpfs)", stage, errno);
+    }
+    return {};
+  }
+
+  Result<void> folder(const std::string& path) {
+    if (!made_.insert(path).second) return {};
+    if (const std::size_t slash = path.rfind('/'); slash != 0) BH_CHECK(folder(path.substr(0, slash)));
+    if (::mkdir((stage + path).c_str(), 0755) != 0) return fail_errno("mkdir", path, errno);
+    return {};
+  }
+
+  Result<void> file(const std::string& path, const std::string& content) {
+    BH_CHECK(folder(path.substr(0, path.rfind('/'))));
+    BH_TRY(const UniqueFd fd, sys::open(stage + path, O_WRONLY | O_CREAT | O_EXCL, 0644));
+    return content.empty() ? Result<void>() : sys::write_all(fd.get(), content, path);
+  }
+
+  Result<void> link(const std::string& path, const std::string& to) {
+    if (const std::size_t slash = path.rfind('/'); slash != 0) BH_CHECK(folder(path.substr(0, slash)));
+    if (::symlink(to.c_str(), (stage + path).c_str()) != 0) return fail_errno("symlink", path, errno);
+    return {};
+  }
+
+  // What stands at `source` in this namespace.
+  Result<void> bind(const std::string& source, const std::string& path) {
+    if (::mount(source.c_str(), (stage + path).c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
+      return fail_errno("mount(MS_BIND)", path, errno);
+    }
+    return {};
+  }
+
+  // The source's descriptor belongs to the namespace it was opened in; here the same path has to be the same file.
+  Result<void> bind(const PlannedMount& mount, const std::string& path) {
+    BH_TRY(const std::string name, sys::path_of(mount.source.get()));
+    BH_TRY(const UniqueFd here, sys::open(name, O_PATH | O_NOFOLLOW));
+    BH_TRY(const struct stat judged, sys::stat_fd(mount.source.get(), name));
+    BH_TRY(const struct stat found, sys::stat_fd(here.get(), name));
+    if (judged.st_dev != found.st_dev || judged.st_ino != found.st_ino) return fail(name + " was replaced");
+    BH_CHECK(S_ISDIR(found.st_mode) ? folder(path) : file(path, ""));
+    return bind("/proc/self/fd/" + std::to_string(here.get()), path);
+  }
+
+  // Of everything bound below it: read-only, without set-user-ID and device files.
+  Result<void> restrict(const std::string& path) {
+    mount_attr attributes{};
+    attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+    if (::syscall(SYS_mount_setattr, AT_FDCWD, (stage + path).c_str(), AT_RECURSIVE, &attributes, sizeof attributes) !=
+        0) {
+      return fail_errno("mount_setattr(MOUNT_ATTR_RDONLY)", path, errno);
+    }
+    return {};
+  }
+
+  // From here on the host's mounts are gone.
+  Result<void> enter() {
+    if (::chdir(stage) != 0) return fail_errno("chdir", stage, errno);
+    // With "." as both, the old root ends up on top of the new one (pivot_root(2)).
+    if (::syscall(SYS_pivot_root, ".", ".") != 0) return fail_errno("pivot_root", stage, errno);
+    if (::umount2(".", MNT_DETACH) != 0) return fail_errno("umount2", "the host's root", errno);
+    return ::chdir("/") == 0 ? Result<void>() : fail_errno("chdir", "/", errno);
+  }
+
+ private:
+  std::set<std::string> made_;
+};
+
+Result<void> add_etc(Stage& made, const Plan& plan) {
+  BH_CHECK(made.folder("/etc"));
+  for (const PlannedMount& mount : plan.system) {
+    if (!in_etc(mount.target)) continue;
+    BH_CHECK(made.bind(mount, mount.target));
+    BH_CHECK(made.restrict(mount.target));
+  }
+  for (const PlannedFile& file : plan.files) {
+    if (in_etc(file.target) && !file.late) BH_CHECK(made.file(file.target, file.content));
+  }
+  return {};
+}
+
+Result<void> add_host(Stage& made) {
+  for (const char* path : {"/tmp", "/proc", "/dev"}) BH_CHECK(made.folder(path));
+  // A new proc can be mounted only where one is visible already (proc(5)).
+  BH_CHECK(made.bind("/proc", "/proc"));
+  for (const char* name : devices) {
+    const std::string path = std::string("/dev/") + name;
+    BH_CHECK(made.file(path, ""));
+    BH_CHECK(made.bind(path, path));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string staged_system(const Plan& plan, std::size_t index) {
+  const std::string& target = plan.system[index].target;
+  // bubblewrap itself needs these: it is linked dynamically.
+  return target.rfind('/') == 0 || in_etc(target) ? target : "/system/" + std::to_string(index);
+}
+
+std::string staged_mount(std::size_t index) {
+  return "/mounts/" + std::to_string(index);
+}
+
+Result<void> make_stage(const Plan& plan) {
+  Stage made;
+  BH_CHECK(made.begin());
+  BH_CHECK(add_host(made));
+  BH_CHECK(add_etc(made, plan));
+  for (std::size_t i = 0; i < plan.system.size(); ++i) {
+    if (!in_etc(plan.system[i].target)) BH_CHECK(made.bind(plan.system[i], staged_system(plan, i)));
+  }
+  for (std::size_t i = 0; i < plan.mounts.size(); ++i) BH_CHECK(made.bind(plan.mounts[i], staged_mount(i)));
+  for (const PlannedLink& link : plan.links) {
+    // /bin and its like for bubblewrap, /etc's for the view.
+    if (in_etc(link.target) || link.target.rfind('/') == 0) BH_CHECK(made.link(link.target, link.to));
+  }
+  return made.enter();
+}
+
+}  // namespace bulkhead::tier::native
