@@ -53,8 +53,10 @@ struct FrontConfig {
   std::vector<Grant> grants;
   std::vector<TokenSlot> tokens;
 };
-// front -> supervisor, once it serves: the CA to put before the workload's tools.
-//   {"type":"ready","ca_pem":"…","ca_subject_hash":"1a2b3c4d","ca_java":[bytes of a Java trust store]}
+// Before it is told anything front writes its CA, which is to be put before the workload's tools, to two pipes: in PEM
+// to descriptor 5, as a Java trust store to descriptor 6.
+// front -> supervisor, once it is confined and serves:
+//   {"type":"ready"}
 // and whenever something new was denied (deduplicated and bounded by front):
 //   {"type":"denied","count":N,"what":"GET https://example.com/x","why":"no grant","add":"[[grant]] …"}
 // All strings in it may be hostile text: escape before showing.

@@ -45,7 +45,9 @@ Result<UniqueFd> open_ca_bundle() {
       "ca-certificates");
 }
 
-Result<Helper> start(const std::string& name, const std::string& source, const char* program_name, int program) {
+// `more`: its descriptors after the usual ones.
+Result<Helper> start(const std::string& name, const std::string& source, std::vector<std::string> arguments, int program,
+                     std::initializer_list<int> more = {}) {
   Helper helper;
   helper.name = name;
   helper.source = source;
@@ -53,13 +55,14 @@ Result<Helper> start(const std::string& name, const std::string& source, const c
   BH_TRY(sys::Pair messages, sys::pipe());
   SpawnOptions options;
   options.program = program;
-  options.arguments = {program_name};
+  options.arguments = std::move(arguments);
   options.fds = {-1, -1, messages.second.get(), control.second.get()};
   sys::Pair evidence;
   if (!source.empty()) {
     BH_TRY(evidence, sys::socket_pair(SOCK_SEQPACKET));
     options.fds.push_back(evidence.second.get());
   }
+  options.fds.insert(options.fds.end(), more);
   BH_TRY(helper.child, spawn(options));
   helper.control = std::move(control.first);
   helper.messages = std::move(messages.first);
@@ -103,14 +106,15 @@ Result<HelperFiles> open_helper_files(const Policy& policy) {
   return files;
 }
 
-Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy) {
+Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy, const std::string& session, CaPipes ca) {
   Helpers helpers;
-  BH_TRY(helpers.front, start("front", "front", "bulkhead-front", files.front.get()));
-  BH_TRY(helpers.evidence, start("evidence", "", "bulkhead-evidence", files.evidence.get()));
+  BH_TRY(helpers.front,
+         start("front", "front", {"bulkhead-front", session}, files.front.get(), {ca.pem.get(), ca.java.get()}));
+  BH_TRY(helpers.evidence, start("evidence", "", {"bulkhead-evidence"}, files.evidence.get()));
   helpers.egress_credentials = needed_egress(policy);
   for (const std::string& name : helpers.egress_credentials) {
     BH_TRY(Helper egress,
-           start(name.empty() ? "egress" : "egress " + name, "egress:" + name, "bulkhead-egress", files.egress.get()));
+           start(name.empty() ? "egress" : "egress " + name, "egress:" + name, {"bulkhead-egress"}, files.egress.get()));
     helpers.egress.push_back(std::move(egress));
     BH_TRY(sys::Pair lanes, sys::socket_pair(SOCK_SEQPACKET));
     helpers.lanes.push_back(std::move(lanes));

@@ -45,8 +45,13 @@ struct Helpers {
   std::vector<Helper*> all();
 };
 
-// Execs them all, first those that have most to do before they can serve. None has been told anything yet.
-Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy);
+// Where front writes the session's CA to (gateway/gateway.h).
+struct CaPipes {
+  UniqueFd pem, java;
+};
+
+// Execs them all, first those that have most to do before they can serve. None has been told anything but the session.
+Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy, const std::string& session, CaPipes ca);
 // Ends egress processes that have no grant any more: their optional credential is not on this
 // machine.
 void drop_idle_egress(Helpers& helpers, const Policy& policy);

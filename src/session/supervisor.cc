@@ -132,7 +132,7 @@ class Supervisor {
     planned_.plan.files.clear();
     // The tier's program is busy with its mounts for a while and then waits at the CA and the gate: time for the
     // helpers to come up.
-    BH_TRY(helpers_, start_helpers(files_, policy_));
+    BH_TRY(helpers_, start_helpers(files_, policy_, directory_.id(), std::move(ca_)));
     // Only now, with every helper exec'd, does a secret enter this process.
     if (!identity_.from_root) {
       BH_TRY(credentials_, read_credentials(policy_));
@@ -219,9 +219,9 @@ class Supervisor {
       writer = std::move(pipe.second);
       return {};
     };
-    BH_CHECK(late(ca_bundle_path, ca_pem_));
+    BH_CHECK(late(ca_bundle_path, ca_.pem));
     planned_.plan.links.push_back({"/etc/ssl/cert.pem", "certs/ca-certificates.crt"});
-    return late("/etc/ssl/certs/java/cacerts", ca_java_);
+    return late("/etc/ssl/certs/java/cacerts", ca_.java);
   }
 
   Result<void> send_setup() {
@@ -557,7 +557,7 @@ class Supervisor {
       stop("evidence can no longer be written (" + escape_for_terminal(object->value("reason", "the disk is full")) +
            "), so the session was stopped; free some space");
     } else if (index == 1 && type == "ready") {
-      on_front_ready(*object);
+      front_ready_ = true;
     } else if (index == 1 && type == "denied") {
       denials_.add(object->value("count", std::uint64_t{1}), object->value("what", ""), object->value("why", ""),
                    object->value("add", ""));
@@ -566,19 +566,6 @@ class Supervisor {
     } else {
       stop(helper.name + " said something that makes no sense, so the session was stopped");
     }
-  }
-
-  void on_front_ready(const nlohmann::json& object) {
-    if (std::exchange(front_ready_, true)) return;
-    const std::string pem = object.value("ca_pem", "");
-    const std::vector<std::uint8_t> java = object.value("ca_java", std::vector<std::uint8_t>());
-    if (pem.empty() || java.empty()) return stop("front came up without a CA, so the session was stopped");
-    const auto put = [&](UniqueFd& pipe, const std::string& text) {
-      (void)sys::write_all(pipe.get(), text, "pipe");
-      pipe.reset();
-    };
-    put(ca_pem_, pem);
-    put(ca_java_, {java.begin(), java.end()});
   }
 
   void on_helper_message(std::size_t index) {
@@ -668,7 +655,8 @@ class Supervisor {
   room::Pending pending_room_;
   const Clock::time_point started_ = Clock::now();
 
-  UniqueFd signals_, log_, ca_pem_, ca_java_;
+  UniqueFd signals_, log_;
+  CaPipes ca_;
   std::unique_ptr<tier::Isolation> isolation_;
   Planned planned_;
   HelperFiles files_;

@@ -198,10 +198,10 @@ Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig c
   if (parts.listeners.size() != config.listeners.size() || parts.egress.size() != config.egress.size()) {
     return fail("front: the configuration and its descriptors do not match");
   }
-  BH_TRY(tls::SessionCa ca, tls::SessionCa::make(config.session, ::time(nullptr)));
+  if (!parts.ca) return fail("front: there is no CA");
   BH_CHECK(sys::set_nonblocking(parts.supervisor.get(), true));
   for (const UniqueFd& socket : parts.listeners) BH_CHECK(sys::set_nonblocking(socket.get(), true));
-  auto impl = std::make_unique<Impl>(io, std::move(ca), config, parts, limits);
+  auto impl = std::make_unique<Impl>(io, std::move(*parts.ca), config, parts, limits);
   Impl& i = *impl;
   i.shared.emplace(Shared{
       .io = io,
@@ -242,10 +242,6 @@ Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig c
   i.evidence_watch.assign(i.shared->recorder.socket(), ec);
   if (ec) return fail("front: " + ec.message(), ec.value());
   return std::unique_ptr<Front>(new Front(std::move(impl)));
-}
-
-const tls::SessionCa& Front::ca() const {
-  return impl_->ca;
 }
 
 void Front::start() {

@@ -35,20 +35,20 @@ struct Parts {
   std::vector<UniqueFd> egress;     // in the order of FrontConfig::egress
   UniqueFd supervisor;              // SEQPACKET; denials go there, nothing comes after the configuration
   UniqueFd evidence;                // SEQPACKET to the writer
+  std::optional<tls::SessionCa> ca;
   // Called once, when the gateway must stop: supervisor, evidence or an egress is gone.
   std::function<void(const std::string& why)> stop;
 };
 
 class Front {
  public:
-  // Makes the session's CA; tls::SessionCa::initialise() was called. Opens no file afterwards.
+  // Everything in Parts has to be there. Opens no file afterwards.
   static Result<std::unique_ptr<Front>> create(asio::io_context& io, FrontConfig config, Parts parts,
                                                Limits limits = {});
   ~Front();
   Front(const Front&) = delete;
   Front& operator=(const Front&) = delete;
 
-  const tls::SessionCa& ca() const;
   // Begins to serve; returns at once, io.run() does the work.
   void start();
 

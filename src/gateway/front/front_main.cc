@@ -1,5 +1,6 @@
-// bulkhead-front: faces the workload. gateway.h says what it is told and on which descriptors.
+// bulkhead-front SESSION: faces the workload. gateway.h says what it is told and on which descriptors.
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -7,6 +8,7 @@
 
 #include "base/confine.h"
 #include "base/ipc.h"
+#include "base/sys.h"
 #include "base/text.h"
 #include "base/trim.h"
 #include "gateway/front/front.h"
@@ -16,24 +18,28 @@ namespace {
 
 constexpr int supervisor_fd = 3;
 constexpr int evidence_fd = 4;
+constexpr int pem_fd = 5;
+constexpr int java_fd = 6;
 constexpr int failure = 125;
 
-bulkhead::Result<nlohmann::json> ready_message(const bulkhead::tls::SessionCa& ca) {
+bulkhead::Result<void> publish(const bulkhead::tls::SessionCa& ca) {
   using namespace bulkhead;
+  const UniqueFd pem_pipe(pem_fd), java_pipe(java_fd);
   BH_TRY(const std::string pem, ca.pem());
+  BH_CHECK(sys::write_all(pem_pipe.get(), pem, "the CA's pipe"));
   BH_TRY(const std::string der, ca.der());
-  const std::string java = tls::java_trust_store(der);
-  return nlohmann::json{{"type", "ready"},
-                        {"ca_pem", pem},
-                        {"ca_subject_hash", ca.subject_hash()},
-                        {"ca_java", std::vector<std::uint8_t>(java.begin(), java.end())}};
+  return sys::write_all(java_pipe.get(), tls::java_trust_store(der), "the CA's pipe");
 }
 
-bulkhead::Result<void> serve() {
+bulkhead::Result<void> serve(const std::string& session) {
   using namespace bulkhead;
   UniqueFd supervisor(supervisor_fd);
   UniqueFd evidence(evidence_fd);
   BH_CHECK(tls::SessionCa::initialise());
+  front::Parts parts;
+  // The tier waits for it, so it comes before everything else.
+  BH_TRY(parts.ca, tls::SessionCa::make(session, ::time(nullptr)));
+  BH_CHECK(publish(*parts.ca));
   BH_TRY(ipc::Message message, ipc::receive(supervisor.get()));
   if (message.closed) return fail("the supervisor closed its socket");
   BH_TRY(const nlohmann::json object, ipc::parse(message.text));
@@ -41,7 +47,6 @@ bulkhead::Result<void> serve() {
   if (message.fds.size() != config.listeners.size() + config.egress.size()) {
     return fail("the configuration came with the wrong number of descriptors");
   }
-  front::Parts parts;
   for (std::size_t i = 0; i < message.fds.size(); ++i) {
     (i < config.listeners.size() ? parts.listeners : parts.egress).push_back(std::move(message.fds[i]));
   }
@@ -56,8 +61,7 @@ bulkhead::Result<void> serve() {
   BH_TRY(const auto server, front::Front::create(io, std::move(config), std::move(parts)));
   BH_CHECK(confine(Role::front));
   server->start();
-  BH_TRY(const nlohmann::json announcement, ready_message(server->ca()));
-  BH_CHECK(ipc::send(ready, announcement));
+  BH_CHECK(ipc::send(ready, nlohmann::json{{"type", "ready"}}));
   front::asio::steady_timer trim(io, StartupTrim::delay);
   trim.async_wait([](const boost::system::error_code& error) {
     if (!error) release_startup_pages();
@@ -68,10 +72,10 @@ bulkhead::Result<void> serve() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE}) ::signal(number, SIG_IGN);
   try {
-    if (auto done = serve(); !done) std::fprintf(stderr, "%s\n", done.error().message.c_str());
+    if (auto done = serve(argc > 1 ? argv[1] : ""); !done) std::fprintf(stderr, "%s\n", done.error().message.c_str());
   } catch (const std::exception& error) {  // a library's: out of memory, a broken invariant
     std::fprintf(stderr, "%s\n", bulkhead::escape_for_terminal(error.what()).c_str());
   }

@@ -79,6 +79,12 @@ int serve(const Limits& limits) {
   for (std::size_t i = 0; i < message->fds.size(); ++i) {
     (i < parsed->listeners.size() ? parts.listeners : parts.egress).push_back(std::move(message->fds[i]));
   }
+  auto ca = tls::SessionCa::make(parsed->session, ::time(nullptr));
+  const auto pem = ca ? ca->pem() : Result<std::string>(tl::unexpected(ca.error()));
+  if (!pem || !sys::write_all(5, *pem, "pipe")) return 94;
+  ::close(5);
+  ::close(6);
+  parts.ca = std::move(*ca);
   const int control = supervisor.get();
   parts.supervisor = std::move(supervisor);
   parts.evidence = std::move(evidence);
@@ -90,7 +96,7 @@ int serve(const Limits& limits) {
   auto front = Front::create(io, std::move(*parsed), std::move(parts), limits);
   if (!front) return 97;
   (*front)->start();
-  if (!ipc::send(control, nlohmann::json{{"type", "ready"}, {"ca_pem", *(*front)->ca().pem()}})) return 96;
+  if (!ipc::send(control, nlohmann::json{{"type", "ready"}})) return 96;
   io.run();
   return 95;
 }
@@ -255,12 +261,19 @@ Gateway::Gateway(Run run, const Limits& limits) {
   auto control = std::move(*sys::socket_pair(SOCK_SEQPACKET));
   auto evidence = std::move(*sys::socket_pair(SOCK_SEQPACKET));
   errors_ = UniqueFd(::memfd_create("errors", MFD_CLOEXEC));
-  const std::vector<int> fds{-1, errors_.get(), errors_.get(), control.second.get(), evidence.second.get()};
+  auto pem = std::move(*sys::pipe()), java = std::move(*sys::pipe());
+  const std::vector<int> fds{-1,
+                             errors_.get(),
+                             errors_.get(),
+                             control.second.get(),
+                             evidence.second.get(),
+                             pem.second.get(),
+                             java.second.get()};
   if (run == Run::program) {
     const auto program = sys::open(BULKHEAD_FRONT, O_PATH);
     SpawnOptions options;
     options.program = program->get();
-    options.arguments = {"bulkhead-front"};
+    options.arguments = {"bulkhead-front", "s"};
     options.fds = fds;
     child_ = std::move(*spawn(options));
   } else {
@@ -291,13 +304,16 @@ Gateway::Gateway(Run run, const Limits& limits) {
       events_.push_back(*ipc::parse(message->text));
     }
   });
+  nlohmann::json ready = nlohmann::json::object();
   if (readable(control_.get(), patience)) {
     const auto message = ipc::receive(control_.get());
     if (message && !message->closed) ready = *ipc::parse(message->text);
   }
-  if (!ready.is_object()) ready = nlohmann::json::object();
   EXPECT_EQ(ready.value("type", ""), "ready") << errors();
-  ca_ = ready.value("ca_pem", "");
+  pem.second.reset();
+  java.second.reset();
+  ca_ = *sys::read_all(pem.first.get(), 1U << 16, "pipe");
+  ca_java = *sys::read_all(java.first.get(), 1U << 16, "pipe");
 }
 
 Gateway::~Gateway() {

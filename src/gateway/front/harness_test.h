@@ -57,7 +57,7 @@ class Gateway {
   ~Gateway();
 
   const std::string& ca() const { return ca_; }
-  nlohmann::json ready;
+  std::string ca_java;
   FakeEgress& egress() { return *egress_.front(); }
   FakeEgress& egress_api() { return *egress_.back(); }
 

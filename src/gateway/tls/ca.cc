@@ -193,10 +193,4 @@ Result<std::string> SessionCa::der() const {
   return bytes;
 }
 
-std::string SessionCa::subject_hash() const {
-  std::array<char, 17> text{};
-  std::snprintf(text.data(), text.size(), "%08lx", ::X509_subject_name_hash(certificate_.get()));
-  return text.data();
-}
-
 }  // namespace bulkhead::tls

@@ -40,8 +40,6 @@ class SessionCa {
 
   Result<std::string> pem() const;
   Result<std::string> der() const;
-  // What `openssl rehash` would name the file: X509_NAME_hash as eight hex digits.
-  std::string subject_hash() const;
 
  private:
   SessionCa(KeyPtr key, CertificatePtr certificate, KeyPtr leaf_key)
