@@ -130,6 +130,8 @@ class Keeper {
         kill_all();
         gone_ = true;
         link_.send(exited_);
+        // What is still in a pty would be thrown away with its session's leader; nothing else needs waiting for.
+        if (terminal_ < 0) end(exited_.shell());
       }
     }
   }

@@ -66,13 +66,14 @@ struct FrontConfig {
 struct EgressConfig {
   std::string session;
   std::string credential;                // name, "" = none
-  std::string secret;                    // the real value; wiped from the message buffer once read
   TokenSlot slot;                        // meaningful when credential is not empty
   std::vector<Grant> grants;             // only those of this credential
   std::vector<std::string> dns_servers;  // "ADDRESS[:PORT]"; never empty
   std::size_t upstream_ca = 0;           // number of extra CA descriptors
 };
-// egress -> supervisor: {"type":"ready"}
+// Then, to an egress with a credential, a message that is the real value and nothing else: it comes once the start of
+// the session is on the disk, and finds the process confined.
+// egress -> supervisor, once it serves: {"type":"ready"}
 
 nlohmann::json to_json(const FrontConfig& config);
 nlohmann::json to_json(const EgressConfig& config);

@@ -149,6 +149,17 @@ Result<void> configure_evidence(Helpers& helpers, const std::string& session, Un
   return {};
 }
 
+Result<void> give_secrets(Helpers& helpers, const Credentials& credentials) {
+  for (std::size_t i = 0; i < helpers.egress.size(); ++i) {
+    const std::string& name = helpers.egress_credentials[i];
+    if (name.empty()) continue;
+    const auto secret = credentials.secrets.find(name);
+    if (secret == credentials.secrets.end()) return fail("the credential \"" + name + "\" was not read");
+    BH_CHECK(ipc::send(helpers.egress[i].control.get(), secret->second.reveal()));
+  }
+  return {};
+}
+
 Result<void> configure_egress(Helpers& helpers, const std::string& session, const Policy& policy,
                               const HelperFiles& files, const Credentials& credentials) {
   for (std::size_t i = 0; i < helpers.egress.size(); ++i) {
@@ -157,9 +168,6 @@ Result<void> configure_egress(Helpers& helpers, const std::string& session, cons
     config.credential = helpers.egress_credentials[i];
     config.dns_servers = files.dns_servers;
     config.upstream_ca = files.upstream_ca.size();
-    if (const auto secret = credentials.secrets.find(config.credential); secret != credentials.secrets.end()) {
-      config.secret = secret->second.reveal();
-    }
     for (const TokenSlot& token : credentials.tokens) {
       if (token.credential == config.credential) config.slot = token;
     }
@@ -168,11 +176,7 @@ Result<void> configure_egress(Helpers& helpers, const std::string& session, cons
     }
     std::vector<int> fds{helpers.lanes[i].second.get(), files.ca_bundle.get()};
     for (const UniqueFd& fd : files.upstream_ca) fds.push_back(fd.get());
-    std::string text = to_json(config).dump();
-    const auto sent = ipc::send(helpers.egress[i].control.get(), std::string_view(text), fds);
-    wipe(text);
-    wipe(config.secret);
-    BH_CHECK(sent);
+    BH_CHECK(ipc::send(helpers.egress[i].control.get(), to_json(config), fds));
     helpers.lanes[i].second.reset();
   }
   return {};

@@ -58,6 +58,8 @@ void drop_idle_egress(Helpers& helpers, const Policy& policy);
 
 // The order is free but for evidence first.
 Result<void> configure_evidence(Helpers& helpers, const std::string& session, UniqueFd log);
+// Only once the start of the session is on the disk.
+Result<void> give_secrets(Helpers& helpers, const Credentials& credentials);
 Result<void> configure_egress(Helpers& helpers, const std::string& session, const Policy& policy,
                               const HelperFiles& files, const Credentials& credentials);
 Result<void> configure_front(Helpers& helpers, const std::string& session, const Policy& policy, const room::Room& room,

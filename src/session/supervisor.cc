@@ -36,8 +36,9 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr auto start_deadline = std::chrono::seconds(30);
-constexpr auto term_grace = std::chrono::seconds(3);  // between SIGTERM and SIGKILL
-constexpr auto helper_grace = milliseconds(1000);     // for helpers to end once told
+constexpr auto term_grace = std::chrono::seconds(3);       // between SIGTERM and SIGKILL
+constexpr auto helper_grace = milliseconds(1000);          // for helpers to end once told
+constexpr auto evidence_grace = std::chrono::seconds(10);  // for a slow disk
 constexpr auto memory_interval = milliseconds(250);
 
 class Supervisor {
@@ -138,6 +139,8 @@ class Supervisor {
       BH_TRY(credentials_, read_credentials(policy_));
     }
     drop_idle_egress(helpers_, policy_);
+    BH_CHECK(configure_egress(helpers_, directory_.id(), policy_, files_, credentials_));
+    files_ = HelperFiles();
     BH_CHECK(configure_front(helpers_, directory_.id(), policy_, room_, credentials_));
     room_.sockets.clear();
     BH_CHECK(configure_evidence(helpers_, directory_.id(), std::move(log_)));
@@ -516,19 +519,15 @@ class Supervisor {
   // Hands the filter's listener to whoever connects for the workload.
   Result<void> give_listener(const UniqueFd& listener) {
     const int fd = listener.get();
-    return ipc::send(room_.control.get(), nlohmann::json{{"type", "listen"}, {"own", own_folders_}},
-                     std::span(&fd, 1));
+    return ipc::send(room_.control.get(), nlohmann::json{{"type", "listen"}, {"own", own_folders_}}, std::span(&fd, 1));
   }
 
   void on_evidence_ack(std::size_t) {
     waiting_for_evidence_ = false;
     if (auto done = recorder_->finish_sync(); !done) return stop("evidence: " + done.error().message);
     // The start is on the disk; now the secrets may go to their egress processes.
-    if (auto done = configure_egress(helpers_, directory_.id(), policy_, files_, credentials_); !done) {
-      return stop(done.error().message);
-    }
+    if (auto done = give_secrets(helpers_, credentials_); !done) return stop(done.error().message);
     credentials_.secrets.clear();
-    files_ = HelperFiles();
   }
 
   void on_helper_end(std::size_t index) {
@@ -596,44 +595,46 @@ class Supervisor {
     tier_.process.kill_and_wait();
     // The gateway first, so that evidence hears its last words; all of it at once, so that it ends in parallel.
     if (!ending_) begin_end();
-    hear_out_front();
-    end_egress();
     const Clock::time_point until = Clock::now() + helper_grace;
-    end_child(helpers_.front.child, until);
-    for (Helper& helper : helpers_.egress) end_child(helper.child, until);
+    const std::size_t front = 1, count = helpers_.all().size();
+    hear_out(front, until);
+    end_egress();
+    for (std::size_t i = front + 1; i < count; ++i) hear_out(i, until);
     if (recorder_ && helpers_.evidence.child) {
       const std::string reason = !ended ? ended.error().message : stopped_ ? "stopped" : "exited";
-      (void)recorder_->record_and_sync(
+      (void)recorder_->record(
           "session.end",
           {{"exit_status", ended ? *ended : exit_failure}, {"reason", reason}, {"seconds", seconds_since(started_)}});
     }
-    // An orderly stop, where it would otherwise record that its supervisor vanished.
+    // An orderly stop, where it would otherwise record that its supervisor vanished. It ends once all is on the disk.
     (void)ipc::send(helpers_.evidence.control.get(), nlohmann::json{{"type", "stop"}});
     if (!identity_.from_root) (void)directory_.remove();
     // Reaped, each of them: in a container there may be no init that would do it.
+    for (Helper& helper : helpers_.egress) end_child(helper.child, until);
+    end_child(helpers_.front.child, until);
     end_child(room_.holder, until);
-    end_child(helpers_.evidence.child, Clock::now() + helper_grace);
+    end_child(helpers_.evidence.child, Clock::now() + evidence_grace);
     if (!denials_.empty()) say(denials_.summary());
   }
 
   // Once front has nothing more to ask it.
   void end_egress() {
-    for (Helper& helper : helpers_.egress) helper.control.reset();
+    for (Helper& helper : helpers_.egress) {
+      if (helper.control) (void)::shutdown(helper.control.get(), SHUT_WR);
+    }
   }
 
-  // What front has not yet reported of its denials comes once it is told that the session is over.
-  void hear_out_front() {
-    if (!helpers_.front.control) return;
-    const int control = helpers_.front.control.get();
-    const Clock::time_point until = Clock::now() + helper_grace;
-    for (;;) {
-      pollfd p{control, POLLIN, 0};
+  // What a helper has not yet reported comes once it is told that the session is over. When its socket closes, what it
+  // had for evidence is sent.
+  void hear_out(std::size_t index, Clock::time_point until) {
+    Helper& helper = *helpers_.all()[index];
+    while (helper.control) {
+      pollfd p{helper.control.get(), POLLIN, 0};
       const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now()).count();
       if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) <= 0) break;
-      on_helper(1);
-      if (!helpers_.front.control) break;
+      on_helper(index);
     }
-    helpers_.front.control.reset();
+    helper.control.reset();
   }
 
   static double seconds_since(Clock::time_point since) {

@@ -14,20 +14,10 @@ namespace {
 
 // Copied into the session's own /etc. What is not in these lists is not there: no shadow, no ssh
 // host keys, no service's password file.
-constexpr const char* etc_files[] = {"bash.bashrc",    "bindresvport.blacklist",
-                                     "debian_version", "environment",
-                                     "gai.conf",       "host.conf",
-                                     "inputrc",        "issue",
-                                     "ld.so.cache",    "ld.so.conf",
-                                     "lsb-release",    "locale.alias",
-                                     "locale.conf",    "login.defs",
-                                     "magic",          "magic.mime",
-                                     "mime.types",     "nanorc",
-                                     "networks",       "profile",
-                                     "protocols",      "rpc",
-                                     "screenrc",       "services",
-                                     "shells",         "timezone",
-                                     "zshrc",          "ssl/openssl.cnf"};
+constexpr const char* etc_files[] = {"bash.bashrc", "debian_version", "gai.conf",     "inputrc",     "ld.so.cache",
+                                     "ld.so.conf",  "lsb-release",    "locale.alias", "locale.conf", "login.defs",
+                                     "mime.types",  "nanorc",         "profile",      "protocols",   "screenrc",
+                                     "services",    "shells",         "timezone",     "zshrc",       "ssl/openssl.cnf"};
 // Shown as they are.
 constexpr const char* etc_folders[] = {
     "alternatives", "bash_completion.d", "fonts",    "gnutls", "ld.so.conf.d", "maven",

@@ -91,26 +91,23 @@ Result<FrontConfig> front_config_from(const json& object) {
 }
 
 json to_json(const EgressConfig& config) {
-  return {{"session", config.session},        {"credential", config.credential},   {"secret", config.secret},
+  return {{"session", config.session},        {"credential", config.credential},
           {"slot", to_json(config.slot)},     {"grants", array_of(config.grants)}, {"dns_servers", config.dns_servers},
           {"upstream_ca", config.upstream_ca}};
 }
 
 Result<EgressConfig> egress_config_from(const json& object) {
-  BH_CHECK(json_read::keys(object, {"session", "credential", "secret", "slot", "grants", "dns_servers", "upstream_ca"},
+  BH_CHECK(json_read::keys(object, {"session", "credential", "slot", "grants", "dns_servers", "upstream_ca"},
                            "the configuration"));
   EgressConfig config;
   BH_TRY(config.session, json_read::string(object, "session"));
   BH_TRY(config.credential, json_read::string(object, "credential"));
-  BH_TRY(config.secret, json_read::string(object, "secret"));
   BH_TRY(const json* slot, json_read::object(object, "slot"));
   BH_TRY(config.slot, slot_from(*slot));
   BH_TRY(config.grants, array_from<Grant>(object, "grants", grant_from));
   BH_TRY(config.dns_servers, json_read::strings(object, "dns_servers"));
   BH_TRY(const std::uint64_t count, json_read::number(object, "upstream_ca", 250));
   config.upstream_ca = count;
-  if (config.credential.empty() != config.secret.empty())
-    return fail("a credential without its secret, or the reverse");
   if (!config.credential.empty()) {
     BH_CHECK(check_slot(config.slot));
     if (config.slot.credential != config.credential) return fail("the slot belongs to another credential");

@@ -41,7 +41,6 @@ EgressConfig egress() {
   EgressConfig config;
   config.session = "s1";
   config.credential = "key";
-  config.secret = "the \"real\" one";
   config.slot = some_slot("key");
   config.grants = {some_grant("key")};
   config.dns_servers = {"9.9.9.9", "[2620:fe::fe]:53"};
@@ -76,7 +75,6 @@ TEST(EgressConfigJson, RoundTrip) {
   auto back = egress_config_from(json::parse(object.dump()));
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(to_json(*back), object);
-  EXPECT_EQ(back->secret, "the \"real\" one");
   EXPECT_EQ(back->upstream_ca, 2U);
   EXPECT_EQ(back->slot.basic_user, "git");
   EXPECT_EQ(back->dns_servers.size(), 2U);
@@ -110,7 +108,6 @@ TEST(ConfigJson, Nonsense) {
     return static_cast<bool>(egress_config_from(to_json(config)));
   };
   EXPECT_TRUE(egress_with([](EgressConfig&) {}));
-  EXPECT_FALSE(egress_with([](EgressConfig& c) { c.secret.clear(); }));
   EXPECT_FALSE(egress_with([](EgressConfig& c) { c.credential.clear(); }));
   EXPECT_FALSE(egress_with([](EgressConfig& c) { c.slot.token.clear(); }));
   EXPECT_FALSE(egress_with([](EgressConfig& c) { c.slot.credential = "other"; }));

@@ -71,6 +71,7 @@ struct Egress::Impl {
   std::shared_ptr<Context> context;
   asio::posix::stream_descriptor control, supervisor, evidence_watch;
   const std::size_t most_lanes;
+  TokenSlot slot;
 };
 
 Egress::Egress(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -79,11 +80,7 @@ Egress::~Egress() {
   if (impl_) (void)impl_->evidence_watch.release();  // the recorder's
 }
 
-Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfig& config, Parts parts) {
-  const Secret secret(config.secret);
-  wipe(config.secret);
-  if (config.credential.empty() != secret.empty())
-    return fail("egress: a credential without its secret, or the reverse");
+Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfig config, Parts parts) {
   BH_CHECK(sys::set_nonblocking(parts.control.get(), true));
   UniqueFd control = std::move(parts.control), supervisor = std::move(parts.supervisor);
   AddressCheck check = std::move(parts.address_check);
@@ -92,18 +89,12 @@ Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfi
   auto impl = std::make_unique<Impl>(io, std::move(parts));
   BH_TRY(impl->resolver, Resolver::create(io, config.dns_servers, timeouts.dns));
 
-  std::optional<CredentialHeader> header;
-  Patterns patterns;
-  if (!config.credential.empty()) {
-    BH_TRY(header, exchange(config.slot, secret));
-    patterns = Patterns(secret, config.slot);
-  }
   impl->permits = std::make_unique<Permits>(config.grants, config.credential, config.slot);
   impl->dialer = std::make_unique<Dialer>(io, *impl->resolver, impl->trust, impl->pool, std::move(check), timeouts);
   impl->context.reset(new Context{.io = io,
                                   .credential = config.credential,
-                                  .header = std::move(header),
-                                  .patterns = std::move(patterns),
+                                  .header = std::nullopt,
+                                  .patterns = Patterns(),
                                   .permits = *impl->permits,
                                   .dialer = *impl->dialer,
                                   .pool = impl->pool,
@@ -116,7 +107,14 @@ Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfi
   if (!ec) (void)supervisor.release();
   if (!ec) impl->evidence_watch.assign(impl->recorder.socket(), ec);
   if (ec) return fail("egress: " + ec.message(), ec.value());
+  impl->slot = std::move(config.slot);
   return std::unique_ptr<Egress>(new Egress(std::move(impl)));
+}
+
+Result<void> Egress::give(const Secret& secret) {
+  BH_TRY(impl_->context->header, exchange(impl_->slot, secret));
+  impl_->context->patterns = Patterns(secret, impl_->slot);
+  return {};
 }
 
 void Egress::start() {

@@ -28,6 +28,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "credential/secret.h"
 #include "evidence/evidence.h"
 #include "gateway/egress/dial.h"
 #include "gateway/egress/limits.h"
@@ -37,7 +38,7 @@ namespace bulkhead::egress {
 
 struct Parts {
   UniqueFd control;     // SEQPACKET from front: {"type":"lane"} + one descriptor each
-  UniqueFd supervisor;  // SEQPACKET; watched only: it says nothing after the configuration
+  UniqueFd supervisor;  // SEQPACKET; watched only: it says nothing once the egress has started
   UniqueFd evidence;    // SEQPACKET to the writer
   UniqueFd ca_bundle;   // the system's, PEM; may be -1
   std::vector<UniqueFd> upstream_ca;
@@ -50,11 +51,14 @@ struct Parts {
 
 class Egress {
  public:
-  // Takes the secret out of `config` and wipes it there. Opens no file afterwards. `io` outlives the Egress.
-  static Result<std::unique_ptr<Egress>> create(boost::asio::io_context& io, EgressConfig& config, Parts parts);
+  // Opens no file afterwards. `io` outlives the Egress.
+  static Result<std::unique_ptr<Egress>> create(boost::asio::io_context& io, EgressConfig config, Parts parts);
   ~Egress();
   Egress(const Egress&) = delete;
   Egress& operator=(const Egress&) = delete;
+
+  // The credential's real value, before start(). Fails when it can't be carried in the slot.
+  Result<void> give(const Secret& secret);
 
   // Begins to accept lanes and to watch the three sockets; returns at once, io.run() does the work.
   void start();

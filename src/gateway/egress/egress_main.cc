@@ -23,18 +23,22 @@ constexpr int evidence_fd = 4;
 constexpr int failure = 125;
 constexpr rlim_t spare_files = 160;  // idle connections (limits.h), c-ares, the event loop, our own
 
-// The one message with the secret in it; its text and its JSON are wiped here.
 bulkhead::Result<bulkhead::EgressConfig> configuration(int supervisor, std::vector<bulkhead::UniqueFd>& fds) {
   using namespace bulkhead;
   BH_TRY(ipc::Message message, ipc::receive(supervisor));
   if (message.closed) return fail("the supervisor closed its socket");
   fds = std::move(message.fds);
-  auto object = ipc::parse(message.text);
+  BH_TRY(const auto object, ipc::parse(message.text));
+  return egress_config_from(object);
+}
+
+bulkhead::Result<bulkhead::Secret> secret_from(int supervisor) {
+  using namespace bulkhead;
+  BH_TRY(ipc::Message message, ipc::receive(supervisor));
+  if (message.closed) return fail("the supervisor closed its socket");
+  Secret secret(message.text);
   wipe(message.text);
-  BH_TRY(auto json, std::move(object));
-  auto config = egress_config_from(json);
-  if (json.contains("secret") && json["secret"].is_string()) wipe(json["secret"].get_ref<std::string&>());
-  return config;
+  return secret;
 }
 
 // A lane takes up to three descriptors: itself, an upstream connection, a query. Past the limit a lane could not even
@@ -71,8 +75,13 @@ bulkhead::Result<void> serve() {
   const int ready = supervisor.get();
   parts.supervisor = std::move(supervisor);
   boost::asio::io_context io(1);
-  BH_TRY(const auto server, egress::Egress::create(io, config, std::move(parts)));
+  const bool has_credential = !config.credential.empty();
+  BH_TRY(const auto server, egress::Egress::create(io, std::move(config), std::move(parts)));
   BH_CHECK(confine(Role::egress));
+  if (has_credential) {
+    BH_TRY(const Secret secret, secret_from(ready));
+    BH_CHECK(server->give(secret));
+  }
   server->start();
   BH_CHECK(ipc::send(ready, nlohmann::json{{"type", "ready"}}));
   boost::asio::steady_timer trim(io, StartupTrim::delay);

@@ -344,7 +344,6 @@ EgressConfig configuration(const Running::Options& options, const std::string& d
   config.grants = options.grants;
   config.dns_servers = {dns};
   if (options.credential.empty()) return config;
-  config.secret = secret;
   config.slot.credential = options.credential;
   config.slot.token = "bulkhead-token-0123456789abcdef";
   config.slot.carrier = options.carrier;
@@ -373,13 +372,16 @@ Running::Running(Options options) : dns_(io_) {
     why_ = why;
     io_.stop();
   };
-  auto created = Egress::create(io_, config, std::move(parts));
+  auto created = Egress::create(io_, std::move(config), std::move(parts));
   if (!created) {
     why_ = created.error().message;
     return;
   }
-  EXPECT_TRUE(config.secret.empty());
   egress_ = std::move(*created);
+  if (!options.credential.empty()) {
+    const auto given = egress_->give(Secret(secret));
+    EXPECT_TRUE(given) << given.error().message;
+  }
   egress_->start();
   thread_ = std::thread([this] { io_.run(); });
 }

@@ -49,6 +49,7 @@ class EgressProgram : public testing::Test {
     const auto extra = sys::memory_file("ca", options.upstream_ca);
     const int fds[] = {sockets_.egress_control.get(), bundle->get(), extra->get()};
     ASSERT_TRUE(ipc::send(sockets_.supervisor.get(), to_json(config), fds));
+    if (!options.credential.empty()) ASSERT_TRUE(ipc::send(sockets_.supervisor.get(), std::string_view(secret)));
     sockets_.egress_control.reset();
     sockets_.egress_supervisor.reset();
     sockets_.egress_evidence.reset();

@@ -144,7 +144,8 @@ CertificatePtr blank(std::string_view common_name, std::time_t from, std::time_t
 Result<void> SessionCa::initialise() {
   constexpr std::uint64_t options = OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT;
   unsigned char byte = 0;
-  if (::OPENSSL_init_ssl(options, nullptr) != 1 || ::RAND_bytes(&byte, 1) != 1) return openssl_error("OpenSSL");
+  // libssl's own start-up comes with the first TLS connection.
+  if (::OPENSSL_init_crypto(options, nullptr) != 1 || ::RAND_bytes(&byte, 1) != 1) return openssl_error("OpenSSL");
   return {};
 }
 
