@@ -46,8 +46,8 @@ Result<UniqueFd> open_ca_bundle() {
 }
 
 // `more`: its descriptors after the usual ones.
-Result<Helper> start(const std::string& name, const std::string& source, std::vector<std::string> arguments, int program,
-                     std::initializer_list<int> more = {}) {
+Result<Helper> start(const std::string& name, const std::string& source, std::vector<std::string> arguments,
+                     int program, std::initializer_list<int> more = {}) {
   Helper helper;
   helper.name = name;
   helper.source = source;
@@ -113,8 +113,8 @@ Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy, co
   BH_TRY(helpers.evidence, start("evidence", "", {"bulkhead-evidence"}, files.evidence.get()));
   helpers.egress_credentials = needed_egress(policy);
   for (const std::string& name : helpers.egress_credentials) {
-    BH_TRY(Helper egress,
-           start(name.empty() ? "egress" : "egress " + name, "egress:" + name, {"bulkhead-egress"}, files.egress.get()));
+    BH_TRY(Helper egress, start(name.empty() ? "egress" : "egress " + name, "egress:" + name, {"bulkhead-egress"},
+                                files.egress.get()));
     helpers.egress.push_back(std::move(egress));
     BH_TRY(sys::Pair lanes, sys::socket_pair(SOCK_SEQPACKET));
     helpers.lanes.push_back(std::move(lanes));

@@ -4,6 +4,7 @@
 //   plan.h       Policy -> tier::Plan: paths opened and judged, environment, tokens
 //   view.h       what the workload sees of the host: /usr, parts of /etc, toolchains
 //   helpers.h    starting evidence, front and egress, each with its configuration
+//   recorded.h   what goes into the evidence about a session's start
 //   terminal.h   the user's terminal: raw mode, resize, filtering, draining
 //   state.h      what is on disk about a session: who runs, since when; sweeping after a crash
 //   identity.h   started as root: the unprivileged uid and id-mapped mounts

@@ -25,6 +25,7 @@
 #include "session/helpers.h"
 #include "session/limits.h"
 #include "session/plan.h"
+#include "session/recorded.h"
 #include "session/report.h"
 #include "session/state/guarantees.h"
 #include "session/terminal/terminal.h"
@@ -127,7 +128,7 @@ class Supervisor {
     BH_TRY(tier_, isolation_->start(planned_.plan, room_, stdio));
     BH_CHECK(sys::set_nonblocking(tier_.messages.get(), true));
     note_own_folders();
-    const nlohmann::json policy = policy_event();
+    const nlohmann::json policy = policy_event(policy_, planned_);
     planned_.plan.system.clear();
     planned_.plan.mounts.clear();
     planned_.plan.files.clear();
@@ -161,7 +162,8 @@ class Supervisor {
                                                         {"to", "egress:" + token.credential}}));
     }
     // On the disk before any secret leaves this process and before the workload runs.
-    BH_CHECK(recorder_->begin_sync("session.start", start_event()));
+    BH_CHECK(
+        recorder_->begin_sync("session.start", start_event(options_, planned_.workspace, identity_.uid, missing_)));
     waiting_for_evidence_ = true;
     return {};
   }
@@ -174,43 +176,6 @@ class Supervisor {
       return std::any_of(planned_.plan.mounts.begin(), planned_.plan.mounts.end(),
                          [&](const auto& mount) { return mount.target == path; });
     });
-  }
-
-  static std::string source_name(const Credential& credential) {
-    switch (credential.source) {
-      case Credential::Source::env:
-        return "env:" + credential.source_value;
-      case Credential::Source::file:
-        return "file:" + credential.source_value;
-      case Credential::Source::command:
-        return "command:";
-    }
-    return "";
-  }
-
-  nlohmann::json start_event() const {
-    return {{"tier", name_of(policy_.tier)}, {"command", options_.command}, {"workspace", planned_.workspace},
-            {"profile", policy_.profile},    {"uid", identity_.uid},        {"missing", missing_}};
-  }
-
-  nlohmann::json policy_event() const {
-    nlohmann::json grants = nlohmann::json::array();
-    for (const Grant& grant : policy_.grants) {
-      nlohmann::json rules = nlohmann::json::array();
-      for (const Rule& rule : grant.allow) rules.push_back(join(rule.methods, ",") + " " + rule.path);
-      grants.push_back({{"id", grant.id},
-                        {"host", grant.host},
-                        {"port", grant.port},
-                        {"protocol", name_of(grant.protocol)},
-                        {"credential", grant.credential},
-                        {"allow", rules},
-                        {"from", grant.origin.layer}});
-    }
-    nlohmann::json mounts = nlohmann::json::array();
-    for (const auto& mount : planned_.plan.mounts) {
-      mounts.push_back({{"path", mount.described}, {"at", mount.target}, {"mode", name_of(mount.mode)}});
-    }
-    return {{"policy", {{"grants", grants}, {"mounts", mounts}}}, {"sources", policy_.sources}};
   }
 
   // The CA does not exist yet: the tier reads these pipes while it sets up, and waits at them if it
@@ -507,13 +472,6 @@ class Supervisor {
     std::string printed;
     collect(room_.messages, printed);
     stop(death("the room's holder", **status, printed));
-  }
-
-  static std::string death(const std::string& name, ExitStatus status, const std::string& printed) {
-    return name + " died (" +
-           (status.signal != 0 ? "signal " + std::to_string(status.signal) : "status " + std::to_string(status.code)) +
-           (printed.empty() ? "" : ": " + escape_for_terminal(printed)) +
-           "); without it there is no boundary, so the session was stopped";
   }
 
   // Hands the filter's listener to whoever connects for the workload.
