@@ -24,8 +24,8 @@
 
 #include "base/fd.h"
 #include "base/ipc.h"
-#include "base/trim.h"
 #include "base/result.h"
+#include "base/trim.h"
 #include "evidence/log.h"
 
 namespace bulkhead::evidence {

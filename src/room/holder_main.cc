@@ -1,6 +1,6 @@
 // bulkhead-holder: furnishes the room, hands its keys out over descriptor 3, and then exists, so that the namespaces
-// stay, and connects on the workload's behalf (broker/broker.h). It is exec'd with an empty environment: a forked copy of
-// the supervisor would keep the user's keys readable in /proc/PID/environ. Descriptor 3 is the supervisor:
+// stay, and connects on the workload's behalf (broker/broker.h). It is exec'd with an empty environment: a forked copy
+// of the supervisor would keep the user's keys readable in /proc/PID/environ. Descriptor 3 is the supervisor:
 //   {"type":"furnish","listeners":["tcp4:443",…]}   what shall be in the room
 //   {"ready":true} + user and network namespace, one socket per listener; or {"error":…,"code":errno}
 #include <errno.h>

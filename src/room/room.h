@@ -2,7 +2,8 @@
 //
 // A holder process does unshare(CLONE_NEWUSER | CLONE_NEWNET), brings `lo` up and adds one local route per
 // family ("AnyIP": 0.0.0.0/0 and ::/0 are this host). It opens the listeners, hands them out, keeps the namespaces and
-// connects on the workload's behalf (broker/broker.h). The workload joins without capabilities over them: it can change no route and take no port.
+// connects on the workload's behalf (broker/broker.h). The workload joins without capabilities over them: it can change
+// no route and take no port.
 #pragma once
 
 #include <vector>

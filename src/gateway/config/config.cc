@@ -91,9 +91,9 @@ Result<FrontConfig> front_config_from(const json& object) {
 }
 
 json to_json(const EgressConfig& config) {
-  return {{"session", config.session},        {"credential", config.credential},
-          {"slot", to_json(config.slot)},     {"grants", array_of(config.grants)}, {"dns_servers", config.dns_servers},
-          {"upstream_ca", config.upstream_ca}};
+  return {{"session", config.session},         {"credential", config.credential},
+          {"slot", to_json(config.slot)},      {"grants", array_of(config.grants)},
+          {"dns_servers", config.dns_servers}, {"upstream_ca", config.upstream_ca}};
 }
 
 Result<EgressConfig> egress_config_from(const json& object) {

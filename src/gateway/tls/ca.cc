@@ -169,9 +169,10 @@ Result<SessionCa> SessionCa::make(std::string_view session, std::time_t now) {
 Result<CertificatePtr> SessionCa::mint(const LeafName& name, std::time_t now) const {
   CertificatePtr certificate = blank(name.name, now - clock_skew, now + leaf_lifetime);
   X509* x = certificate.get();
-  if (!certificate || ::X509_set_pubkey(x, leaf_key_.get()) != 1 || ::X509_set_issuer_name(x, ::X509_get_subject_name(certificate_.get())) != 1 ||
-      !add_constraints(x, false) || !add_key_usage(x, {digital_signature}) || !add_server_auth(x) ||
-      !add_name(x, name) || !add_authority(x, certificate_.get()) || ::X509_sign(x, key_.get(), ::EVP_sha256()) == 0) {
+  if (!certificate || ::X509_set_pubkey(x, leaf_key_.get()) != 1 ||
+      ::X509_set_issuer_name(x, ::X509_get_subject_name(certificate_.get())) != 1 || !add_constraints(x, false) ||
+      !add_key_usage(x, {digital_signature}) || !add_server_auth(x) || !add_name(x, name) ||
+      !add_authority(x, certificate_.get()) || ::X509_sign(x, key_.get(), ::EVP_sha256()) == 0) {
     return openssl_error("a certificate for " + name.name);
   }
   return certificate;

@@ -80,7 +80,8 @@ TEST(SessionCa, AnotherSessionsLeafIsNotTrusted) {  // T13
   const SessionCa other = make("s2");
   const auto leaf = other.mint({"api.example.com"}, time(nullptr));
   EXPECT_NE(X509_V_OK, verify(mine, leaf->get(), "api.example.com", false));
-  EXPECT_NE(X509_subject_name_hash(read_certificate(mine).get()), X509_subject_name_hash(read_certificate(other).get()));
+  EXPECT_NE(X509_subject_name_hash(read_certificate(mine).get()),
+            X509_subject_name_hash(read_certificate(other).get()));
 }
 
 TEST(SessionCa, SerialsDifferAndValidityIsShort) {
