@@ -16,8 +16,8 @@ Result<std::string> program_directory() {
 
 Result<UniqueFd> open_helper(const std::string& name) {
   BH_TRY(const std::string here, program_directory());
-  for (const std::string& path : {here + "/" + name, here + "/../libexec/bulkhead/" + name}) {
-    if (auto fd = sys::open(path, O_PATH); fd) return fd;
+  for (const char* const folder : {"/", "/../libexec/bulkhead/"}) {
+    if (auto fd = sys::open(std::string(here).append(folder).append(name), O_PATH); fd) return fd;
   }
   return fail("the helper " + name + " is missing beside " + here + "/bulkhead; build or install Bulkhead again");
 }
