@@ -15,8 +15,9 @@
 //   Finish                     ->     the shim ends with the workload's status
 //
 // Finish exists because the kernel throws away what a pty still holds when its session's leader exits
-// (tty_ldisc_hangup): without it the end of a long output would be lost. With Failed no Finish is awaited:
-// the shim exits with the code it named. When the socket closes, at any point, the shim kills everything inside.
+// (tty_ldisc_hangup): without it the end of a long output would be lost. Without a pty nobody awaits it: the shim
+// ends after Exited, and a Finish may come too late to be sent. With Failed no Finish is awaited either: the shim
+// exits with the code it named. When the socket closes, at any point, the shim kills everything inside.
 //
 // Datagrams are at most 160 KiB. The first byte is the kind; numbers are little-endian, 32 bits unless said;
 // a string is its length and its bytes, without NUL. A Setup is cut over datagrams 'S' (more follow) and 's'
