@@ -89,6 +89,7 @@ Result<std::vector<SessionInfo>> choose(const StopOptions& options, const std::v
     if (matches.empty()) return fail("no running session " + shown + "; bulkhead ps lists them");
     if (matches.size() > 1) {
       std::vector<std::string> ids;
+      ids.reserve(matches.size());
       for (const SessionInfo* s : matches) ids.push_back(s->id);
       return fail(shown + " could be any of " + join(ids, ", ") + "; type more of it");
     }

@@ -102,7 +102,7 @@ TEST(Source, Environment) {
 }
 
 TEST(Source, RefusesWhatCannotTravelInAHeader) {
-  const auto read = [](std::string value, Credential::Carrier carrier = Credential::Carrier::header) {
+  const auto read = [](const std::string& value, Credential::Carrier carrier = Credential::Carrier::header) {
     Credential c = credential(Credential::Source::env, "K");
     c.carrier = carrier;
     return read_secret(c, SourceContext{{"K=" + value}});

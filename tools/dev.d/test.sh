@@ -66,10 +66,10 @@ check_tidy() {
   ((${#files[@]})) || mapfile -t files < <(git diff --name-only --diff-filter=d HEAD~1 -- 'src/*.cc' 'guest/*.cc' 2>/dev/null)
   ((${#files[@]})) || return 0
   printf '%s\0' "${files[@]}" | xargs -0 -n 4 -P 2 clang-tidy-19 -p build/release --quiet >build/release/tidy.log 2>/dev/null
-  if grep -qE '(warning|error):' build/release/tidy.log; then
-    grep -E '(warning|error):' build/release/tidy.log | sort -u | head -n 60 >&2
+  # What a path through Boost's own code is said to do is not ours to change.
+  if grep -E '(warning|error):' build/release/tidy.log | grep -v '/\.cache/boost/'; then
     return 1
-  fi
+  fi >&2
 }
 
 check_manuals() {

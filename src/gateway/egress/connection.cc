@@ -152,7 +152,7 @@ asio::awaitable<Result<void>> Connection::write(std::string_view bytes) {
         extend(registry_->timeouts.quiet);
         continue;
       }
-      if (errno != EAGAIN && errno != EINTR) co_return tl::unexpected(errno_error("write", "", errno));
+      if (n < 0 && errno != EAGAIN && errno != EINTR) co_return tl::unexpected(errno_error("write", "", errno));
     }
     if (auto waited = co_await wait(error, true); !waited) co_return waited;
   }

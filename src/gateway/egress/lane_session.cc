@@ -272,7 +272,7 @@ asio::awaitable<void> LaneSession::upload(std::string head) {
   bool ended = false, broken = false, head_in_it = true;
   while (!ended && !broken) {
     const auto frame = co_await frames_.next();
-    if (!frame) {
+    if (!frame || (frame->kind != lane::Kind::end && frame->kind != lane::Kind::body)) {
       broken = true;
     } else if (frame->kind == lane::Kind::end) {
       ended = true;
@@ -280,7 +280,7 @@ asio::awaitable<void> LaneSession::upload(std::string head) {
       broken = (!x.answered && !frames_.empty()) ||
                (x.request.body == lane::BodyKind::length && x.up != x.request.body_length);
       if (!broken && x.request.body == lane::BodyKind::streamed) out += http::last_chunk();
-    } else if (frame->kind == lane::Kind::body) {
+    } else {
       x.up += frame->payload.size();
       broken = x.request.body == lane::BodyKind::length && x.up > x.request.body_length;
       if (!broken && !x.abandoned && !context_.permits.count_up(x.permit, frame->payload.size())) {
@@ -292,8 +292,6 @@ asio::awaitable<void> LaneSession::upload(std::string head) {
       } else if (!frame->payload.empty()) {
         out += http::chunk(frame->payload);
       }
-    } else {
-      broken = true;
     }
     if (broken) break;
     if (x.abandoned) {

@@ -19,7 +19,7 @@ struct Fixture : testing::Test {
   Result<Addresses> resolve(const std::string& host) {
     Result<Addresses> out = fail("not run");
     bool done = false;
-    boost::asio::co_spawn(io, resolver->resolve(host), [&](std::exception_ptr, auto result) {
+    boost::asio::co_spawn(io, resolver->resolve(host), [&](const std::exception_ptr&, auto result) {
       done = true;
       if (!result) {
         out = tl::unexpected(result.error());

@@ -98,7 +98,7 @@ bool push(ldns_pkt* reply, const ldns_rr* question, ldns_rr_type type, Field dat
   ::ldns_rr_set_ttl(record.get(), ttl);
   ::ldns_rr_push_rdf(record.get(), data.release());
   if (!::ldns_pkt_push_rr(reply, LDNS_SECTION_ANSWER, record.get())) return false;
-  record.release();
+  (void)record.release();  // the reply's now
   return true;
 }
 
