@@ -7,7 +7,6 @@
 namespace bulkhead {
 namespace {
 
-using testing_help::load;
 using testing_help::source_dir;
 
 const Place place{"/home/me/src/project", "/home/me"};

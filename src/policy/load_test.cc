@@ -11,7 +11,6 @@ namespace bulkhead {
 namespace {
 
 using testing_help::error_of;
-using testing_help::load;
 using testing_help::must_load;
 using testing_help::text_of;
 

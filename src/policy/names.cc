@@ -241,7 +241,7 @@ Result<void> check_query_key(std::string_view key) {
 
 Result<std::string> check_carrier_header(std::string_view name) {
   if (name.empty() || name.size() > 64 || !all_of(name, is_token)) return fail(in_quotes(name) + " is no header name");
-  const std::string lower = lower_ascii(name);
+  std::string lower = lower_ascii(name);
   static const std::vector<std::string> never{"host",         "content-length",   "transfer-encoding",
                                               "connection",   "keep-alive",       "te",
                                               "trailer",      "upgrade",          "expect",

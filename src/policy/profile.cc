@@ -24,7 +24,7 @@ std::vector<std::string> names_in(const std::string& folder) {
 // The file of a profile or preset, once its name is known to stay inside the folder.
 Result<std::string> find_file(const std::string& folder, const std::string& kind, const std::string& name) {
   BH_CHECK(check_name(name));
-  const std::string path = folder + "/" + name + ".toml";
+  std::string path = folder + "/" + name + ".toml";
   if (sys::exists(path)) return path;
   const std::vector<std::string> known = names_in(folder);
   const std::string near = suggestion(name, known);

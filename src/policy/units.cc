@@ -37,9 +37,10 @@ struct Parts {
 
 Result<Parts> take_apart(std::string_view text, const char* how) {
   Parts parts;
-  const char* end = text.data() + text.size();
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
   // from_chars takes no sign, no blank, no base prefix for an unsigned number.
-  const auto [rest, error] = std::from_chars(text.data(), end, parts.number);
+  const auto [rest, error] = std::from_chars(begin, end, parts.number);
   if (error != std::errc{}) {
     return fail(in_quotes(text) + " is no " + how);
   }

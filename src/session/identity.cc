@@ -129,7 +129,7 @@ Result<UniqueFd> Sources::open(const std::string& path) const {
 Result<UniqueFd> Sources::mountable(UniqueFd fd, const std::string& name) {
   if (!identity_.from_root) return fd;
   BH_TRY(const struct stat st, sys::stat_fd(fd.get(), name));
-  return clone(fd.get(), st).map_error([&](Error error) {
+  return clone(fd.get(), st).map_error([&](const Error& error) {
     return Error{"\"" + name + "\" belongs to uid " + std::to_string(st.st_uid) + " and cannot be mounted for uid " +
                      std::to_string(identity_.uid) + " here (" + error.message +
                      "); run Bulkhead as an ordinary user, from a folder of that user",

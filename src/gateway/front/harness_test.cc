@@ -504,7 +504,7 @@ std::string ask_dns(std::string_view query, const char* address) {
   to.sin_port = htons(53);
   ::inet_pton(AF_INET, address, &to.sin_addr);
   // Connected: an answer from another address than the one asked is dropped.
-  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return {};
+  if (!socket || ::connect(socket.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return {};
   (void)::send(socket.get(), query.data(), query.size(), 0);
   if (!readable(socket.get(), milliseconds(3000))) return {};
   std::string out(1024, '\0');

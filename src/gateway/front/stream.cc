@@ -148,12 +148,12 @@ Stream::Peek Stream::peek() {
   return n < 0 && (errno == EAGAIN || errno == EINTR) ? Peek::nothing : Peek::gone;
 }
 
-void Stream::watch(std::weak_ptr<void> owner, std::function<void()> gone) {
+void Stream::watch(const std::weak_ptr<void>& owner, std::function<void()> gone) {
   gone_ = std::move(gone);
-  if (!armed_) arm(std::move(owner));
+  if (!armed_) arm(owner);
 }
 
-void Stream::arm(std::weak_ptr<void> owner) {
+void Stream::arm(const std::weak_ptr<void>& owner) {
   armed_ = true;
   socket_.async_wait(Wait::wait_read, [this, owner](boost::system::error_code error) {
     const auto alive = owner.lock();

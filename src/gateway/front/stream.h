@@ -37,7 +37,7 @@ class Stream {
 
   // Calls `gone` when the client closes while nobody reads. Stays armed until something happens on the socket;
   // unwatch() makes it forget `gone`.
-  void watch(std::weak_ptr<void> owner, std::function<void()> gone);
+  void watch(const std::weak_ptr<void>& owner, std::function<void()> gone);
   void unwatch() { gone_ = nullptr; }
 
   // For reading; write() has one of its own.
@@ -60,7 +60,7 @@ class Stream {
   Task<bool> wait(Wait::wait_type direction);
   enum class Peek { nothing, data, gone };
   Peek peek();
-  void arm(std::weak_ptr<void> owner);
+  void arm(const std::weak_ptr<void>& owner);
 
   Descriptor socket_;
   tls::SslPtr ssl_;

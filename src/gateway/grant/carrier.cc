@@ -251,8 +251,9 @@ CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw
                         (slot != nullptr ? "this grant's is carried in " + std::string(slot_name)
                                          : std::string("this grant has none")));
     } else {
-      const bool leaked = std::any_of(tokens.begin(), tokens.end(),
-                                      [&](const TokenSlot& t) { return value.find(t.token) != std::string::npos; });
+      const bool leaked = std::any_of(tokens.begin(), tokens.end(), [&text = value](const TokenSlot& t) {
+        return text.find(t.token) != std::string::npos;
+      });
       if (leaked)
         return refuse(
             403, "carrier",

@@ -109,7 +109,7 @@ const std::vector<TokenSlot> tokens{{"api", "bh-api-token-0001", Credential::Car
                                     {"bearer", "bh-bearer-token-0003", Credential::Carrier::bearer, "", ""}};
 
 RequestHead head(std::string method, std::string host, std::string target, lane::Headers headers = {},
-                 std::string scheme = "https", std::uint16_t port = 0) {
+                 const std::string& scheme = "https", std::uint16_t port = 0) {
   RequestHead out;
   out.method = std::move(method);
   out.scheme = scheme;

@@ -25,7 +25,7 @@ ProbeContext context() {
 }
 
 TEST(Userns, ExplainsWhyNot) {
-  const auto reason = [](UsernsFacts facts) { return userns_reason(facts); };
+  const auto reason = [](const UsernsFacts& facts) { return userns_reason(facts); };
   UsernsFacts facts{.step = "unshare",
                     .code = EPERM,
                     .unprivileged_clone = "0",
