@@ -81,19 +81,15 @@ print(json.dumps(times))
 """
 
 
-def interleaved(bench, commands, rounds, resolver=False):
-    """Medians in seconds of each command, run in turn, `rounds` times after one warm-up."""
+def series(bench, commands, rounds, resolver=False):
+    """Seconds of each command, run in turn, `rounds` times after one warm-up."""
     import json
     made = bench.run(["/usr/bin/python3", "-c", TIMER, json.dumps([commands, rounds, bench.work])], resolver, timeout=560)
-    return [statistics.median(each) for each in json.loads(made.stdout)]
+    return json.loads(made.stdout)
 
 
-def paired_ratio(bench, outside, inside, rounds):
-    """Median of the ratios of neighbouring runs, and both medians: drift of the machine cancels."""
-    import json
-    made = bench.run(["/usr/bin/python3", "-c", TIMER, json.dumps([[outside, inside], rounds, bench.work])], timeout=560)
-    first, second = json.loads(made.stdout)
-    return statistics.median(b / a for a, b in zip(first, second)), statistics.median(first), statistics.median(second)
+def interleaved(bench, commands, rounds, resolver=False):
+    return [statistics.median(each) for each in series(bench, commands, rounds, resolver)]
 
 
 def row(figure, value, baseline, ratio, wanted, unit="ms", good=None, text=None):

@@ -1,5 +1,6 @@
 #include "base/install.h"
 
+#include <errno.h>
 #include <fcntl.h>
 
 #include "base/sys.h"
@@ -17,7 +18,8 @@ Result<std::string> program_directory() {
 Result<UniqueFd> open_helper(const std::string& name) {
   BH_TRY(const std::string here, program_directory());
   for (const char* const folder : {"/", "/../libexec/bulkhead/"}) {
-    if (auto fd = sys::open(std::string(here).append(folder).append(name), O_PATH); fd) return fd;
+    auto fd = sys::open(std::string(here).append(folder).append(name), O_PATH);
+    if (fd || fd.error().code != ENOENT) return fd;
   }
   return fail("the helper " + name + " is missing beside " + here + "/bulkhead; build or install Bulkhead again");
 }

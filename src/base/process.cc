@@ -50,13 +50,14 @@ void die_with_parent(pid_t parent) {
 }
 
 void reset_signals() {
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  // Before the mask: a handler of the parent's must not run here, in memory that may be shared.
   for (const int s :
        {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD, SIGWINCH, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU}) {
     ::signal(s, SIG_DFL);
   }
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
 std::vector<char*> c_strings(const std::vector<std::string>& strings) {

@@ -80,7 +80,9 @@ Result<Begun> begin() {
   auto state = std::make_unique<Begun::State>();
   BH_TRY(state->identity, decide_identity());
   if (!state->identity.from_root) {
-    BH_TRY(state->room, begin_room());
+    // What takes longest and needs nothing else comes first.
+    BH_TRY(const UniqueFd holder, open_holder());
+    BH_TRY(state->room, room::begin(holder.get()));
   }
   return Begun(std::move(state));
 }

@@ -102,10 +102,14 @@ class Supervisor {
     log_ = directory_.take_log();
     BH_TRY(Terminal terminal, Terminal::open({0, 1, 2}));
     terminal_.emplace(std::move(terminal));
+    UniqueFd holder;
+    if (identity_.from_root) {
+      BH_TRY(holder, open_holder());
+    }
     BH_CHECK(sources.drop_privileges());
     // It is to be the session's uid's.
     if (identity_.from_root) {
-      BH_TRY(pending_room_, begin_room());
+      BH_TRY(pending_room_, room::begin(holder.get()));
       BH_CHECK(furnish_room());
     }
     return {};
@@ -645,9 +649,8 @@ class Supervisor {
 
 }  // namespace
 
-Result<room::Pending> begin_room() {
-  BH_TRY(const UniqueFd holder, open_helper("bulkhead-holder"));
-  return room::begin(holder.get());
+Result<UniqueFd> open_holder() {
+  return open_helper("bulkhead-holder");
 }
 
 Result<int> supervise(const Options& options, const Identity& identity, SessionDir& directory, room::Pending room) {

@@ -9,8 +9,8 @@
 
 namespace bulkhead::session {
 
-// The room: what takes longest and needs nothing else, so it comes first.
-Result<room::Pending> begin_room();
+// The program that makes the room. Opened with the caller's privileges: Bulkhead may stand where only root gets in.
+Result<UniqueFd> open_holder();
 
 // `directory`: the session's own, already locked. `room`: as begun; started as root an empty one, because this then
 // runs in a process of its own that gives root up on the way (run.cc) and begins it afterwards. The value is the exit

@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -178,6 +179,28 @@ class Start(Case):
         result = self.inside(["./claude"])
         self.assertEqual(result.out, "ran\n", result)
         self.assertIn("profile claude", result.err.split("\n")[0])
+
+
+class StartedAsRoot(Case):
+    root_only = True
+
+    def test_all_of_it_below_a_folder_only_root_gets_into(self):
+        """A clone below /root, which is where it is on a machine without anybody else."""
+        private = self.folder("private", 0o700)
+        shutil.copytree(case.bin_folder(), os.path.join(private, "build/release/bin"))
+        for name in ("profiles", "presets"):
+            shutil.copytree(os.path.join(case.ROOT, name), os.path.join(private, name))
+        work = self.folder("private/work")
+        policy = self.write("private/policy.toml", self.read(self.policy(
+            self.credential() + self.grant("api.example.com", path="/echo", credential="api"))), 0o600)
+        self.lab.web.site("api.example.com", echo)
+        command = [os.path.join(private, "build/release/bin/bulkhead"), "run", "--policy", policy, "--", "/bin/sh", "-c",
+                   "curl -sS -H \"x-api-key: $API_KEY\" https://api.example.com/echo > made; id -u"]
+        result = self._run(self.lab.command(command, guard=False), command, self.environment({"API_KEY": KEY}), work,
+                           None, 60)
+        self.assertEqual(result.status, 0, result)
+        self.assertNotEqual(result.out.strip(), "0")
+        self.assertEqual(self.read(os.path.join(work, "made")), "arrived\n")
 
 
 class Denials(Case):
