@@ -44,6 +44,7 @@ Result<int> run(const RunOptions& options, const std::vector<std::string>& comma
   session::Options session;
   BH_TRY(session.policy, effective_policy(request));
   session.command = command;
+  session.command.insert(session.command.begin() + 1, session.policy.arguments.begin(), session.policy.arguments.end());
   session.quiet = options.quiet;
 #ifdef BULKHEAD_HAS_SESSION
   return session::run(session, std::move(begun));

@@ -10,6 +10,7 @@ Result<Policy> effective_policy(const PolicyRequest& request) {
   std::vector<Document> layers;
   Origin profile_origin{"command line", "", 0};
   std::string profile = request.profile;
+  std::vector<std::string> arguments;
   BH_TRY(Document flags, command_line_document(request.flags));
   layers.push_back(std::move(flags));
 
@@ -36,12 +37,15 @@ Result<Policy> effective_policy(const PolicyRequest& request) {
   if (profile == "none") profile.clear();
   if (!profile.empty()) {
     BH_TRY(Document document, load_profile(request.data_dir, profile));
+    // Another command's would mean something else, or nothing.
+    if (profile_for_command(request.data_dir, request.command) == profile) arguments = document.arguments;
     layers.push_back(std::move(document));
   }
 
   for (Document& layer : layers) BH_CHECK(expand_presets(request.data_dir, layer));
   BH_TRY(Policy policy, merge_layers(layers, request.place));
   policy.profile = profile;
+  policy.arguments = std::move(arguments);
   if (!profile.empty()) policy.origins["profile"] = profile_origin;
   return policy;
 }

@@ -96,22 +96,53 @@ Result<std::optional<std::uint64_t>> optional_number_from(const json& object, co
   return number;
 }
 
+json to_json(const JsonRules& rules) {
+  return {{"deny_keys", rules.deny_keys},
+          {"deny_values", rules.deny_values},
+          {"allow_values", rules.allow_values},
+          {"require", rules.require}};
+}
+
+// Places and their values: both are judged again by whoever uses them (gateway/grant/json_body.h).
+Result<std::map<std::string, std::vector<std::string>>> values_from(const json& object, const char* key) {
+  BH_TRY(const json* places, json_read::object(object, key));
+  std::map<std::string, std::vector<std::string>> values;
+  for (const auto& [place, unused] : places->items()) {
+    BH_TRY(values[place], json_read::strings(*places, place.c_str()));
+  }
+  return values;
+}
+
+Result<std::optional<JsonRules>> json_rules_from(const json& object) {
+  if (object.is_object() && object.contains("json") && object.at("json").is_null()) return std::nullopt;
+  BH_TRY(const json* rules, json_read::object(object, "json"));
+  BH_CHECK(json_read::keys(*rules, {"deny_keys", "deny_values", "allow_values", "require"}, "rules about a body"));
+  JsonRules out;
+  BH_TRY(out.deny_keys, json_read::strings(*rules, "deny_keys"));
+  BH_TRY(out.deny_values, values_from(*rules, "deny_values"));
+  BH_TRY(out.allow_values, values_from(*rules, "allow_values"));
+  BH_TRY(out.require, values_from(*rules, "require"));
+  return out;
+}
+
 json to_json(const Rule& rule) {
   return {{"methods", rule.methods},
           {"path", rule.path},
           {"query", rule.query},
           {"content_type", rule.content_type},
-          {"max_body", optional_number(rule.max_body)}};
+          {"max_body", optional_number(rule.max_body)},
+          {"json", rule.json ? to_json(*rule.json) : json(nullptr)}};
 }
 
 Result<Rule> rule_from(const json& object) {
-  BH_CHECK(json_read::keys(object, {"methods", "path", "query", "content_type", "max_body"}, "a rule"));
+  BH_CHECK(json_read::keys(object, {"methods", "path", "query", "content_type", "max_body", "json"}, "a rule"));
   Rule rule;
   BH_TRY(rule.methods, json_read::strings(object, "methods"));
   BH_TRY(rule.path, json_read::string(object, "path"));
   BH_TRY(rule.query, json_read::strings(object, "query"));
   BH_TRY(rule.content_type, json_read::string(object, "content_type"));
   BH_TRY(rule.max_body, optional_number_from(object, "max_body"));
+  BH_TRY(rule.json, json_rules_from(object));
   if (rule.methods.empty()) return fail("a rule without methods");
   if (rule.path.empty() || rule.path.front() != '/') return fail("a rule's path does not start with '/'");
   for (const auto* words : {&rule.methods, &rule.query}) {

@@ -125,6 +125,8 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
   for (const std::string& server : document.dns_servers.value_or(std::vector<std::string>{})) {
     BH_CHECK(reader.checked("dns", check_dns_server(server)));
   }
+  BH_TRY(auto arguments, reader.strings("arguments"));
+  if (arguments) document.arguments = std::move(*arguments);
   for (const char* key : {"tier", "toolchains", "profile", "upstream_ca", "dns"}) {
     if (const TomlEntry* entry = reader.find(key)) {
       document.origins[key] = {document.layer, document.file, entry->line};
@@ -140,6 +142,7 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
     known.insert(known.end(), {"tier", "mount", "credential", "env", "limits", "upstream_ca", "dns", "toolchains"});
   }
   if (kind == DocumentKind::policy) known.emplace_back("profile");
+  if (kind == DocumentKind::profile) known.emplace_back("arguments");
   BH_CHECK(reader.only(known));
 
   BH_TRY(const auto version, reader.count("version", 0, 1000000));

@@ -34,6 +34,7 @@ struct Document {
   std::optional<std::vector<std::string>> upstream_ca, dns_servers;
   std::optional<bool> toolchains;
   std::optional<std::string> profile;     // a name, or "none"
+  std::vector<std::string> arguments;     // of a profile
   std::map<std::string, Origin> origins;  // keys as in Policy::origins
 };
 

@@ -27,10 +27,9 @@ Result<std::vector<std::string>> load_methods(const TableReader& reader) {
 
 Result<Rule> load_rule(const TomlValue& table, const std::string& file) {
   const TableReader reader(table, "[[grant.allow]]", file);
-  BH_CHECK(reader.only({"method", "path", "query", "content_type", "max_body"},
+  BH_CHECK(reader.only({"method", "path", "query", "content_type", "max_body", "json"},
                        {{"headers", "a grant can't list request headers in this version"},
-                        {"body", "a grant can't judge bodies in this version; `content_type` and `max_body` can"},
-                        {"json", "a grant can't judge bodies in this version"}}));
+                        {"body", "`content_type`, `max_body` and `json` judge bodies"}}));
   Rule rule;
   BH_TRY(rule.methods, load_methods(reader));
   BH_TRY(const auto path, reader.string("path"));
@@ -51,6 +50,7 @@ Result<Rule> load_rule(const TomlValue& table, const std::string& file) {
     rule.content_type = *type;
   }
   BH_TRY(rule.max_body, reader.size("max_body"));
+  BH_CHECK(load_json_rules(reader, rule));
   return rule;
 }
 
@@ -104,10 +104,11 @@ Result<void> load_host(const TableReader& reader, Grant& grant) {
 
 Result<void> load_grant(const TomlValue& table, DocumentKind kind, Document& document) {
   const TableReader reader(table, "[[grant]]", document.file);
-  const std::vector<TableReader::Later> later{{"expires", "a grant lasts as long as its session in this version"},
-                                              {"expiry", "a grant lasts as long as its session in this version"},
-                                              {"headers", "a grant can't list request headers in this version"},
-                                              {"body", "a grant can't judge bodies in this version"}};
+  const std::vector<TableReader::Later> later{
+      {"expires", "a grant lasts as long as its session in this version"},
+      {"expiry", "a grant lasts as long as its session in this version"},
+      {"headers", "a grant can't list request headers in this version"},
+      {"body", "`content_type`, `max_body` and `json` of [[grant.allow]] judge bodies"}};
   if (kind == DocumentKind::preset) {
     BH_CHECK(reader.only({"host", "port", "protocol", "allow", "budget"}, later));
   } else {

@@ -1,4 +1,4 @@
-// The two larger parts of load.cc. Each reads one table into the document.
+// The larger parts of load.cc. Each reads one table into the document.
 #pragma once
 
 #include "policy/load.h"
@@ -11,5 +11,8 @@ Result<void> load_credential(const TomlValue& table, const std::string& name, Do
 
 // [[grant]] with its [[grant.allow]] and [grant.budget]
 Result<void> load_grant(const TomlValue& table, DocumentKind kind, Document& document);
+
+// [grant.allow.json] of a [[grant.allow]] whose other keys are in `rule` already
+Result<void> load_json_rules(const TableReader& reader, Rule& rule);
 
 }  // namespace bulkhead

@@ -7,6 +7,7 @@
 //   profile.h   the shipped data files in profiles/ and presets/
 //   effective.h all of the above in one call: what the command line asks for -> Policy
 //   show.h      Policy -> text a person (and load.h) can read
+//   json_path.h places in a JSON document, as rules about bodies name them
 //   json.h      Grant <-> JSON, for the processes that judge requests
 //   toml.h      the TOML parser's one translation unit; reader.h, names.h, units.h: what load.h is made of
 #pragma once
@@ -58,6 +59,15 @@ struct Credential {
   Origin origin;
 };
 
+// What a body in JSON may say. Places are paths into the document (json_path.h); values are texts, a final `*` of which
+// stands for any rest.
+struct JsonRules {
+  std::vector<std::string> deny_keys;                            // places where nothing may be
+  std::map<std::string, std::vector<std::string>> deny_values;   // what must not be at a place
+  std::map<std::string, std::vector<std::string>> allow_values;  // what is at a place, if anything, is one of these
+  std::map<std::string, std::vector<std::string>> require;       // as allow_values, and something is there
+};
+
 // One thing a grant allows. A request must match every field.
 struct Rule {
   std::vector<std::string> methods;       // upper case, never empty
@@ -65,6 +75,8 @@ struct Rule {
   std::vector<std::string> query;         // closed list of keys; {"*"} = any key that is no credential carrier
   std::string content_type;               // exact media type (parameters ignored); empty = any
   std::optional<std::uint64_t> max_body;  // bytes; unset = the grant's bytes_up only
+  std::optional<JsonRules> json =
+      std::nullopt;  // judged before any of the body goes up; needs content_type and max_body
 };
 
 struct Budget {
@@ -107,6 +119,7 @@ struct Policy {
   std::vector<std::string> dns_servers;  // "ADDRESS[:PORT]" egress asks; empty = /etc/resolv.conf
   bool toolchains = true;                // ~/.nvm, ~/.cargo/bin, … read-only where they exist
   std::string profile;                   // name, or empty
+  std::vector<std::string> arguments;    // what the profile puts behind the name of its own command
   std::vector<std::string> sources;      // the files this came from, strongest first
   // Where single values came from: "tier", "limits.memory", "env.set.NAME", "env.pass.NAME", "upstream_ca", …
   std::map<std::string, Origin> origins;

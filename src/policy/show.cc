@@ -27,6 +27,9 @@ class Writer {
       line("profile = \"none\"  # the rules of profile " + escape_for_terminal(policy_.profile) + " are below; " +
            (it == policy_.origins.end() ? std::string("default") : origin_text(it->second)));
     }
+    if (!policy_.arguments.empty()) {
+      line("# the command gets these arguments first: " + list_text(policy_.arguments));
+    }
     if (!policy_.upstream_ca.empty()) scalar("upstream_ca", list_text(policy_.upstream_ca), "upstream_ca");
     if (!policy_.dns_servers.empty()) scalar("dns", list_text(policy_.dns_servers), "dns");
     for (const Mount& mount : policy_.mounts) write_mount(mount);
@@ -106,6 +109,7 @@ class Writer {
       if (!rule.query.empty()) line("query = " + list_text(rule.query));
       if (!rule.content_type.empty()) line("content_type = " + toml_string(rule.content_type));
       size("max_body", rule.max_body);
+      if (rule.json) write_json_rules(*rule.json);
     }
     const Budget& budget = grant.budget;
     if (budget.requests || budget.requests_per_minute || budget.bytes_up || budget.bytes_down) {
@@ -115,6 +119,19 @@ class Writer {
       size("bytes_up", budget.bytes_up);
       size("bytes_down", budget.bytes_down);
     }
+  }
+
+  void write_json_rules(const JsonRules& rules) {
+    line("[grant.allow.json]");
+    if (!rules.deny_keys.empty()) line("deny_keys = " + list_text(rules.deny_keys));
+    const auto values = [&](const char* key, const std::map<std::string, std::vector<std::string>>& places) {
+      if (places.empty()) return;
+      line(std::string("[grant.allow.json.") + key + "]");
+      for (const auto& [place, texts] : places) line(toml_string(place) + " = " + list_text(texts));
+    };
+    values("deny_values", rules.deny_values);
+    values("allow_values", rules.allow_values);
+    values("require", rules.require);
   }
 
   void write_env() {

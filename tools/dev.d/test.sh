@@ -123,15 +123,18 @@ dev_asan() {
 }
 dev_tsan() { sanitized tsan; }
 
-# fuzz [SECONDS]: every target over its corpus, then SECONDS (30) of new inputs each.
+# fuzz [SECONDS [NAME…]]: every target, or the named ones, over its corpus, then SECONDS (30) of new inputs each.
 dev_fuzz() {
   local seconds=${1:-30} target name failed=() count=0
-  local targets=(fuzz/*_fuzz.cc)
-  targets=("${targets[@]##*/}")
-  build fuzz "${targets[@]%.cc}"
-  for target in build/fuzz/fuzz/*_fuzz; do
-    [[ -x $target ]] || continue
-    name=$(basename "$target" _fuzz)
+  [[ $seconds =~ ^[0-9]+$ ]] || { say "fuzz takes seconds and names of targets: ./dev fuzz 60 http dns"; return 2; }
+  local targets=("${@:2}")
+  ((${#targets[@]})) || { targets=(fuzz/*_fuzz.cc) && targets=("${targets[@]##*/}") && targets=("${targets[@]%_fuzz.cc}"); }
+  for name in "${targets[@]}"; do
+    [[ -e fuzz/${name}_fuzz.cc ]] || { say "there is no fuzz target $name; there are: $(cd fuzz && echo *_fuzz.cc | sed 's/_fuzz\.cc//g')"; return 2; }
+  done
+  build fuzz "${targets[@]/%/_fuzz}"
+  for name in "${targets[@]}"; do
+    target=build/fuzz/fuzz/${name}_fuzz
     mkdir -p "build/fuzz/corpus/$name" "build/fuzz/found/$name"
     mkdir -p "fuzz/corpus/$name"
     local log=build/fuzz/$name.log

@@ -36,6 +36,7 @@ struct Context {
   std::vector<char> scratch = {};  // transfer bytes, once the first lane has come
   bool stopped = false;
   std::size_t lanes = 0;  // open now
+  std::size_t held = 0;   // bytes of bodies that are held, all lanes together
 
   // False: evidence is gone, and so is this egress; the caller does nothing more.
   bool record(std::string_view type, const nlohmann::json& fields) {

@@ -343,6 +343,106 @@ TEST(Egress, AnEarlyRefusalEndsTheUpload) {
   EXPECT_EQ(upstream.connections(), 2);
 }
 
+Grant judging(std::uint16_t port) {
+  Grant granted = grant(port);
+  Rule& rule = granted.allow.front();
+  rule.methods = {"POST"};
+  rule.content_type = "application/json";
+  rule.max_body = big;
+  rule.json = JsonRules{.deny_keys = {"mcp_servers"}, .deny_values = {}, .allow_values = {}, .require = {}};
+  return granted;
+}
+
+lane::Request posting(std::uint16_t port, lane::BodyKind kind, std::size_t size) {
+  lane::Request asked = request(port, "/", "POST");
+  asked.headers = {{"content-type", "application/json"}};
+  asked.body = kind;
+  if (kind == lane::BodyKind::length) asked.body_length = size;
+  return asked;
+}
+
+TEST(Egress, ABodyWithRulesGoesUpWholeOrNotAtAll) {
+  Upstream upstream([](Peer& peer, const std::string& head) -> bool {
+    const std::size_t at = head.find("Content-Length: ");
+    return at != std::string::npos && peer.write(ok(peer.read(std::stoul(head.substr(at + 16)))));
+  });
+  Running egress({.grants = {judging(upstream.port())}});
+  Lane lane(egress.control());
+  const std::vector<std::string> good{"{}", "{\"a\":\"" + std::string(100'000, 'x') + "\"}",
+                                      "{\"a\":\"" + std::string(3'000'000, 'x') + "\"}"};
+  const std::vector<std::string> bad{"", "{\"mcp_servers\":[]}",
+                                     "{\"a\":\"" + std::string(3'000'000, 'x') + "\",\"mcp_servers\":1}"};
+  for (const auto kind : {lane::BodyKind::length, lane::BodyKind::streamed}) {
+    for (const std::string& body : good) {
+      ASSERT_TRUE(lane.send(lane::encode(posting(upstream.port(), kind, body.size())) + frames(body)));
+      const Answer answer = lane.answer();
+      ASSERT_TRUE(answer.whole) << (answer.failure ? answer.failure->text : "");
+      EXPECT_TRUE(answer.body == body);
+      EXPECT_EQ(egress.event("upstream.request")["bytes_up"], body.size());
+    }
+    const std::size_t seen = upstream.heads().size();
+    for (const std::string& body : bad) {
+      ASSERT_TRUE(lane.send(lane::encode(posting(upstream.port(), kind, body.size())) + frames(body)));
+      const Answer answer = lane.answer();
+      ASSERT_TRUE(answer.failure);
+      EXPECT_EQ(answer.failure->status, 403);
+      EXPECT_EQ(answer.failure->reason, "json");
+      EXPECT_EQ(egress.event("upstream.failure")["reason"], "json");
+    }
+    EXPECT_EQ(upstream.heads().size(), seen);
+  }
+  EXPECT_EQ(upstream.connections(), 1);
+}
+
+TEST(Egress, ABodyWithRulesIsNotJudgedByHalves) {
+  Upstream upstream([](Peer& peer, const std::string&) -> bool { return peer.write(ok("")); });
+  Running egress({.grants = {judging(upstream.port())}});
+  const auto begin = [&](Lane& lane, lane::BodyKind kind, std::size_t size, const std::string& part) {
+    ASSERT_TRUE(lane.send(lane::encode(posting(upstream.port(), kind, size)) + lane::encode_body(part)));
+    ::poll(nullptr, 0, 50);
+  };
+  {  // the client went away in the middle of what so far is a whole document
+    Lane lane(egress.control());
+    begin(lane, lane::BodyKind::streamed, 0, "{}");
+    lane.close();
+  }
+  {  // fewer bytes than announced, and more
+    Lane lane(egress.control());
+    begin(lane, lane::BodyKind::length, 10, "{}");
+    lane.send(lane::encode_end());
+    EXPECT_TRUE(lane.closed());
+    Lane other(egress.control());
+    begin(other, lane::BodyKind::length, 2, "{}  ");
+    EXPECT_TRUE(other.closed());
+  }
+  {  // without a length nobody has said how large it will be
+    Lane lane(egress.control());
+    ASSERT_TRUE(lane.send(lane::encode(posting(upstream.port(), lane::BodyKind::streamed, 0))));
+    const std::string blanks(lane::max_body, ' ');
+    for (std::size_t sent = 0; sent <= big; sent += blanks.size()) lane.send(lane::encode_body(blanks));
+    lane.send(lane::encode_end());
+    const Answer answer = lane.answer();
+    ASSERT_TRUE(answer.failure);
+    EXPECT_EQ(answer.failure->status, 413);
+  }
+  EXPECT_EQ(upstream.connections(), 0);
+  // A head that says it is something else.
+  Lane lane(egress.control());
+  for (const lane::Headers& headers :
+       {lane::Headers{}, lane::Headers{{"content-type", "text/plain"}},
+        lane::Headers{{"content-type", "application/json; charset=utf-16"}},
+        lane::Headers{{"content-type", "application/json"}, {"content-encoding", "gzip"}},
+        lane::Headers{{"content-type", "application/json"}, {"content_encoding", "identity"}}}) {
+    lane::Request asked = posting(upstream.port(), lane::BodyKind::length, 2);
+    asked.headers = headers;
+    ASSERT_TRUE(lane.send(lane::encode(asked) + frames("{}")));
+    const Answer answer = lane.answer();
+    ASSERT_TRUE(answer.failure);
+    EXPECT_EQ(answer.failure->reason, "content-type");
+  }
+  EXPECT_EQ(upstream.connections(), 0);
+}
+
 TEST(Egress, BudgetsAreCountedHereToo) {
   Upstream upstream([](Peer& peer, const std::string& head) -> bool {
     if (head.starts_with("POST")) peer.chunked();

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "gateway/egress/limits.h"
 #include "gateway/egress/response.h"
+#include "gateway/grant/json_body.h"
 
 namespace bulkhead::egress {
 namespace asio = boost::asio;
@@ -35,6 +36,10 @@ lane::Failure upstream_error(const Connection& connection, const std::string& me
   return {502, "upstream", "the connection to the server broke: " + message};
 }
 
+lane::Failure too_much_held() {
+  return {503, "memory", "too many bodies wait to be judged; ask again"};
+}
+
 // Frames of at most lane::max_body bytes.
 void append_body(std::string& out, std::string_view bytes) {
   for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), lane::max_body))) {
@@ -48,6 +53,21 @@ void append_body(std::string& out, std::string_view bytes) {
 }
 
 }  // namespace
+
+// A body that is kept until it is judged.
+struct LaneSession::Held {
+  explicit Held(Context& c) : context(c) {}
+  ~Held() { context.held -= bytes.size(); }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+
+  void add(std::string_view part) {
+    bytes += part;
+    context.held += part.size();
+  }
+  Context& context;
+  std::string bytes;
+};
 
 struct LaneSession::Exchange {
   Exchange(asio::io_context& io, lane::Request r) : request(std::move(r)), upload_ended(io) {
@@ -66,9 +86,10 @@ struct LaneSession::Exchange {
   bool answered = false;   // the last of the answer is on its way to front
   bool uploading = false;  // upload() runs
   bool upload_begun = false;
-  bool told = false;  // front has begun to get an answer
-  bool over_budget = false;
-  asio::steady_timer upload_ended;  // cancelled when upload() ends
+  bool told = false;                     // front has begun to get an answer
+  std::optional<lane::Failure> refused;  // why the rest of the request is not sent
+  std::optional<Held> held;              // the whole body, when the rule judges it
+  asio::steady_timer upload_ended;       // cancelled when upload() ends
 
   std::uint16_t status = 0;
   std::uint64_t up = 0, down = 0;
@@ -167,6 +188,16 @@ asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
   if (x.request.body == lane::BodyKind::none) {
     if (!co_await drain(x.request, false)) co_return false;
     watch_for_hangup();
+  } else if (x.permit.rule->json) {
+    if (!co_await hold(x)) co_return false;
+    if (x.refused) {
+      const bool ended = x.sent;
+      const bool keep = co_await fail_with(x.request, *x.refused) && (ended || co_await drain(x.request, true));
+      current_.reset();
+      co_return keep;
+    }
+    x.sent = false;
+    watch_for_hangup();
   }
 
   Outcome outcome = co_await attempt(x, false);
@@ -180,7 +211,7 @@ asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
   }
   if (outcome == Outcome::failed && !x.gone) {
     if (!co_await fail_with(x.request, x.failure)) co_return false;
-    const bool unread = x.request.body != lane::BodyKind::none && !x.upload_begun;
+    const bool unread = x.request.body != lane::BodyKind::none && !x.upload_begun && !x.held;
     if (unread && !co_await drain(x.request, true)) co_return false;
   } else if (outcome != Outcome::done) {
     // Half an answer, or nobody to give it to.
@@ -240,7 +271,7 @@ asio::awaitable<LaneSession::Outcome> LaneSession::attempt(Exchange& x, bool fre
   std::string head = request_head(x);
   if (x.request.body != lane::BodyKind::none) {
     x.uploading = x.upload_begun = true;
-    asio::co_spawn(context_.io, upload(std::move(head)), rethrow);
+    asio::co_spawn(context_.io, x.held ? upload_held(std::move(head)) : upload(std::move(head)), rethrow);
   } else {
     const auto written = co_await x.connection->write(head);
     wipe(head);
@@ -258,6 +289,79 @@ asio::awaitable<LaneSession::Outcome> LaneSession::attempt(Exchange& x, bool fre
     x.connection->stop_writing();
   }
   co_return outcome;
+}
+
+// Counts body bytes that came. False: x.refused says why they are too many.
+bool LaneSession::fits(Exchange& x, std::size_t bytes) {
+  const auto& most = x.permit.rule->max_body;
+  if (most && x.up > *most) {
+    x.refused = {413, "body", "the body is larger than the " + std::to_string(*most) + " bytes the rule allows"};
+  } else if (!context_.permits.count_up(x.permit, bytes)) {
+    x.refused = {429, "budget", "the grant's budget for bytes_up is used up"};
+  }
+  return !x.refused;
+}
+
+// Reads the whole body and judges it. False: the lane broke the protocol. Otherwise x.refused says why it may not go
+// up, x.sent whether its end was read.
+asio::awaitable<bool> LaneSession::hold(Exchange& x) {
+  x.held.emplace(context_);
+  const bool announced = x.request.body == lane::BodyKind::length;
+  if (context_.held + (announced ? x.request.body_length : 0) > max_held) {
+    x.refused = too_much_held();
+    co_return true;
+  }
+  if (announced) x.held->bytes.reserve(x.request.body_length);
+  for (;;) {
+    const auto frame = co_await frames_.next();
+    if (!frame) co_return false;
+    if (frame->kind == lane::Kind::end) break;
+    if (frame->kind != lane::Kind::body) co_return false;
+    x.up += frame->payload.size();
+    if (announced && x.up > x.request.body_length) co_return false;
+    if (!fits(x, frame->payload.size())) co_return true;
+    if (context_.held + frame->payload.size() > max_held) {
+      x.refused = too_much_held();
+      co_return true;
+    }
+    x.held->add(frame->payload);
+  }
+  x.sent = true;
+  if (announced && x.up != x.request.body_length) co_return false;
+  if (const auto judged = grant::judge_json(*x.permit.rule->json, x.held->bytes); !judged) {
+    x.refused = {403, "json", judged.error().text};
+  }
+  x.request.body = lane::BodyKind::length;
+  x.request.body_length = x.up;
+  co_return true;
+}
+
+// Runs beside download(), as upload() does.
+asio::awaitable<void> LaneSession::upload_held(std::string head) {
+  const auto self = shared_from_this();
+  Exchange& x = *current_;
+  const std::shared_ptr<Connection> connection = x.connection;
+  std::string_view rest = x.held->bytes;
+  // A short request is one write.
+  std::string out;
+  out.reserve(head.size() + transfer);
+  out = head;
+  wipe(head);
+  out += rest.substr(0, transfer);
+  rest.remove_prefix(std::min(rest.size(), transfer));
+  auto written = co_await connection->write(out);
+  wipe(out);
+  while (written && !rest.empty() && !x.abandoned) {
+    written = co_await connection->write(rest.substr(0, transfer));
+    rest.remove_prefix(std::min(rest.size(), transfer));
+  }
+  if (written && rest.empty()) {
+    x.sent = true;
+  } else {
+    x.abandoned = true;
+  }
+  x.uploading = false;
+  x.upload_ended.cancel();
 }
 
 // Runs beside download(). Ends when front has sent the last of the request, or has gone.
@@ -283,8 +387,8 @@ asio::awaitable<void> LaneSession::upload(std::string head) {
     } else {
       x.up += frame->payload.size();
       broken = x.request.body == lane::BodyKind::length && x.up > x.request.body_length;
-      if (!broken && !x.abandoned && !context_.permits.count_up(x.permit, frame->payload.size())) {
-        x.over_budget = x.abandoned = true;
+      if (!broken && !x.abandoned && !fits(x, frame->payload.size())) {
+        x.abandoned = true;
         connection->abort();
       }
       if (x.request.body == lane::BodyKind::length) {
@@ -354,8 +458,8 @@ asio::awaitable<LaneSession::Outcome> LaneSession::download(Exchange& x, bool ma
     // Shared by all lanes: what is read is used before anybody else gets to run.
     const auto got = co_await connection.read_some(context_.scratch);
     if (context_.stopped || x.gone) co_return Outcome::broken;
-    if (x.over_budget) {
-      x.failure = {429, "budget", "the grant's budget for bytes_up is used up"};
+    if (x.refused) {
+      x.failure = *x.refused;
       co_return unfinished(x);
     }
     bool leftover = false;

@@ -23,6 +23,7 @@ class LaneSession : public std::enable_shared_from_this<LaneSession> {
 
  private:
   struct Exchange;
+  struct Held;
   enum class Outcome {
     done,    // the answer is with front, whole
     retry,   // a kept connection was dead; nothing of the request was seen by anybody
@@ -34,6 +35,9 @@ class LaneSession : public std::enable_shared_from_this<LaneSession> {
   boost::asio::awaitable<Outcome> attempt(Exchange& x, bool fresh);
   boost::asio::awaitable<Outcome> download(Exchange& x, bool may_retry);
   boost::asio::awaitable<void> upload(std::string head);
+  boost::asio::awaitable<bool> hold(Exchange& x);
+  boost::asio::awaitable<void> upload_held(std::string head);
+  bool fits(Exchange& x, std::size_t bytes);
   boost::asio::awaitable<bool> drain(const lane::Request& request, bool answered);
   boost::asio::awaitable<bool> fail_with(const lane::Request& request, const lane::Failure& failure);
   boost::asio::awaitable<bool> send(std::string_view bytes);

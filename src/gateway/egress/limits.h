@@ -22,7 +22,8 @@ inline constexpr std::size_t max_idle_per_host = 8, max_idle = 64;
 inline constexpr std::size_t max_dialled_addresses = 8;
 inline constexpr std::size_t max_lanes = 2048;
 inline constexpr std::size_t max_ca_file = 4 * 1024 * 1024;
-inline constexpr std::size_t transfer = 64 * 1024;     // one read or write
-inline constexpr std::size_t idle_buffer = 16 * 1024;  // what a lane keeps between exchanges
+inline constexpr std::size_t transfer = 64 * 1024;          // one read or write
+inline constexpr std::size_t max_held = 512 * 1024 * 1024;  // bodies that wait to be judged, all lanes together
+inline constexpr std::size_t idle_buffer = 16 * 1024;       // what a lane keeps between exchanges
 
 }  // namespace bulkhead::egress

@@ -75,7 +75,7 @@ tl::expected<Permits::Permit, lane::Failure> Permits::judge(lane::Request& reque
   if (const auto limit = entry.meter.request(grant::Meter::Clock::now())) {
     return refuse(429, "budget", "the grant's budget for " + std::string(*limit) + " is used up");
   }
-  return Permit{&entry.grants.front(), request.slot_filled, request.grant};
+  return Permit{&entry.grants.front(), decision.rule, request.slot_filled, request.grant};
 }
 
 bool Permits::count_up(const Permit& permit, std::size_t bytes) {

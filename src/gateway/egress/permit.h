@@ -21,6 +21,7 @@ class Permits {
 
   struct Permit {
     const Grant* grant = nullptr;
+    const Rule* rule = nullptr;
     bool use_credential = false;
     std::string id;
   };

@@ -264,6 +264,12 @@ Task<bool> Connection::judge(http::RequestReader& reader) {
                                                    decision.rule->max_body);
   const bool keep = co_await exchange->run(*pool->second);
   if (!exchange->failure().empty()) decision.reason = exchange->failure();
+  if (!exchange->denial().empty()) {
+    decision.verdict = grant::Verdict::deny;
+    shared_.denied.add({head.method + " " + url(head) + " " + decision.reason,
+                        escape_for_terminal(head.method, 40) + " " + url(head), exchange->denial(), ""},
+                       Clock::now());
+  }
   if (!record_request(head, decision, exchange->status(), exchange->up(), exchange->down())) co_return false;
   if (keep) co_return true;
   co_await stream_.linger(shared_.limits.linger, shared_.limits.linger_bytes);

@@ -147,6 +147,7 @@ Task<bool> Exchange::answer_failure(std::uint16_t status, std::string reason, st
   status_ = status;
   keep_alive_ = keep_alive_ && reader_.state() == http::State::done;
   const Kind kind = status == 403 || status == 413 || status == 429 ? Kind::denied : Kind::failed;
+  if (kind == Kind::denied) denial_ = text;
   const std::string answer =
       serialise({kind, status, std::move(text), ""}, request_.headers, keep_alive_, head_request_);
   if (!co_await stream_.write(answer, shared_.limits.write)) co_return false;

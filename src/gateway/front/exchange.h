@@ -27,6 +27,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::uint64_t up() const { return up_; }
   std::uint64_t down() const { return down_; }
   const std::string& failure() const { return failure_; }  // evidence's word for what went wrong, or empty
+  const std::string& denial() const { return denial_; }    // what was not granted after all: its budget, its body
 
  private:
   Task<bool> send_head();
@@ -57,7 +58,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::uint64_t down_length_ = 0;
   std::uint16_t status_ = 0;
   std::uint64_t up_ = 0, down_ = 0;
-  std::string failure_;
+  std::string failure_, denial_;
   // What the upload found wrong, for download() to answer.
   std::uint16_t upload_status_ = 0;
   std::string upload_reason_, upload_text_;

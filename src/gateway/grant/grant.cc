@@ -160,7 +160,7 @@ bool same_place(const Grant& grant, const RequestHead& head) {
 }
 
 // How near a denied request came to being allowed: the nearest rule is the one worth telling of.
-enum class Near { path, method, query, content_type, body, all };
+enum class Near { path, method, query, content_type, encoding, body, all };
 
 struct Match {
   Near near = Near::path;
@@ -177,15 +177,30 @@ std::string_view media_type(const RequestHead& head) {
   return {};
 }
 
+// What is judged as UTF-8 has to be read as UTF-8: another charset or a compressed body is another document.
+bool plain_utf8(const RequestHead& head) {
+  std::string scratch;
+  for (const auto& [name, value] : head.headers) {
+    if (folded_name(name, scratch) == "content-encoding") return false;
+    if (name != "content-type") continue;
+    const std::size_t semicolon = value.find(';');
+    if (semicolon == std::string::npos) continue;
+    const std::string parameter = lower_ascii(trim(std::string_view(value).substr(semicolon + 1)));
+    if (parameter != "charset=utf-8" && parameter != "charset=\"utf-8\"") return false;
+  }
+  return true;
+}
+
 Match match(const Rule& rule, const RequestHead& head, const Target& target) {
   if (!path_matches(rule.path, target)) return {Near::path, &rule};
   if (!is_in(rule.methods, head.method)) return {Near::method, &rule};
   if (!query_matches(rule.query, target)) return {Near::query, &rule};
   const std::string_view type = media_type(head);
   const bool no_body = head.body == lane::BodyKind::none && type.empty();
-  if (!rule.content_type.empty() && !no_body && lower_ascii(type) != rule.content_type) {
+  if (!rule.content_type.empty() && (!no_body || rule.json) && lower_ascii(type) != rule.content_type) {
     return {Near::content_type, &rule};
   }
+  if (rule.json && !plain_utf8(head)) return {Near::encoding, &rule};
   if (rule.max_body && head.body == lane::BodyKind::length && head.body_length > *rule.max_body) {
     return {Near::body, &rule};
   }
@@ -238,6 +253,12 @@ Decision not_allowed(const Match& best, const RequestHead& head, const Target& t
     case Near::content_type:
       decision =
           deny(403, "content-type", what + ": the rule for this path wants content type " + best.rule->content_type);
+      break;
+    case Near::encoding:
+      decision =
+          deny(403, "content-type",
+               what + ": the rule for this path judges the body, which has to come as it is: no Content-Encoding, " +
+                   "no charset but UTF-8");
       break;
     case Near::body:
       decision = deny(
