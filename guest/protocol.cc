@@ -7,7 +7,7 @@
 namespace bulkhead::shim {
 namespace {
 
-constexpr std::string_view magic = "BHS1";
+constexpr std::string_view magic = "BHS2";
 constexpr std::size_t max_text = 4096;
 
 class Writer {
@@ -102,14 +102,14 @@ Result<T> malformed() {
 bool Setup::operator==(const Setup& o) const {
   return arguments == o.arguments && environment == o.environment && directory == o.directory &&
          std::equal(pty, pty + 3, o.pty) && window == o.window && limits == o.limits && landlock == o.landlock &&
-         scope == o.scope && rules == o.rules && mask == o.mask && uid == o.uid && gid == o.gid &&
+         scope == o.scope && rules == o.rules && own == o.own && mask == o.mask && uid == o.uid && gid == o.gid &&
          own_pid_namespace == o.own_pid_namespace;
 }
 
 Result<std::vector<std::string>> encode(const Setup& setup) {
   if (setup.arguments.empty() || setup.arguments[0].empty()) return fail("no command to run");
   bool nul = has_nul(setup.directory) || std::ranges::any_of(setup.arguments, has_nul) ||
-             std::ranges::any_of(setup.environment, has_nul);
+             std::ranges::any_of(setup.environment, has_nul) || std::ranges::any_of(setup.own, has_nul);
   for (const Rule& rule : setup.rules) nul = nul || has_nul(rule.path);
   if (nul) return fail("a NUL byte in an argument, variable or path can't be passed on");
 
@@ -135,6 +135,7 @@ Result<std::vector<std::string>> encode(const Setup& setup) {
     w.number(static_cast<std::uint8_t>(rule.access), 1);
     w.string(rule.path);
   }
+  w.strings(setup.own);
   w.number(setup.mask);
   w.number(setup.uid);
   w.number(setup.gid);
@@ -187,6 +188,7 @@ Result<Setup> SetupReader::finish() const {
     rule.access = static_cast<Access>(access);
     rule.path = r.string();
   }
+  setup.own = r.strings();
   setup.mask = r.number();
   setup.uid = r.number();
   setup.gid = r.number();
@@ -247,8 +249,10 @@ std::string encode(const ToSupervisor& message) {
   } else if (const auto* stopped = std::get_if<Stopped>(&message)) {
     w.out = "T";
     w.number(static_cast<std::uint32_t>(stopped->signal));
-  } else if (std::holds_alternative<Listening>(message)) {
+  } else if (const auto* listening = std::get_if<Listening>(&message)) {
     w.out = "L";
+    w.number(listening->devices.size());
+    for (const std::uint64_t device : listening->devices) w.number(device, 8);
   } else if (std::holds_alternative<Continued>(message)) {
     w.out = "C";
   } else if (const auto* exited = std::get_if<Exited>(&message)) {
@@ -282,9 +286,13 @@ Result<ToSupervisor> decode_to_supervisor(std::string_view datagram) {
     case 'T':
       message = Stopped{r.number_up_to(64)};
       break;
-    case 'L':
-      message = Listening{};
+    case 'L': {
+      Listening listening;
+      listening.devices.resize(r.count(8));
+      for (std::uint64_t& device : listening.devices) device = r.wide(8);
+      message = std::move(listening);
       break;
+    }
     case 'C':
       message = Continued{};
       break;

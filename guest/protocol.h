@@ -80,6 +80,7 @@ struct Setup {
   bool landlock = true;            // false: no Landlock at all, for tests and for kernels of our own
   bool scope = true;               // Landlock scopes abstract unix sockets and signals to the workload (ABI 6)
   std::vector<Rule> rules;         // what Landlock allows of the file system; all else is refused
+  std::vector<std::string> own;    // the session's in-memory folders: Listening says which devices they are
   std::uint32_t mask = 022;        // umask(2)
   std::uint32_t uid = 0, gid = 0;  // the shim refuses to go on as anybody else
   // The shim runs in a pid namespace made for this session, so that kill(-1) reaches the session and no more.
@@ -96,7 +97,7 @@ struct Signal {
   bool foreground = false;  // to the pty's foreground process group (Ctrl-C); else to the workload's own group
   bool operator==(const Signal&) const = default;
 };
-struct Continue {  // SIGCONT to the workload's group, which becomes the foreground again
+struct Continue {  // SIGCONT to all inside; the workload's group becomes the foreground again
   bool operator==(const Continue&) const = default;
 };
 struct Finish {
@@ -110,6 +111,8 @@ struct Ready {
   bool operator==(const Ready&) const = default;
 };
 struct Listening {  // exactly one descriptor is attached: the workload's seccomp listener
+  // st_dev of each of Setup::own that is there, as it was before the workload could put something else in its place.
+  std::vector<std::uint64_t> devices;
   bool operator==(const Listening&) const = default;
 };
 struct Started {

@@ -98,12 +98,14 @@ class Keeper {
   }
 
  private:
-  void kill_all() const {
+  // Everything in the session but the shim.
+  void signal_all(int number) const {
     // kill(-1) reaches every process of the pid namespace. In the host's it would be everybody's: a pid below
     // 300 (RESERVED_PIDS, which are given out once per namespace) shows that this one is young and ours.
-    if (own_pids_ && ::getpid() < 300) ::kill(-1, SIGKILL);
-    if (!gone_) ::kill(-workload_, SIGKILL);
+    if (own_pids_ && ::getpid() < 300) ::kill(-1, number);
+    if (!gone_) ::kill(-workload_, number);
   }
+  void kill_all() const { signal_all(SIGKILL); }
 
   [[noreturn]] void end(int status) const {
     kill_all();
@@ -121,6 +123,8 @@ class Keeper {
       if (pid <= 0) return;
       if (pid != workload_ || gone_) continue;
       if (WIFSTOPPED(status)) {
+        // The supervisor stops as well, and with it the limits: nothing may go on without them.
+        if (terminal_ >= 0) signal_all(SIGSTOP);
         link_.send(Stopped{WSTOPSIG(status)});
       } else if (WIFCONTINUED(status)) {
         link_.send(Continued{});
@@ -144,6 +148,7 @@ class Keeper {
     if (std::holds_alternative<Finish>(*message)) end(gone_ ? exited_.shell() : 125);
     if (gone_) return;
     if (const auto* signal = std::get_if<Signal>(&*message)) {
+      if (signal->number == SIGSTOP) return signal_all(SIGSTOP);
       pid_t group = workload_;
       if (signal->foreground && terminal_ >= 0) {
         const pid_t front = ::tcgetpgrp(terminal_);
@@ -152,7 +157,7 @@ class Keeper {
       ::kill(-group, signal->number);
     } else if (std::holds_alternative<Continue>(*message)) {
       foreground(workload_);
-      ::kill(-workload_, SIGCONT);
+      signal_all(SIGCONT);
     }
   }
 

@@ -40,7 +40,12 @@ Result<void> restrict_workload(const Setup& setup, int abi, const Link& link) {
   BH_CHECK(set_limits(setup.limits));
   if (abi > 0) BH_CHECK(apply_landlock(setup.rules, setup.scope, abi));
   BH_TRY(const UniqueFd listener, apply_seccomp_with_listener());
-  if (!link.send(Listening{}, listener.get())) return fail("the supervisor is gone");
+  Listening listening;
+  for (const std::string& folder : setup.own) {
+    struct stat st{};
+    if (::stat(folder.c_str(), &st) == 0) listening.devices.push_back(st.st_dev);
+  }
+  if (!link.send(listening, listener.get())) return fail("the supervisor is gone");
   // At exec, so that the pipe which reports a failure lives until then. CLOSE_RANGE_CLOEXEC is Linux 5.11.
   if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return fail("close_range failed", errno);
   if (::chdir(setup.directory.c_str()) != 0)

@@ -61,6 +61,32 @@ TEST(Sys, RemoveTreeDoesNotFollowSymlinks) {
   EXPECT_TRUE(sys::remove_tree(AT_FDCWD, root));
 }
 
+TEST(Sys, RemoveTreeNeedsNoModeAndNoDepth) {
+  char where[] = "/tmp/bulkhead-test-XXXXXX";
+  ASSERT_NE(::mkdtemp(where), nullptr);
+  const std::string root = where;
+  ASSERT_TRUE(sys::make_directories(root + "/tree/locked/inner/more", 0700));
+  ASSERT_TRUE(sys::write_file_atomically(root + "/tree/locked/inner/file", "x", 0));
+  ASSERT_TRUE(sys::make_directories(root + "/tree/removed-0/removed-0", 0700));  // the names it uses itself
+  ASSERT_EQ(::chmod((root + "/tree/locked/inner").c_str(), 0), 0);
+  ASSERT_EQ(::chmod((root + "/tree/locked").c_str(), 0500), 0);
+  auto tree = sys::open(root + "/tree", O_RDONLY | O_DIRECTORY);
+  ASSERT_TRUE(tree);
+  UniqueFd at = std::move(*tree);
+  for (int depth = 0; depth < 5000; ++depth) {  // deeper than a path can name, or descriptors reach
+    ASSERT_EQ(::mkdirat(at.get(), "d", 0700), 0);
+    auto next = sys::open_at(at.get(), "d", O_RDONLY | O_DIRECTORY);
+    ASSERT_TRUE(next);
+    at = std::move(*next);
+  }
+  auto dir = sys::open(root, O_RDONLY | O_DIRECTORY);
+  ASSERT_TRUE(dir);
+  const auto removed = sys::remove_tree(dir->get(), "tree");
+  EXPECT_TRUE(removed) << removed.error().message;
+  EXPECT_FALSE(sys::exists(root + "/tree"));
+  EXPECT_EQ(::rmdir(where), 0);
+}
+
 TEST(Ipc, CarriesTextAndDescriptors) {
   auto pair = sys::socket_pair(SOCK_SEQPACKET);
   ASSERT_TRUE(pair);

@@ -184,7 +184,7 @@ Result<Child> spawn(const SpawnOptions& options) {
   if (pid < 0) return fail_errno("fork", "", errno);
   if (pid == 0) {
     begin_child();
-    const int program = ::fcntl(options.program, F_DUPFD_CLOEXEC, 900);
+    const int program = ::fcntl(options.program, F_DUPFD_CLOEXEC, 100);
     if (program < 0) die("bulkhead: cannot keep the program's descriptor");
     run_or_die(options.enter);
     die_with_parent(parent);  // after it: changing credentials clears it (prctl(2))

@@ -114,17 +114,6 @@ Result<std::vector<std::string>> list_directory(int dir) {
   return names;
 }
 
-Result<void> remove_tree(int parent, const std::string& name) {
-  if (::unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return {};
-  if (errno != EISDIR && errno != EPERM) return fail_errno("unlink", name, errno);
-  // O_NOFOLLOW: a symlink planted in the tree is removed above as itself, never walked through.
-  BH_TRY(UniqueFd dir, open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  BH_TRY(const std::vector<std::string> names, list_directory(dir.get()));
-  for (const std::string& child : names) BH_CHECK(remove_tree(dir.get(), child));
-  if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0) return fail_errno("rmdir", name, errno);
-  return {};
-}
-
 Result<struct stat> stat_fd(int fd, std::string_view name) {
   struct stat st{};
   if (::fstat(fd, &st) != 0) return fail_errno("fstat", name, errno);

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
+
 #include "base/sys.h"
 
 namespace bulkhead::broker {
@@ -18,7 +20,7 @@ std::string_view path_in(std::string_view bytes) {
 }
 
 tl::expected<UniqueFd, Refused> open_socket(const Proc& proc, pid_t tid, const std::string& path,
-                                            const std::vector<std::string>& own) {
+                                            const std::vector<std::uint64_t>& own) {
   UniqueFd folder;
   if (path.front() != '/') {
     auto opened = sys::open_at(proc.root.get(), std::to_string(tid) + "/cwd", O_PATH | O_DIRECTORY);
@@ -31,11 +33,9 @@ tl::expected<UniqueFd, Refused> open_socket(const Proc& proc, pid_t tid, const s
   if (::fstat(socket->get(), &st) != 0) return tl::unexpected(Refused{EACCES, path});
   if (!S_ISSOCK(st.st_mode)) return tl::unexpected(Refused{ECONNREFUSED, ""});
   // A tmpfs of the host's can be mounted too (its /tmp, on some machines), so the kind of file
-  // system says nothing; the device does.
-  for (const std::string& folder_of_ours : own) {
-    struct stat base{};
-    if (::stat(folder_of_ours.c_str(), &base) == 0 && base.st_dev == st.st_dev) return std::move(*socket);
-  }
+  // system says nothing; the device does. Its number, not a folder's name: what is above a mount point the workload can
+  // rename.
+  if (std::find(own.begin(), own.end(), st.st_dev) != own.end()) return std::move(*socket);
   return tl::unexpected(Refused{EACCES, path});
 }
 

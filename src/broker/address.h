@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -24,8 +25,8 @@ std::string_view path_in(std::string_view bytes);
 
 // The socket at `path` as thread `tid` names it, opened (O_PATH). Refused: nothing there, not a
 // socket, or not in one of the session's in-memory folders. The caller is in the workload's mount
-// namespace. `own`: those folders, inside.
+// namespace. `own`: the devices (st_dev) of those folders.
 tl::expected<UniqueFd, Refused> open_socket(const Proc& proc, pid_t tid, const std::string& path,
-                                            const std::vector<std::string>& own);
+                                            const std::vector<std::uint64_t>& own);
 
 }  // namespace bulkhead::broker

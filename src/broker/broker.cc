@@ -77,7 +77,7 @@ class Broker {
     if (object.value("type", "") != "listen" || message.fds.size() != 1 || listener_ || entered_) {
       return fail("a message that makes no sense");
     }
-    own_ = object.value("own", std::vector<std::string>());
+    own_ = object.value("own", std::vector<std::uint64_t>());
     listener_ = std::move(message.fds[0]);
     return true;
   }
@@ -266,7 +266,7 @@ class Broker {
 
   int supervisor_;
   UniqueFd listener_;
-  std::vector<std::string> own_;
+  std::vector<std::uint64_t> own_;
   const Proc& proc_;
   bool entered_ = false;
   StartupTrim trim_;

@@ -23,8 +23,8 @@
 // The room's holder does this (room/holder_main.cc): it is in the room's user namespace already. From the first
 // notification on it is in the workload's mount namespace: paths mean there what they mean to the workload. It is
 // invisible from inside. The supervisor and it say:
-//   {"type":"listen","own":[…]} + the filter's listener    once the workload has its filter; `own`: the session's own
-//                                                          in-memory folders
+//   {"type":"listen","own":[…]} + the filter's listener    once the workload has its filter; `own`: the devices of the
+//                                                          session's own in-memory folders
 //   {"type":"denied","count":1,"what":…,"why":…,"add":""}  from the broker
 #pragma once
 

@@ -115,7 +115,10 @@ Result<Sources> Sources::make(const Identity& identity) {
   if (!identity.from_root) return sources;
 
   if (::unshare(CLONE_NEWNS) != 0) return fail_errno("unshare(CLONE_NEWNS)", "", errno);
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return fail_errno("mount(MS_SLAVE)", "/", errno);
+  // What the host mounts from now on is not the session's (stage.cc).
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return fail_errno("mount(MS_PRIVATE)", "/", errno);
+  }
   if (::mount("none", stage, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=711") != 0) {
     return fail_errno("mount(tmpfs)", stage, errno);
   }

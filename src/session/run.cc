@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "base/sys.h"
+#include "base/text.h"
 #include "base/trim.h"
 #include "session/identity.h"
 #include "session/session.h"
@@ -94,7 +95,9 @@ Result<int> run(const Options& options, Begun begun) {
                                          .xdg_config_home = environment("XDG_CONFIG_HOME"),
                                          .xdg_runtime_dir = environment("XDG_RUNTIME_DIR")}));
   BH_TRY(Store store, Store::open(paths));
-  if (auto swept = store.sweep(); swept && !swept->empty() && !options.quiet) {
+  if (auto swept = store.sweep(); !swept) {
+    std::fprintf(stderr, "bulkhead: %s; remove it by hand\n", escape_for_terminal(swept.error().message, 300).c_str());
+  } else if (!swept->empty() && !options.quiet) {
     std::fprintf(stderr, "bulkhead: cleaned up after %zu session%s that ended badly\n", swept->size(),
                  swept->size() == 1 ? "" : "s");
   }

@@ -131,7 +131,6 @@ class Supervisor {
     const int stdio[3] = {pty[0] ? -1 : 0, pty[1] ? -1 : 1, pty[2] ? -1 : 2};
     BH_TRY(tier_, isolation_->start(planned_.plan, room_, stdio));
     BH_CHECK(sys::set_nonblocking(tier_.messages.get(), true));
-    note_own_folders();
     const nlohmann::json policy = policy_event(policy_, planned_);
     planned_.plan.system.clear();
     planned_.plan.mounts.clear();
@@ -173,13 +172,14 @@ class Supervisor {
   }
 
   // In-memory folders of the session's that no mount of the policy covers.
-  void note_own_folders() {
-    own_folders_ = planned_.plan.tmpfs;
-    own_folders_.emplace_back("/dev/shm");
-    std::erase_if(own_folders_, [&](const std::string& path) {
+  std::vector<std::string> own_folders() const {
+    std::vector<std::string> folders = planned_.plan.tmpfs;
+    folders.emplace_back("/dev/shm");
+    std::erase_if(folders, [&](const std::string& path) {
       return std::any_of(planned_.plan.mounts.begin(), planned_.plan.mounts.end(),
                          [&](const auto& mount) { return mount.target == path; });
     });
+    return folders;
   }
 
   // The CA does not exist yet: the tier reads these pipes while it sets up, and waits at them if it
@@ -214,6 +214,7 @@ class Supervisor {
     setup.rules = {{"/", shim::Access::run}, {"/dev", shim::Access::write}, {"/proc", shim::Access::write}};
     for (const std::string& path : planned_.plan.tmpfs) setup.rules.push_back({path, shim::Access::full});
     setup.rules.push_back({"/dev/shm", shim::Access::full});
+    setup.own = own_folders();
     for (const std::string& path : writable_) setup.rules.push_back({path, shim::Access::full});
     BH_TRY(const std::vector<std::string> datagrams, shim::encode(setup));
     for (const std::string& datagram : datagrams) {
@@ -344,6 +345,17 @@ class Supervisor {
     if (!shim_closed_) (void)ipc::send(tier_.control.get(), std::string_view(shim::encode(message)));
   }
 
+  // By SIGTSTP's default action: the kernel leaves it out where no shell is there to continue us (an orphaned process
+  // group, setpgid(2)), and a workload must not stop whoever keeps its limits.
+  static void stop_as_a_job() {
+    sigset_t tstp;
+    sigemptyset(&tstp);
+    sigaddset(&tstp, SIGTSTP);
+    ::raise(SIGTSTP);
+    ::sigprocmask(SIG_UNBLOCK, &tstp, nullptr);  // here
+    ::sigprocmask(SIG_BLOCK, &tstp, nullptr);
+  }
+
   void maybe_open_gate() {
     if (gate_open_ || !shim_ready_ || !front_ready_ || waiting_for_evidence_ || !failure_.empty() ||
         egress_ready_ < helpers_.egress.size()) {
@@ -382,7 +394,8 @@ class Supervisor {
           break;
         case SIGTSTP:
           tell_shim(shim::Signal{SIGSTOP, false});
-          ::raise(SIGSTOP);
+          stop_as_a_job();
+          tell_shim(shim::Continue{});  // also where it did not stop
           break;
         case SIGCONT:
           // Perhaps in the foreground now, where it was not before.
@@ -429,16 +442,18 @@ class Supervisor {
       } else if (terminal_->layout().any()) {
         stop("the session inside has no pty; is /dev/ptmx usable on this machine?");
       }
-    } else if (std::get_if<shim::Listening>(&*decoded) != nullptr && !listening_) {
+    } else if (const auto* listening = std::get_if<shim::Listening>(&*decoded); listening != nullptr && !listening_) {
       listening_ = true;
       if (message->fds.empty()) return stop("the shim inside the session sent no listener");
-      if (auto done = give_listener(message->fds[0]); !done) stop(done.error().message);
+      if (auto done = give_listener(message->fds[0], listening->devices); !done) stop(done.error().message);
     } else if (std::get_if<shim::Started>(&*decoded) != nullptr) {
       // The gate's opening has seen to everything.
     } else if (std::get_if<shim::Stopped>(&*decoded) != nullptr) {
+      // Without a terminal there is nobody to give one back to, and the limits go on.
+      if (!terminal_->layout().any()) return;
       // The job stopped as a whole: give the terminal back and stop with it, as any job does.
       terminal_->suspend();
-      ::raise(SIGSTOP);
+      stop_as_a_job();
       if (auto done = terminal_->resume(); !done) stop(done.error().message);
       tell_shim(shim::Continue{});
     } else if (const auto* exited = std::get_if<shim::Exited>(&*decoded)) {
@@ -479,9 +494,9 @@ class Supervisor {
   }
 
   // Hands the filter's listener to whoever connects for the workload.
-  Result<void> give_listener(const UniqueFd& listener) {
+  Result<void> give_listener(const UniqueFd& listener, const std::vector<std::uint64_t>& devices) {
     const int fd = listener.get();
-    return ipc::send(room_.control.get(), nlohmann::json{{"type", "listen"}, {"own", own_folders_}}, std::span(&fd, 1));
+    return ipc::send(room_.control.get(), nlohmann::json{{"type", "listen"}, {"own", devices}}, std::span(&fd, 1));
   }
 
   void on_evidence_ack(std::size_t) {
@@ -570,7 +585,9 @@ class Supervisor {
     }
     // An orderly stop, where it would otherwise record that its supervisor vanished. It ends once all is on the disk.
     (void)ipc::send(helpers_.evidence.control.get(), nlohmann::json{{"type", "stop"}});
-    if (!identity_.from_root) (void)directory_.remove();
+    if (!identity_.from_root) {
+      if (auto removed = directory_.remove(); !removed) say("left behind: " + removed.error().message);
+    }
     // Reaped, each of them: in a container there may be no init that would do it.
     for (Helper& helper : helpers_.egress) end_child(helper.child, until);
     end_child(helpers_.front.child, until);
@@ -631,7 +648,7 @@ class Supervisor {
   std::optional<Terminal> terminal_;
   Denials denials_;
   StartupTrim trim_;
-  std::vector<std::string> missing_, writable_, own_folders_;
+  std::vector<std::string> missing_, writable_;
   std::vector<Source> sources_;
 
   bool waiting_for_evidence_ = false, front_ready_ = false, shim_ready_ = false, gate_open_ = false;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "credential/exchange.h"
@@ -15,6 +16,7 @@
 #include "gateway/egress/permit.h"
 #include "gateway/egress/pool.h"
 #include "gateway/egress/scrub.h"
+#include "gateway/under_way.h"
 
 namespace bulkhead::egress {
 
@@ -34,9 +36,10 @@ struct Context {
   evidence::Recorder& recorder;
   std::function<void(const std::string&)> stop;
   std::vector<char> scratch = {};  // transfer bytes, once the first lane has come
-  bool stopped = false;
-  std::size_t lanes = 0;  // open now
-  std::size_t held = 0;   // bytes of bodies that are held, all lanes together
+  bool stopped = false, ending = false;
+  std::size_t lanes = 0;    // open now
+  UnderWay under_way = {};  // exchanges that have no record yet
+  std::size_t held = 0;     // bytes of bodies that are held, all lanes together
 
   // False: evidence is gone, and so is this egress; the caller does nothing more.
   bool record(std::string_view type, const nlohmann::json& fields) {
@@ -48,7 +51,8 @@ struct Context {
     return true;
   }
   void halt(const std::string& why) {
-    if (stopped) return;
+    if (std::exchange(ending, true)) return;
+    under_way.record_all();
     stopped = true;
     stop(why);
   }

@@ -148,6 +148,12 @@ asio::awaitable<bool> LaneSession::fail_with(const lane::Request& request, const
   co_return co_await send(frame);
 }
 
+void LaneSession::record_failure(const Exchange& x, const std::string& reason, const std::string& text) {
+  (void)context_.record(
+      "upstream.failure",
+      {{"grant", x.permit.id}, {"host", x.request.host}, {"port", x.request.port}, {"reason", reason}, {"text", text}});
+}
+
 // Looks for the end of the lane while nothing is to be read from it. Front says nothing more before it has the whole
 // answer, so anything readable is either that end or a violation.
 void LaneSession::watch_for_hangup() {
@@ -200,8 +206,14 @@ asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
     watch_for_hangup();
   }
 
+  // The session may end before it does.
+  std::optional<UnderWay::Entry> entry;
+  entry.emplace(context_.under_way, [this, &x] {
+    if (!x.answered) record_failure(x, "ended", "the session ended before the answer was whole");
+  });
   Outcome outcome = co_await attempt(x, false);
   if (outcome == Outcome::retry) outcome = co_await attempt(x, true);
+  entry.reset();
   if (context_.stopped) co_return false;
 
   x.answered = true;
@@ -215,13 +227,11 @@ asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
     if (unread && !co_await drain(x.request, true)) co_return false;
   } else if (outcome != Outcome::done) {
     // Half an answer, or nobody to give it to.
-    (void)context_.record("upstream.failure", {{"grant", x.permit.id},
-                                               {"host", x.request.host},
-                                               {"port", x.request.port},
-                                               {"reason", x.gone                     ? "client-gone"
-                                                          : x.failure.reason.empty() ? "truncated"
-                                                                                     : x.failure.reason},
-                                               {"text", x.failure.text}});
+    record_failure(x,
+                   x.gone                     ? "client-gone"
+                   : x.failure.reason.empty() ? "truncated"
+                                              : x.failure.reason,
+                   x.failure.text);
     if (x.connection) x.connection->abort();
     boost::system::error_code ignored;
     socket_.close(ignored);  // also ends upload()

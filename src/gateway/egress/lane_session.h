@@ -41,6 +41,7 @@ class LaneSession : public std::enable_shared_from_this<LaneSession> {
   boost::asio::awaitable<bool> drain(const lane::Request& request, bool answered);
   boost::asio::awaitable<bool> fail_with(const lane::Request& request, const lane::Failure& failure);
   boost::asio::awaitable<bool> send(std::string_view bytes);
+  void record_failure(const Exchange& x, const std::string& reason, const std::string& text);
   void watch_for_hangup();
   void hung_up();
   Outcome fail(Exchange& x, lane::Failure failure);

@@ -262,7 +262,15 @@ Task<bool> Connection::judge(http::RequestReader& reader) {
   }
   const auto exchange = std::make_shared<Exchange>(shared_, shared_from_this(), stream_, input_, reader, std::move(up),
                                                    decision.rule->max_body);
-  const bool keep = co_await exchange->run(*pool->second);
+  bool keep = false;
+  {
+    // The session may end before it does.
+    const UnderWay::Entry entry(shared_.under_way, [&] {
+      decision.reason = "ended";
+      (void)record_request(head, decision, exchange->status(), exchange->up(), exchange->down());
+    });
+    keep = co_await exchange->run(*pool->second);
+  }
   if (!exchange->failure().empty()) decision.reason = exchange->failure();
   if (!exchange->denial().empty()) {
     decision.verdict = grant::Verdict::deny;

@@ -84,6 +84,7 @@ struct Front::Impl {
     descriptor.async_wait(Wait::wait_read, [this, who](boost::system::error_code error) {
       if (error) return;
       shared->denied.flush(Clock::time_point::max());  // the supervisor may still listen
+      shared->under_way.record_all();
       shared->halt(std::string(who) + " is gone");
     });
   }

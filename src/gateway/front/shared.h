@@ -15,6 +15,7 @@
 #include "gateway/front/names.h"
 #include "gateway/gateway.h"
 #include "gateway/tls/server_context.h"
+#include "gateway/under_way.h"
 
 namespace bulkhead::front {
 
@@ -33,6 +34,7 @@ struct Shared {
   std::function<void(const std::string&)> stop;
   std::map<std::string, std::unique_ptr<LanePool>> egress = {};  // by credential name
   std::set<Stream*> streams = {};                                // for their deadlines
+  UnderWay under_way = {};                                       // requests that went up and have no record yet
   std::size_t connections = 0;
   bool stopped = false;
 

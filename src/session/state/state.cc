@@ -225,6 +225,7 @@ Result<std::vector<SessionInfo>> Store::list() const {
 
 Result<std::vector<std::string>> Store::sweep() const {
   std::vector<std::string> swept;
+  std::optional<Error> stuck;
   if (!sessions_) return swept;
   BH_TRY(const std::vector<std::string> names, entries(sessions_.get()));
   for (const std::string& name : names) {
@@ -242,11 +243,14 @@ Result<std::vector<std::string>> Store::sweep() const {
     // Two sweeps may meet here (the second locks a lock that is already unlinked): removing is idempotent.
     if (auto removed = sys::remove_tree(sessions_.get(), name); !removed) {
       if (removed.error().code == ENOENT) continue;
-      return tl::unexpected(std::move(removed).error().with("cannot sweep session " + name));
+      // The others are swept all the same.
+      if (!stuck) stuck = std::move(removed).error().with("cannot sweep session " + name);
+      continue;
     }
     release_reserve(id);
     swept.push_back(id);
   }
+  if (stuck) return tl::unexpected(std::move(*stuck));
   return swept;
 }
 

@@ -1,6 +1,8 @@
 #include "session/terminal/layout.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace bulkhead::session {
@@ -20,6 +22,22 @@ Layout layout_of(const int (&stdio)[3]) {
     if (layout.display < 0 && layout.pty[0]) layout.display = stdio[0];
   }
   return layout;
+}
+
+Result<void> check_stdio(const int (&stdio)[3]) {
+  static constexpr const char* names[] = {"standard input", "standard output", "standard error"};
+  for (int i = 0; i < 3; ++i) {
+    struct stat st{};
+    if (::fstat(stdio[i], &st) != 0) continue;  // closed: the workload gets /dev/null
+    const int flags = ::fcntl(stdio[i], F_GETFL);
+    const char* what = S_ISDIR(st.st_mode) ? "a folder" : S_ISBLK(st.st_mode) ? "a block device" : nullptr;
+    if (flags >= 0 && (flags & O_PATH) != 0) what = "a path without access";
+    if (what != nullptr) {
+      return fail(std::string(names[i]) + " is " + what + ", which would lead around the boundary; give it a file, a " +
+                  "pipe or /dev/null");
+    }
+  }
+  return {};
 }
 
 shim::WindowSize window_size(int tty) {

@@ -2,6 +2,7 @@
 // that.
 #pragma once
 
+#include "base/result.h"
 #include "guest/protocol.h"
 
 namespace bulkhead::session {
@@ -19,6 +20,9 @@ struct Layout {
 };
 
 Layout layout_of(const int (&stdio)[3]);
+
+// Refuses a folder, a disk or an O_PATH descriptor among them: handed in, it is a way around every mount.
+Result<void> check_stdio(const int (&stdio)[3]);
 
 shim::WindowSize window_size(int tty);
 void set_window_size(int tty, const shim::WindowSize& size);  // also raises SIGWINCH behind a pty

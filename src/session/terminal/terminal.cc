@@ -80,6 +80,7 @@ Terminal::~Terminal() {
 }
 
 Result<Terminal> Terminal::open(const int (&stdio)[3]) {
+  BH_CHECK(check_stdio(stdio));
   return Terminal(std::make_unique<State>(stdio));
 }
 

@@ -29,8 +29,9 @@ class Stage {
  public:
   Result<void> begin() {
     if (::unshare(CLONE_NEWNS) != 0) return fail_errno("unshare(CLONE_NEWNS)", "", errno);
-    if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
-      return fail_errno("mount(MS_SLAVE)", "/", errno);
+    // Not a slave of the host's: what is mounted there later would appear inside, writable below a read-only mount.
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+      return fail_errno("mount(MS_PRIVATE)", "/", errno);
     }
     if (::mount("none", stage, "tmpfs", MS_NOSUID | MS_NODEV, "size=16m,mode=755") != 0) {
       return fail_errno("mount(tmpfs)", stage, errno);
