@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace bulkhead::ipc {
 
@@ -48,9 +49,10 @@ Result<Message> receive(int socket) {
   header.msg_control = control.data();
   header.msg_controllen = control.size();
   ssize_t n = 0;
+  bool reset = false;  // said once when the peer left messages of ours unread; its own come after it
   do {
     n = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
-  } while (n < 0 && errno == EINTR);
+  } while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !std::exchange(reset, true))));
   if (n < 0) return fail_errno("recvmsg", "", errno);
   for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;

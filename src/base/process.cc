@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "base/sys.h"
+#include "base/text.h"
 
 namespace bulkhead {
 namespace {
@@ -132,7 +133,7 @@ pid_t clone_plain(const SpawnOptions& options) {
 
 void run_or_die(const std::function<Result<void>()>& step) {
   if (!step) return;
-  if (auto done = step(); !done) die("bulkhead: " + done.error().message);
+  if (auto done = step(); !done) die("bulkhead: " + escape_for_terminal(done.error().message, 600));
 }
 
 // unshare(2) puts only children into the new pid namespace, so one more process is needed;

@@ -54,6 +54,8 @@ Result<UniqueFd> open_at2(int dir, const std::string& path, std::uint64_t flags,
 Result<std::string> read_all(int fd, std::size_t limit, std::string_view name) {
   std::string out;
   char buffer[16384];
+  // It may be a secret that is read.
+  const std::unique_ptr<char, void (*)(char*)> wiped(buffer, [](char* bytes) { ::explicit_bzero(bytes, 16384); });
   for (;;) {
     const ssize_t n = ::read(fd, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;

@@ -18,9 +18,11 @@ constexpr std::array events = {
               "A secret was read on the host and given to its egress; never the value"},
     EventType{"credential.use", "egress", "grant, host, port, credential",
               "The session's token was exchanged for the secret in one request"},
-    EventType{"http.request", "front",
-              "method, scheme, host, port, path, grant, decision, rule, status, bytes_up, bytes_down, ms",
-              "A request that ended; `decision` is allow or deny, `rule` why"},
+    EventType{
+        "http.request", "front",
+        "method, scheme, host, port, path, grant, decision, rule, status, bytes_up, bytes_down, ms",
+        "A request that ended; `decision` is allow or deny, `rule` why (`ended`: the session ended before the request "
+        "did)"},
     EventType{"net.refused", "front", "port, address, name, what",
               "A connection that was answered only to refuse it (no TLS, SSH, unknown name…)"},
     EventType{"ipc.refused", "supervisor", "what",
@@ -29,7 +31,9 @@ constexpr std::array events = {
     EventType{"upstream.request", "egress", "grant, host, port, address, status, tls, reused, bytes_up, bytes_down",
               "A request that went out and was answered: which address was dialled, by which TLS version"},
     EventType{"upstream.failure", "egress", "grant, host, port, reason, text",
-              "An allowed request could not be carried out: resolve, address, connect, tls, protocol…"},
+              "An allowed request could not be carried out: resolve, address, connect, tls, protocol, json (its body "
+              "says what the "
+              "rule does not allow), ended (the session did)…"},
     EventType{"evidence.rejected", "evidence", "from, reason",
               "A component sent something that is no event: a defect, or a component taken over"},
     EventType{"evidence.no_reserve", "evidence", "reason",

@@ -160,7 +160,8 @@ void Writer::read_source(std::size_t index, int limit) {
     header.msg_iov = &part;
     header.msg_iovlen = 1;
     const ssize_t n = ::recvmsg(source.socket.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (n < 0 && errno == EINTR) continue;
+    // ECONNRESET is said once, when it left an answer unread; what it sent comes after it.
+    if (n < 0 && (errno == EINTR || errno == ECONNRESET)) continue;
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) return source.socket.reset();  // the supervisor, too, sees a component leave
     source.events -= 1;
@@ -182,6 +183,12 @@ void Writer::take(std::size_t index, std::string_view text) {
   if (!event) return reject(index, sync, event.error().message);
 
   const std::string& name = sources_[index].name;
+  // The last line: what the others have sent, who are gone by now, stands before it.
+  if (name == "supervisor" && event->type == "session.end") {
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+      if (i != index) read_source(i, datagrams_at_the_end);
+    }
+  }
   const auto seq = log_.append(name, event->type, event->fields, ends_session(name, event->type));
   if (!seq) {
     if (seq.error().code == EMSGSIZE) return reject(index, sync, seq.error().message);

@@ -235,6 +235,17 @@ TEST_F(WriterTest, AnEndedSessionIsNotLost) {
   ASSERT_EQ(lines().size(), 1u);
 }
 
+TEST_F(WriterTest, TheEndOfTheSessionIsTheLastLine) {
+  start();
+  ASSERT_EQ(::kill(pid_, SIGSTOP), 0);  // so that all of it waits when it looks
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(front_->record("x", {{"i", i}}));
+  ASSERT_TRUE(supervisor_->record("session.end", {{"exit_status", 0}}));
+  front_.reset();
+  ASSERT_EQ(::kill(pid_, SIGCONT), 0);
+  EXPECT_EQ(stop()["lines"], 101);
+  EXPECT_EQ(lines().back()["type"], "session.end");
+}
+
 TEST_F(WriterTest, FrontCannotEndTheSessionInTheRecord) {
   start();
   ASSERT_TRUE(front_->record("session.end", {}));

@@ -393,14 +393,14 @@ class Supervisor {
           kill_at_ = Clock::now() + term_grace;
           break;
         case SIGTSTP:
-          tell_shim(shim::Signal{SIGSTOP, false});
+          if (gate_open_) tell_shim(shim::Signal{SIGSTOP, false});
           stop_as_a_job();
-          tell_shim(shim::Continue{});  // also where it did not stop
+          if (gate_open_) tell_shim(shim::Continue{});  // also where it did not stop
           break;
         case SIGCONT:
           // Perhaps in the foreground now, where it was not before.
           if (auto done = terminal_->resume(); !done) stop(done.error().message);
-          tell_shim(shim::Continue{});
+          if (gate_open_) tell_shim(shim::Continue{});
           break;
         default:
           break;
@@ -412,6 +412,7 @@ class Supervisor {
     auto status = tier_.process.try_wait();
     if (!status || !*status) return;
     tier_ended_ = true;
+    drain_shim();
     on_tier_message(0);
     if (exited_) {
       status_ = exited_->shell();
@@ -425,6 +426,12 @@ class Supervisor {
                                          : escape_for_terminal(tier_messages_)) +
                  "); `bulkhead doctor` says what this machine lacks";
     }
+  }
+
+  // What the shim said last can come together with its end.
+  void drain_shim() {
+    pollfd p{tier_.control.get(), POLLIN, 0};
+    while (!shim_closed_ && ::poll(&p, 1, 0) > 0) on_shim(0);
   }
 
   void on_shim(std::size_t) {
@@ -450,7 +457,7 @@ class Supervisor {
       // The gate's opening has seen to everything.
     } else if (std::get_if<shim::Stopped>(&*decoded) != nullptr) {
       // Without a terminal there is nobody to give one back to, and the limits go on.
-      if (!terminal_->layout().any()) return;
+      if (tier_ended_ || !terminal_->layout().any()) return;
       // The job stopped as a whole: give the terminal back and stop with it, as any job does.
       terminal_->suspend();
       stop_as_a_job();
@@ -576,7 +583,8 @@ class Supervisor {
     const std::size_t front = 1, count = helpers_.all().size();
     hear_out(front, until);
     end_egress();
-    for (std::size_t i = front + 1; i < count; ++i) hear_out(i, until);
+    const Clock::time_point egress_until = Clock::now() + helper_grace;
+    for (std::size_t i = front + 1; i < count; ++i) hear_out(i, egress_until);
     if (recorder_ && helpers_.evidence.child) {
       const std::string reason = !ended ? ended.error().message : stopped_ ? "stopped" : "exited";
       (void)recorder_->record(
@@ -589,10 +597,12 @@ class Supervisor {
       if (auto removed = directory_.remove(); !removed) say("left behind: " + removed.error().message);
     }
     // Reaped, each of them: in a container there may be no init that would do it.
-    for (Helper& helper : helpers_.egress) end_child(helper.child, until);
-    end_child(helpers_.front.child, until);
-    end_child(room_.holder, until);
-    end_child(helpers_.evidence.child, Clock::now() + evidence_grace);
+    for (Helper& helper : helpers_.egress) (void)end_child(helper.child, until);
+    (void)end_child(helpers_.front.child, until);
+    (void)end_child(room_.holder, until);
+    if (!end_child(helpers_.evidence.child, Clock::now() + evidence_grace) && ended) {
+      say("the last lines of the session's record may be missing: evidence did not end well");
+    }
     if (!denials_.empty()) say(denials_.summary());
   }
 
@@ -620,12 +630,15 @@ class Supervisor {
     return static_cast<double>(std::chrono::duration_cast<milliseconds>(Clock::now() - since).count()) / 1000.0;
   }
 
-  static void end_child(Child& child, Clock::time_point until) {
-    if (!child) return;
+  // True: it ended by itself and said that all is well.
+  static bool end_child(Child& child, Clock::time_point until) {
+    if (!child) return true;
     pollfd p{child.pidfd(), POLLIN, 0};
     const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now()).count();
     (void)::poll(&p, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
+    const auto status = child.try_wait();
     child.kill_and_wait();
+    return status && *status && (*status)->shell() == 0;
   }
 
   const Options& options_;

@@ -39,6 +39,18 @@ class ExitStatus(Case):
             result = self.inside(["/bin/sh", "-c", f"kill -{name} $$"])
             self.assertEqual(result.status, 128 + getattr(signal, "SIG" + name), result)
 
+    def test_no_status_is_lost_when_everything_ends_at_once(self):
+        """Many at a time, so that what the session says last comes together with its end."""
+        many = ("import subprocess, sys\n"
+                "for _ in range(4):\n"
+                " all = [subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL) for _ in range(24)]\n"
+                " print(*[one.wait() for one in all])\n")
+        for argv, status in ((["/bin/sh", "-c", "exit 7"], 7), (["no-such-command-here"], 127)):
+            inner = self.bulkhead_command(argv, "", ["--quiet"])
+            command = self.lab.command(["/usr/bin/python3", "-c", many, *inner], guard=False)
+            result = self.ok(self._run(command, argv, self.environment(), None, None, 120))
+            self.assertEqual(result.out.split(), [str(status)] * 96, result)
+
     def test_125_when_bulkhead_fails(self):
         for policy in ("nonsense = 1\n", '[[mount]]\npath = "/no/such/folder"\n', '[[mount]]\npath = "/proc"\n',
                        '[credential.x]\nsource = "env:NOT_SET_ANYWHERE"\nexpose = { env = "X" }\n'

@@ -21,11 +21,12 @@ constexpr std::array table = {
     Guarantee{"fs-ro", "What is mounted `ro` can't be changed; what is written outside the mounts is gone afterwards.",
               "read-only mounts in a namespace whose capabilities are dropped; fresh tmpfs for the rest", "native",
               "X01 X29", "userns bwrap"},
-    Guarantee{"landlock",
-              "A second, independent layer repeats the view of the files; a read-only mount below HOME, /tmp or another "
-              "writable folder rests on the first alone.",
-              "Landlock ABI 1 (Linux 5.13), truncation from ABI 3 (6.2), device ioctls from ABI 5 (6.10)", "native",
-              "X01", "landlock"},
+    Guarantee{
+        "landlock",
+        "A second, independent layer repeats the view of the files; a read-only mount below HOME, /tmp or another "
+        "writable folder rests on the first alone.",
+        "Landlock ABI 1 (Linux 5.13), truncation from ABI 3 (6.2), device ioctls from ABI 5 (6.10)", "native", "X01",
+        "landlock"},
     Guarantee{"net-room",
               "Whatever address the workload dials, by whatever protocol, it reaches Bulkhead's gateway or nothing: no "
               "network, no loopback service of the host, no other session.",
