@@ -8,6 +8,10 @@
 
 namespace bulkhead::broker {
 
+// Once the room is furnished: only the capabilities that enter() and the broker need (setns(2) into a mount namespace
+// takes CAP_SYS_ADMIN and CAP_SYS_CHROOT).
+Result<void> narrow();
+
 // At the first notification: the mount namespace of `tid`, then CAP_SYS_PTRACE alone, then the allow-list.
 Result<void> enter(const Proc& proc, pid_t tid);
 

@@ -117,6 +117,7 @@ Result<void> hold() {
   sockets.clear();
   if (::prctl(PR_SET_DUMPABLE, 0) != 0) return fail_errno("prctl(PR_SET_DUMPABLE)", "", errno);
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("prctl(PR_SET_NO_NEW_PRIVS)", "", errno);
+  BH_CHECK(broker::narrow());
   return broker::serve(supervisor_fd, proc, broker::enter);
 }
 
