@@ -128,5 +128,12 @@ TEST(Random, IsNotConstant) {
   EXPECT_NE(random_hex(16), random_hex(16));
 }
 
+TEST(Text, UnhexTakesWhatHexMakes) {
+  const std::string bytes("\0\x7f\xff a", 5);
+  EXPECT_EQ(unhex(hex(bytes)), bytes);
+  EXPECT_EQ(unhex(""), "");
+  for (const char* text : {"0", "0g", "FF", "-1", " 1", "0x", "00 "}) EXPECT_EQ(unhex(text), std::nullopt) << text;
+}
+
 }  // namespace
 }  // namespace bulkhead

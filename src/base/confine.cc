@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -49,6 +50,31 @@ Result<void> drop_capabilities() {
   return {};
 }
 
+// Everything ABI 2 knows is denied but beneath these folders; and truncation, where it is known (ABI 3).
+Result<void> stay_in(std::span<const int> folders) {
+  constexpr unsigned version_flag = 1U << 0;  // LANDLOCK_CREATE_RULESET_VERSION
+  const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, version_flag);
+  if (abi < 2) return fail("Landlock is missing or too old (ABI 2, Linux 5.19)", ENOSYS);
+  constexpr std::uint64_t execute = 1U << 0, refer = 1U << 13, truncate = 1U << 14;
+  landlock_ruleset_attr handled{};
+  handled.handled_access_fs = (refer << 1) - 1;
+  if (abi >= 3) handled.handled_access_fs |= truncate;
+  const UniqueFd rules(
+      static_cast<int>(::syscall(SYS_landlock_create_ruleset, &handled, sizeof handled.handled_access_fs, 0)));
+  if (!rules) return fail_errno("landlock_create_ruleset", "", errno);
+  for (const int folder : folders) {
+    landlock_path_beneath_attr beneath{};
+    beneath.allowed_access = handled.handled_access_fs & ~execute;
+    beneath.parent_fd = folder;
+    if (::syscall(SYS_landlock_add_rule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != 0) {
+      return fail_errno("landlock_add_rule", "", errno);
+    }
+  }
+  if (::syscall(SYS_landlock_restrict_self, rules.get(), 0) != 0)
+    return fail_errno("landlock_restrict_self", "", errno);
+  return {};
+}
+
 std::span<const sock_filter> filter_of(Role role) {
   switch (role) {
     case Role::front:
@@ -57,8 +83,14 @@ std::span<const sock_filter> filter_of(Role role) {
       return egress_filter;
     case Role::evidence:
       return evidence_filter;
+    case Role::reader:
+      return reader_filter;
+    case Role::relay:
+      return relay_filter;
     case Role::broker:
       return broker_filter;
+    case Role::keep:
+      return keep_filter;
   }
   ::abort();
 }
@@ -66,10 +98,15 @@ std::span<const sock_filter> filter_of(Role role) {
 }  // namespace
 
 Result<void> confine(Role role) {
+  return confine(role, {});
+}
+
+Result<void> confine(Role role, std::span<const int> folders) {
   BH_CHECK(empty_root());
   BH_CHECK(drop_capabilities());
   if (::prctl(PR_SET_DUMPABLE, 0) != 0) return fail_errno("prctl(PR_SET_DUMPABLE)", "", errno);
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("prctl(PR_SET_NO_NEW_PRIVS)", "", errno);
+  if (!folders.empty()) BH_CHECK(stay_in(folders));
   return allow_only(role);
 }
 

@@ -5,6 +5,7 @@
 // A step the machine can't do is an error: the helper does not start half confined.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,14 +17,22 @@ enum class Role {
   front,     // read/write/accept on descriptors it holds, socketpair, sendmsg; no socket(2), no connect(2)
   egress,    // as front, plus socket(AF_INET/AF_INET6), connect
   evidence,  // read/recvmsg, write, fdatasync, fallocate on descriptors it holds
-  broker,    // other processes' memory and descriptors, connect on those; files by O_PATH and /proc only
+  reader,    // files by path, what its own user may read; messages on descriptors it holds; no exec, no socket(2)
+  relay,     // accept, read and write on descriptors it holds; no socket(2), no connect(2)
+  broker,  // other processes' memory and descriptors, connect on those and on TCP sockets of the room; files by O_PATH
+           // and /proc only
+  keep,    // files beneath descriptors it holds, threads; no socket(2), no exec
 };
 
 // Single-threaded callers only. Descriptors stay as they are.
 Result<void> confine(Role role);
 
-// The last step alone, for the one helper that has to keep a capability and another root (broker/confine.h).
-// no_new_privs is set already.
+// The same for a helper that holds folders and works in them: Landlock keeps it from everything above and beside them,
+// which a descriptor of a folder alone does not (openat(2) of ".."). ABI 2, Linux 5.19.
+Result<void> confine(Role role, std::span<const int> folders);
+
+// The last step alone, for a helper that has to keep a capability and another root (broker/confine.h), or to see the
+// user's files (credential/). no_new_privs is set already.
 Result<void> allow_only(Role role);
 
 }  // namespace bulkhead

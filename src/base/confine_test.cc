@@ -71,12 +71,18 @@ TEST_P(Confine, OpensNoUnixSocketToTheHost) {
   EXPECT_EQ(outcome(GetParam(), [] { return ::socket(AF_UNIX, SOCK_STREAM, 0); }), killed);
 }
 
-INSTANTIATE_TEST_SUITE_P(Roles, Confine, testing::Values(Role::front, Role::egress, Role::evidence));
+INSTANTIATE_TEST_SUITE_P(Roles, Confine, testing::Values(Role::front, Role::egress, Role::evidence, Role::relay));
 
 TEST_P(Confine, OnlyEgressHasANetwork) {
   const int got = outcome(GetParam(), [] { return ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0 ? 7 : 1; });
   EXPECT_EQ(got, GetParam() == Role::egress ? 7 : killed);
   EXPECT_EQ(outcome(GetParam(), [] { return ::socket(AF_INET, SOCK_RAW, IPPROTO_ICMP); }), killed);
+  // Not with one that it was given, either.
+  const int dials = outcome(GetParam(), [] {
+    const sockaddr nowhere{};
+    return ::connect(STDERR_FILENO, &nowhere, sizeof nowhere) < 0 && errno == ENOTSOCK ? 7 : 1;
+  });
+  EXPECT_EQ(dials, GetParam() == Role::egress ? 7 : killed);
 }
 
 }  // namespace

@@ -87,6 +87,9 @@ namespace {
 struct Execution {
   explicit Execution(const SpawnOptions& options)
       : fds(options.fds), argv(c_strings(options.arguments)), envp(c_strings(options.environment)) {
+    envp.pop_back();
+    for (const char* entry : options.borrowed_environment) envp.push_back(const_cast<char*>(entry));
+    envp.push_back(nullptr);
     high.resize(fds.size() + 1);
   }
   std::vector<int> fds, high;

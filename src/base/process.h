@@ -49,6 +49,8 @@ struct SpawnOptions {
   int program = -1;
   std::vector<std::string> arguments;    // argv, with argv[0]
   std::vector<std::string> environment;  // KEY=value; empty by default, on purpose
+  // More of it, NUL-terminated and the caller's for as long as spawn() runs: for what is not to be copied.
+  std::vector<const char*> borrowed_environment;
   // The child's descriptor i is fds[i] of the parent; -1 gives /dev/null. Everything else is closed.
   std::vector<int> fds;
   // Run in the child, one after the other, before exec (setns, mounts…). A failure ends the child with its message on

@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 
+#include "base/text.h"
+
 namespace bulkhead {
 
 std::string random_bytes(std::size_t bytes) {
@@ -13,14 +15,7 @@ std::string random_bytes(std::size_t bytes) {
 }
 
 std::string random_hex(std::size_t bytes) {
-  static constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  for (const char c : random_bytes(bytes)) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += digits[byte >> 4];
-    out += digits[byte & 15];
-  }
-  return out;
+  return hex(random_bytes(bytes));
 }
 
 }  // namespace bulkhead

@@ -3,12 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/ioctl.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -137,6 +142,9 @@ int main(int argc, char** argv) {
   scmp_filter_ctx evidence = fresh();
   allow(evidence, {SCMP_SYS(fdatasync), SCMP_SYS(fsync), SCMP_SYS(fallocate), SCMP_SYS(ftruncate), SCMP_SYS(pwrite64)});
   write_program(evidence, "evidence", out);
+  scmp_filter_ctx reader = fresh(true);
+  allow(reader, {SCMP_SYS(openat), SCMP_SYS(openat2)});
+  write_program(reader, "reader", out);
   scmp_filter_ctx broker = fresh(true);
   allow(broker, {SCMP_SYS(process_vm_readv), SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_getfd), SCMP_SYS(connect),
                  SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(fchdir), SCMP_SYS(chdir), SCMP_SYS(fstatfs),
@@ -145,6 +153,71 @@ int main(int argc, char** argv) {
                                       std::uint64_t{SECCOMP_IOCTL_NOTIF_ID_VALID}}) {
     allow_if(broker, SCMP_SYS(ioctl), {SCMP_A1_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(request))});
   }
+  // For published ports: the broker is in the room's network namespace, and so is what it makes.
+  for (const std::uint32_t family : {AF_INET, AF_INET6}) {
+    allow_if(broker, SCMP_SYS(socket),
+             {SCMP_A0_32(SCMP_CMP_EQ, family), SCMP_A1_32(SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM)});
+  }
   write_program(broker, "broker", out);
+
+  // Files by name beneath what it holds (Landlock says which those are), and libfuse's threads.
+  scmp_filter_ctx keep = fresh(true);
+  allow(keep, {SCMP_SYS(openat),
+               SCMP_SYS(openat2),
+               SCMP_SYS(readlinkat),
+               SCMP_SYS(mkdirat),
+               SCMP_SYS(unlinkat),
+               SCMP_SYS(renameat),
+               SCMP_SYS(renameat2),
+               SCMP_SYS(linkat),
+               SCMP_SYS(symlinkat),
+               SCMP_SYS(fchmod),
+               SCMP_SYS(fchown),
+               SCMP_SYS(fchownat),
+               SCMP_SYS(utimensat),
+               SCMP_SYS(getdents64),
+               SCMP_SYS(ftruncate),
+               SCMP_SYS(fallocate),
+               SCMP_SYS(pwrite64),
+               SCMP_SYS(fsync),
+               SCMP_SYS(fdatasync),
+               SCMP_SYS(fstatfs),
+               SCMP_SYS(copy_file_range),
+               SCMP_SYS(flistxattr),
+               SCMP_SYS(fgetxattr),
+               SCMP_SYS(fsetxattr),
+               SCMP_SYS(fremovexattr),
+               SCMP_SYS(sched_getaffinity),
+               SCMP_SYS(prlimit64),
+               SCMP_SYS(statx),
+               SCMP_SYS(dup),
+               SCMP_SYS(getuid),
+               SCMP_SYS(getgid)});
+  allow_if(keep, SCMP_SYS(ioctl), {SCMP_A1_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(FICLONE))});
+  for (const std::uint64_t type : {S_IFREG, S_IFIFO, S_IFSOCK}) {  // no device files
+    allow_if(keep, SCMP_SYS(mknodat), {SCMP_A2_32(SCMP_CMP_MASKED_EQ, S_IFMT, type)});
+  }
+  // Threads and no processes. clone3's flags are in memory, where no filter sees them: the C library then takes clone.
+  allow_if(keep, SCMP_SYS(clone), {SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM)});
+  check(seccomp_rule_add(keep, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0), "errno");
+  constexpr int fchmodat2_number = 452;  // newer than this libseccomp
+  check(seccomp_rule_add(keep, SCMP_ACT_ALLOW, fchmodat2_number, 0), "fchmodat2");
+  // pipe2: libfuse then does without splice(2).
+  for (const int call : {SCMP_SYS(open), SCMP_SYS(access), SCMP_SYS(readlink), SCMP_SYS(pipe2)}) {
+    check(seccomp_rule_add(keep, SCMP_ACT_ERRNO(EACCES), call, 0), "errno");
+  }
+  write_program(keep, "keep", out);
+
+  // Neither socket(2) nor connect(2): it has what it is given, and what it accepts.
+  scmp_filter_ctx relay = fresh();
+  allow(relay, {SCMP_SYS(accept4), SCMP_SYS(getsockopt), SCMP_SYS(shutdown)});
+  const auto option = [&](int level, int name) {
+    allow_if(relay, SCMP_SYS(setsockopt),
+             {SCMP_A1_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(level)),
+              SCMP_A2_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(name))});
+  };
+  option(SOL_SOCKET, SO_LINGER);
+  option(IPPROTO_TCP, TCP_NODELAY);
+  write_program(relay, "relay", out);
   return std::fclose(out) == 0 ? 0 : 1;
 }

@@ -1,7 +1,9 @@
-// Text that may come from inside a boundary, made safe for people to read.
+// Text that may come from inside a boundary, made safe for people to read; and the little that is done to text
+// everywhere.
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +21,21 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 std::vector<std::string> split(std::string_view text, char separator);
 std::string lower_ascii(std::string_view text);
+std::string_view trim_blanks(std::string_view text);  // spaces and tabs, at both ends
+std::string hex(std::string_view bytes, std::string_view digits = "0123456789abcdef");
+// The bytes that hex() made this of; nullopt: it made no such thing.
+std::optional<std::string> unhex(std::string_view text);
+
+// ASCII, whatever the locale.
+constexpr bool is_lower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+constexpr bool is_upper(char c) {
+  return c >= 'A' && c <= 'Z';
+}
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // Is this well-formed UTF-8 (RFC 3629: no overlongs, no surrogates)?
 bool valid_utf8(std::string_view text);
