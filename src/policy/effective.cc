@@ -2,12 +2,23 @@
 
 #include <cerrno>
 
+#include "policy/managed_folder.h"
 #include "policy/profile.h"
+#include "policy/project.h"
 
 namespace bulkhead {
 
 Result<Policy> effective_policy(const PolicyRequest& request) {
+  BH_TRY(const auto managed, find_managed(request.place.home));
+  return effective_policy(request, managed);
+}
+
+Result<Policy> effective_policy(const PolicyRequest& request, const std::shared_ptr<const Managed>& managed) {
   std::vector<Document> layers;
+  if (managed) {
+    BH_CHECK(judge_flags(*managed, request.flags));
+    for (const ManagedFile& file : managed->files) layers.push_back(layer_of(file));
+  }
   Origin profile_origin{"command line", "", 0};
   std::string profile = request.profile;
   std::vector<std::string> arguments;
@@ -42,11 +53,14 @@ Result<Policy> effective_policy(const PolicyRequest& request) {
     layers.push_back(std::move(document));
   }
 
-  for (Document& layer : layers) BH_CHECK(expand_presets(request.data_dir, layer));
+  const PresetFolders presets{request.data_dir + "/presets", request.user_presets};
+  for (Document& layer : layers) BH_CHECK(expand_presets(presets, layer));
   BH_TRY(Policy policy, merge_layers(layers, request.place));
   policy.profile = profile;
   policy.arguments = std::move(arguments);
   if (!profile.empty()) policy.origins["profile"] = profile_origin;
+  BH_CHECK(narrow_to_project(request.data_dir, request.place, request.trusted_project, policy));
+  BH_CHECK(hold_to(managed, policy, request.place));
   return policy;
 }
 

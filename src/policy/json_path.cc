@@ -36,6 +36,12 @@ bool match(Steps pattern, Steps steps) {
 }  // namespace
 
 Result<JsonPath> JsonPath::parse(std::string_view text) {
+  BH_TRY(JsonPath path, parse_object(text));
+  if (path.written_.back() == "**") return fail(in_quotes(text) + ": a place ends with a key or `*`");
+  return path;
+}
+
+Result<JsonPath> JsonPath::parse_object(std::string_view text) {
   JsonPath path;
   std::size_t deep = 0;
   for (const std::string& step : split(text, '.')) {
@@ -48,17 +54,29 @@ Result<JsonPath> JsonPath::parse(std::string_view text) {
     path.folded_.push_back(fold_json(step));
     path.written_.push_back(step);
   }
-  if (path.written_.back() == "**") return fail(in_quotes(text) + ": a place ends with a key or `*`");
   if (path.written_.size() > max_json_steps) {
     return fail(in_quotes(text) + ": a place has at most " + std::to_string(max_json_steps) + " steps");
   }
   return path;
 }
 
-bool JsonPath::matches(const std::vector<std::string>& steps) const {
+namespace {
+
+bool match_folded(const std::vector<std::string>& folded, Steps steps) {
   // Nearly every place of a document fails here.
-  if (steps.empty() || (folded_.back() != "*" && folded_.back() != steps.back())) return false;
-  return match(folded_, steps);
+  const std::string& last = folded.back();
+  if (last != "*" && last != "**" && (steps.empty() || last != steps.back())) return false;
+  return match(folded, steps);
+}
+
+}  // namespace
+
+bool JsonPath::matches(const std::vector<std::string>& steps) const {
+  return match_folded(folded_, steps);
+}
+
+bool JsonPath::holds(const std::vector<std::string>& steps) const {
+  return !steps.empty() && match_folded(folded_, Steps(steps).first(steps.size() - 1));
 }
 
 bool JsonPath::matches_exactly(const std::vector<std::string>& steps) const {

@@ -15,11 +15,15 @@ inline constexpr std::size_t max_json_steps = 16;
 class JsonPath {
  public:
   static Result<JsonPath> parse(std::string_view text);
+  // A place that may end with `**`: where objects are whose members are named elsewhere.
+  static Result<JsonPath> parse_object(std::string_view text);
 
   // `steps` from the outermost: the key of a member as fold_json() has it, "" for an element. Keys of the path are
   // folded too.
   bool matches(const std::vector<std::string>& steps) const;
-  // The same for keys as they were written, none folded: what every reader finds there.
+  // Is this where the object is that holds the member at `steps`?
+  bool holds(const std::vector<std::string>& steps) const;
+  // As matches(), for keys as they were written, none folded: what every reader finds there.
   bool matches_exactly(const std::vector<std::string>& steps) const;
 
  private:

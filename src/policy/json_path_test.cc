@@ -103,5 +103,22 @@ TEST(JsonRules, WhatCannotBeJudgedIsAnError) {
   EXPECT_NE(error(rule("[grant.allow.json.require]\na = \"x\"\n")).find("array of strings"), std::string::npos);
 }
 
+TEST(JsonPath, TheObjectThatHoldsAMember) {
+  const auto holds = [](const char* path, const std::vector<std::string>& steps) {
+    return JsonPath::parse_object(path)->holds(steps);
+  };
+  EXPECT_TRUE(holds("a", {"a", "x"}));
+  EXPECT_TRUE(holds("A.*", {"a", "", "x"}));
+  EXPECT_TRUE(holds("a.**", {"a", "x"}));
+  EXPECT_TRUE(holds("a.**", {"a", "b", "c", "x"}));
+  EXPECT_TRUE(holds("**", {"x"}));
+  EXPECT_FALSE(holds("a", {"a"}));
+  EXPECT_FALSE(holds("a", {"x"}));
+  EXPECT_FALSE(holds("a", {"a", "b", "x"}));
+  EXPECT_FALSE(holds("a.*", {"a", "x"}));
+  EXPECT_FALSE(holds("a", {}));
+  EXPECT_FALSE(JsonPath::parse("a.**"));
+}
+
 }  // namespace
 }  // namespace bulkhead

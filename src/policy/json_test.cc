@@ -12,12 +12,14 @@ using nlohmann::json;
 Grant full_grant() {
   Grant grant;
   grant.id = "7";
-  grant.host = "*.example.com";
+  grant.hosts = {"*.example.com"};
   grant.port = 8080;
   grant.protocol = Protocol::http;
   grant.credential = "";
   grant.allow = {{{"GET", "HEAD"}, "/a/{b}", {"x", "y"}, "text/plain", 12345}, {{"POST"}, "/", {}, "", std::nullopt}};
-  grant.allow[1].json = JsonRules{{"a"}, {{"b", {"c"}}}, {{"d.*", {"e*"}}}, {{"f", {"g", "h"}}}};
+  grant.allow[1].json = JsonRules{{"a"}, {{"b", {"c"}}}, {{"d.*", {"e*"}}}, {{"f", {"g", "h"}}}, {"i.j"}};
+  grant.allow[0].target = "/v1/a?b=c";
+  grant.allow[0].git = GitRules{{"refs/heads/x", "refs/tags/*"}, true, {"ci.skip"}};
   grant.budget.requests = 0;
   grant.budget.bytes_down = 18446744073709551615ULL;
   grant.preset = "p";
@@ -59,6 +61,7 @@ TEST(GrantJson, NothingIsHalfUnderstood) {
       EXPECT_FALSE(grant_from(changed)) << "without " << key;
       for (const json& other : {json(true), json(-1), json(1.5), json("?"), json::array({1}), json::object()}) {
         if (other.type() == value.type() && other.is_string() && key != "protocol" && key != "path") continue;
+        if (other.type() == value.type() && other.is_boolean()) continue;
         if (other.type() == value.type() && other.is_object() && where.to_string() == "/allow/1/json") continue;
         changed = good;
         changed[where][key] = other;
@@ -72,6 +75,7 @@ TEST(GrantJson, NothingIsHalfUnderstood) {
   each(json::json_pointer(""));
   each(json::json_pointer("/allow/0"));
   each(json::json_pointer("/allow/1/json"));
+  each(json::json_pointer("/allow/0/git"));
   each(json::json_pointer("/budget"));
   each(json::json_pointer("/origin"));
   for (const json& bad : {json(), json(1), json::array(), json("x"), json::object()}) EXPECT_FALSE(grant_from(bad));
@@ -93,6 +97,22 @@ TEST(GrantJson, EmptyWordsAreRefused) {
   EXPECT_FALSE(with("/allow/0/methods", json::array({""})));
   EXPECT_FALSE(with("/allow/0/query", json::array({""})));
   EXPECT_FALSE(with("/allow/0/path", ""));
+}
+
+TEST(GrantJson, FingerprintsTellRulesApart) {
+  const Grant grant = full_grant();
+  Grant same = grant;
+  same.id = "8";
+  same.preset = "x";
+  same.origin.line = 99;
+  EXPECT_EQ(fingerprint(grant), fingerprint(same));
+  EXPECT_EQ(fingerprint(grant).size(), 16U);
+  Grant other = grant;
+  other.budget.requests = 1;
+  EXPECT_NE(fingerprint(grant), fingerprint(other));
+  EXPECT_EQ(fingerprint(grant.allow[1]), fingerprint(other.allow[1]));
+  other.allow[1].json->deny_keys = {"b"};
+  EXPECT_NE(fingerprint(grant.allow[1]), fingerprint(other.allow[1]));
 }
 
 }  // namespace

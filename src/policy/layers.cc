@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "policy/json.h"
 #include "policy/names.h"
+#include "policy/publish.h"
 
 namespace bulkhead {
 namespace {
@@ -116,13 +117,16 @@ void take(std::optional<T>& value, const std::optional<T>& weaker, const std::st
 
 void merge_scalars(const std::vector<Document>& layers, Policy& policy) {
   std::optional<Tier> tier;
-  std::optional<bool> toolchains;
+  std::optional<bool> toolchains, ask;
   std::optional<std::vector<std::string>> upstream_ca, dns;
+  std::optional<Upstream> upstream;
   for (const Document& layer : layers) {
     take(tier, layer.tier, "tier", layer, policy);
     take(toolchains, layer.toolchains, "toolchains", layer, policy);
+    take(ask, layer.ask, "ask", layer, policy);
     take(upstream_ca, layer.upstream_ca, "upstream_ca", layer, policy);
     take(dns, layer.dns_servers, "dns", layer, policy);
+    take(upstream, layer.upstream, "upstream", layer, policy);
     take(policy.limits.memory, layer.limits.memory, "limits.memory", layer, policy);
     take(policy.limits.processes, layer.limits.processes, "limits.processes", layer, policy);
     take(policy.limits.open_files, layer.limits.open_files, "limits.open_files", layer, policy);
@@ -131,8 +135,101 @@ void merge_scalars(const std::vector<Document>& layers, Policy& policy) {
   }
   policy.tier = tier.value_or(policy.tier);
   policy.toolchains = toolchains.value_or(policy.toolchains);
+  policy.ask = ask.value_or(policy.ask);
   policy.upstream_ca = upstream_ca.value_or(std::vector<std::string>{});
   policy.dns_servers = dns.value_or(std::vector<std::string>{});
+  policy.upstream = upstream.value_or(Upstream());
+}
+
+Result<void> merge_publish(const std::vector<Document>& layers, Policy& policy) {
+  std::set<std::uint16_t> stronger;
+  for (const Document& layer : layers) {
+    std::set<std::uint16_t> ports;
+    for (const Publish& one : layer.publish) {
+      if (!ports.insert(one.port).second) {
+        return fail(where(one.origin) + ": port " + std::to_string(one.port) + " is published twice; keep one");
+      }
+      if (!stronger.contains(one.port)) policy.publish.push_back(one);
+    }
+    stronger.merge(ports);
+  }
+  if (policy.publish.size() > max_published) {
+    return fail("more than " + std::to_string(max_published) + " published ports; publish fewer");
+  }
+  // Round and round.
+  for (const Publish& one : policy.publish) {
+    for (const Grant& grant : policy.grants) {
+      const bool named = std::ranges::find(grant.hosts, one.address) != grant.hosts.end();
+      if (grant.port != one.port || (!named && grant.address != one.address)) continue;
+      return fail(where(grant.origin) + ": " + one.address + " port " + std::to_string(one.port) +
+                  " is published, and leads back inside; the workload reaches its own server at 127.0.0.1 port " +
+                  std::to_string(one.inside));
+    }
+  }
+  return {};
+}
+
+// The proxy is dialled by egress alone: its password must not be worth anything inside, and nobody inside may speak to
+// it.
+Result<void> judge_upstream(const Policy& policy) {
+  const Upstream& upstream = policy.upstream;
+  if (upstream.proxy_host.empty()) return {};
+  const auto origin = policy.origins.find("upstream");
+  const std::string at = origin == policy.origins.end() ? "[upstream]" : where(origin->second);
+  for (const Grant& grant : policy.grants) {
+    const bool named = std::ranges::find(grant.hosts, upstream.proxy_host) != grant.hosts.end();
+    if (grant.port == upstream.proxy_port && (named || grant.address == upstream.proxy_host)) {
+      return fail(where(grant.origin) + ": " + in_quotes(upstream.proxy_host) + " port " + std::to_string(grant.port) +
+                  " is the proxy of [upstream], which no grant may lead to");
+    }
+    if (!upstream.credential.empty() && grant.credential == upstream.credential) {
+      return fail(where(grant.origin) + ": credential " + in_quotes(grant.credential) +
+                  " is the proxy's ([upstream]); give the grant one of its own");
+    }
+  }
+  if (upstream.credential.empty()) return {};
+  const auto found = policy.credentials.find(upstream.credential);
+  if (found == policy.credentials.end()) {
+    return fail(at + ": credential " + in_quotes(upstream.credential) + " is nowhere defined; add [credential." +
+                upstream.credential + "]");
+  }
+  const Credential& credential = found->second;
+  if (credential.carrier != Credential::Carrier::basic) {
+    return fail(where(credential.origin) +
+                ": a proxy is told a name and a password: write carry = { basic = \"USER\" }");
+  }
+  if (!credential.expose_env.empty()) {
+    return fail(where(credential.origin) + ": the proxy's credential is of no use inside; leave out `expose`");
+  }
+  if (credential.optional) {
+    return fail(where(credential.origin) + ": without the proxy's credential nothing is reached; leave out `optional`");
+  }
+  return {};
+}
+
+// Values that servers hand out need somewhere to come from, and somewhere to go.
+Result<void> judge_issued(const Policy& policy) {
+  std::set<std::string> issuing;
+  for (const Grant& grant : policy.grants) {
+    if (grant.response.issue.empty()) continue;
+    const auto credential = policy.credentials.find(grant.credential);
+    if (credential == policy.credentials.end() || credential->second.source != Credential::Source::answer) {
+      return fail(
+          where(grant.origin) +
+          (grant.preset.empty() ? ": `issue`" : ": preset " + in_quotes(grant.preset) + ", which has `issue`,") +
+          " needs a credential for what is handed out: add [credential.NAME] with source = \"answer\" and "
+          "carry = { bearer = true }, and here credential = \"NAME\"");
+    }
+    issuing.insert(grant.credential);
+  }
+  for (const Grant& grant : policy.grants) {
+    const auto credential = policy.credentials.find(grant.credential);
+    if (credential == policy.credentials.end() || credential->second.source != Credential::Source::answer) continue;
+    if (issuing.contains(grant.credential)) continue;
+    return fail(where(grant.origin) + ": no grant hands out values of credential " + in_quotes(grant.credential) +
+                " (source = \"answer\"): add issue = [\"PLACE\"] to the [grant.response] of the one whose server does");
+  }
+  return {};
 }
 
 // What only the whole shows.
@@ -146,8 +243,15 @@ Result<void> judge_whole(const Policy& policy) {
       return fail(where(grant.origin) + ": credential " + in_quotes(grant.credential) + " is nowhere defined" +
                   (near.empty() ? "; add [credential." + grant.credential + "]" : "; did you mean \"" + near + "\"?"));
     }
+    if (is_websocket(grant.protocol) && !grant.credential.empty() &&
+        policy.credentials.at(grant.credential).carrier == Credential::Carrier::sigv4) {
+      return fail(where(grant.origin) + ": credential " + in_quotes(grant.credential) +
+                  " is carried in signatures, and the request that opens a WebSocket is not signed anew; one that is "
+                  "carried in a header can be exchanged there");
+    }
     bytes += to_json(grant).dump().size();
   }
+  BH_CHECK(judge_issued(policy));
   if (bytes > max_grant_bytes) {
     return fail("the grants are too many: " + std::to_string(bytes / 1024) + " KiB of " +
                 std::to_string(max_grant_bytes / 1024) +
@@ -155,11 +259,12 @@ Result<void> judge_whole(const Policy& policy) {
   }
   std::map<std::string, std::string> exposed;  // variable -> credential
   for (const auto& [name, credential] : policy.credentials) {
-    if (credential.expose_env.empty()) continue;
-    const auto [other, fresh] = exposed.emplace(credential.expose_env, name);
-    if (!fresh) {
+    for (const std::string& variable : {credential.expose_env, credential.expose_secret_env}) {
+      if (variable.empty()) continue;
+      const auto [other, fresh] = exposed.emplace(variable, name);
+      if (fresh) continue;
       return fail(where(credential.origin) + ": credentials \"" + other->second + "\" and \"" + name +
-                  "\" are both exposed in " + credential.expose_env +
+                  "\" are both exposed in " + variable +
                   "; give each its own variable, or both the same name so that the stronger "
                   "layer's counts");
     }
@@ -209,6 +314,10 @@ Result<Document> command_line_document(const CommandLine& flags) {
   document.tier = flags.tier;
   const Origin origin{command_line, "", 0};
   if (flags.tier) document.origins["tier"] = origin;
+  if (flags.ask) {
+    document.ask = true;
+    document.origins["ask"] = origin;
+  }
   for (const std::string& flag : flags.mounts) {
     Mount mount;
     mount.path = flag;
@@ -235,6 +344,12 @@ Result<Document> command_line_document(const CommandLine& flags) {
     if (!valid_utf8(mount.path)) return fail("--mount " + in_quotes(flag) + ": not valid UTF-8");
     if (auto ok = check_path(mount.path); !ok) return fail("--mount: " + ok.error().message);
     document.mounts.push_back(std::move(mount));
+  }
+  for (const std::string& flag : flags.publish) {
+    auto port = publish_from(flag);
+    if (!port) return fail("--publish " + port.error().message);
+    port->origin = origin;
+    document.publish.push_back(std::move(*port));
   }
   for (const std::string& flag : flags.environment) {
     const std::size_t equals = flag.find('=');
@@ -269,7 +384,9 @@ Result<Policy> merge_layers(const std::vector<Document>& strongest_first, const 
   BH_CHECK(merge_mounts(strongest_first, place, policy));
   merge_environment(strongest_first, policy);
   merge_grants(strongest_first, policy);
+  BH_CHECK(merge_publish(strongest_first, policy));
   BH_CHECK(judge_whole(policy));
+  BH_CHECK(judge_upstream(policy));
   return policy;
 }
 

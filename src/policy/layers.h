@@ -1,12 +1,14 @@
-// Documents, strongest first -> Policy. Today: command line > user (or the file named by --policy)
-// > profile > default. Managed layers will stand in front and only narrow what follows; a trusted
-// project's will stand behind and only narrow what precedes. Neither is a matter of order alone, so
-// each will be a step of its own here.
+// Documents, strongest first -> Policy: managed (what an administrator sets) > command line > user (or the file named
+// by
+// --policy) > profile > default. What only narrows is no matter of order, and a step of its own behind this one: a
+// trusted project's policy (project.h), then the rules of managed policies (managed.h).
 //
 // How layers combine, key by key:
-//   tier, toolchains,
+//   tier, toolchains, ask,
 //   each limit        the strongest layer that says it
 //   upstream_ca, dns  the strongest layer that says it, as a whole
+//   upstream          the strongest layer that says it, as a whole
+//   publish           union; of one port of the host, the strongest layer's
 //   credential        by name: the strongest layer's, whole
 //   mount             union; a weaker layer's mount goes when a stronger one mounts the same host
 //                     path, or something else at the same place
@@ -46,6 +48,11 @@ struct CommandLine {
   // NAME=VALUE, or NAME to pass it on from the host.
   std::vector<std::string> environment;
   std::optional<Tier> tier;
+  // [ADDRESS:]PORT[:INSIDE]
+  std::vector<std::string> publish = {};
+  bool ask = false;
+  // Paths of credential stores that mounts may bring in; of a mount that a file says, where it says so, too.
+  std::vector<std::string> allow_secrets = {};
 };
 Result<Document> command_line_document(const CommandLine& flags);
 

@@ -1,5 +1,7 @@
 #include "policy/layers.h"
 
+#include <algorithm>
+
 #include "policy/effective.h"
 #include "policy/profile.h"
 #include "policy/test_help.h"
@@ -92,6 +94,37 @@ TEST(Layers, ScalarsComeFromTheStrongest) {
   EXPECT_TRUE(merge({"dns = []\n", "dns = [\"1.1.1.1\"]\n"})->dns_servers.empty());
 }
 
+TEST(Layers, PublishedPortsAreAUnionByPort) {
+  const auto policy = merge({"publish = [\"8080:1\"]\n", "publish = [\"8080:2\", \"9090\"]\n"});
+  ASSERT_TRUE(policy) << policy.error().message;
+  ASSERT_EQ(policy->publish.size(), 2U);
+  EXPECT_EQ(policy->publish[0].inside, 1);
+  EXPECT_EQ(policy->publish[1].port, 9090);
+  EXPECT_NE(merge_error({"publish = [\"8080\", \"8080:1\"]\n"}).find("published twice"), std::string::npos);
+  std::string many = "publish = [";
+  for (int i = 1; i <= 17; ++i) many += "\"" + std::to_string(i) + "\",";
+  EXPECT_NE(merge_error({many + "]\n"}).find("publish fewer"), std::string::npos);
+}
+
+TEST(Layers, TheProxysCredentialIsForNothingElse) {
+  const std::string proxy = "[upstream]\nproxy = \"http://proxy.example.com:3128\"\ncredential = \"corp\"\n";
+  const std::string corp = "[credential.corp]\nsource = \"env:CORP\"\ncarry = { basic = \"me\" }\n";
+  const auto policy = merge({proxy + corp + grant("example.com"), "[upstream]\nproxy = \"http://other:1\"\n"});
+  ASSERT_TRUE(policy) << policy.error().message;
+  EXPECT_EQ(proxy_url(policy->upstream), "http://proxy.example.com:3128");
+  EXPECT_EQ(policy->origins.at("upstream").layer, "L0");
+  EXPECT_NE(merge_error({proxy}).find("nowhere defined"), std::string::npos);
+  EXPECT_NE(merge_error({proxy + corp + "optional = true\n"}).find("leave out `optional`"), std::string::npos);
+  EXPECT_NE(merge_error({proxy + credential("corp", "env:CORP", "X")}).find("carry = { basic"), std::string::npos);
+  EXPECT_NE(merge_error({proxy + corp + "expose = { env = \"X\" }\n"}).find("leave out `expose`"), std::string::npos);
+  EXPECT_NE(merge_error({proxy + corp + grant("example.com", "credential = \"corp\"")}).find("one of its own"),
+            std::string::npos);
+  // Nobody inside speaks to the proxy.
+  EXPECT_NE(merge_error({proxy + corp + grant("proxy.example.com", "port = 3128")}).find("no grant may lead to"),
+            std::string::npos);
+  EXPECT_EQ(merge_error({proxy + corp + grant("proxy.example.com")}), "");
+}
+
 TEST(Layers, MountsAreAUnionByPathAndPlace) {
   auto policy =
       merge({mount("~/.claude", "mode = \"ro\""),
@@ -119,7 +152,7 @@ TEST(Layers, GrantsAreAUnionStrongestFirst) {
   ASSERT_TRUE(policy);
   ASSERT_EQ(policy->grants.size(), 3U);
   EXPECT_EQ(policy->grants[0].id, "1");
-  EXPECT_EQ(policy->grants[1].host, "two.example");
+  EXPECT_EQ(policy->grants[1].hosts.front(), "two.example");
   EXPECT_EQ(policy->grants[2].id, "3");
   EXPECT_EQ(policy->grants[2].origin.layer, "L1");
 }
@@ -136,8 +169,8 @@ TEST(Layers, AWeakerUseOfTheSamePresetDoesNotAddASecondBudget) {
   ASSERT_TRUE(policy);
   ASSERT_EQ(policy->grants.size(), 3U);
   EXPECT_EQ(policy->grants[0].budget.requests, 5U);
-  EXPECT_EQ(policy->grants[1].host, "pypi.org");
-  EXPECT_EQ(policy->grants[2].host, "files.pythonhosted.org");
+  EXPECT_EQ(policy->grants[1].hosts.front(), "pypi.org");
+  EXPECT_EQ(policy->grants[2].hosts.front(), "files.pythonhosted.org");
 }
 
 TEST(Layers, EnvironmentByVariable) {
@@ -164,6 +197,33 @@ TEST(Layers, ARealSecretIsNeverPassed) {
 TEST(Layers, AGrantNeedsItsCredential) {
   EXPECT_NE(merge_error({grant("x.example", "credential = \"a\"")}).find("nowhere defined"), std::string::npos);
   EXPECT_EQ(merge_error({grant("x.example", "credential = \"a\""), credential("a", "env:A", "TOKEN")}), "");
+}
+
+TEST(Layers, WhatIsHandedOutNeedsASourceAndAPlace) {
+  const std::string answer = "[credential.a]\nsource = \"answer\"\ncarry = { bearer = true }\n";
+  const std::string issuing =
+      grant("x.example", "credential = \"a\"") + "[grant.response]\nmax_body = \"1MB\"\nissue = [\"token\"]\n";
+  EXPECT_EQ(merge_error({issuing, answer}), "");
+  EXPECT_EQ(merge_error({answer}), "");
+  EXPECT_NE(merge_error({issuing, credential("a", "env:A", "TOKEN")}).find("needs a credential"), std::string::npos);
+  EXPECT_NE(merge_error({grant("x.example") + "[grant.response]\nmax_body = \"1MB\"\nissue = [\"token\"]\n"})
+                .find("needs a credential"),
+            std::string::npos);
+  EXPECT_NE(merge_error({grant("x.example", "credential = \"a\""), answer}).find("no grant hands out"),
+            std::string::npos);
+}
+
+// The request that opens one would have to be signed anew.
+TEST(Layers, AWebSocketsCredentialIsNoSignature) {
+  const std::string wss =
+      "[[grant]]\nhost = \"x.example\"\nprotocol = \"wss\"\ncredential = \"a\"\n[[grant.allow]]\npath = \"/\"\n";
+  const std::string source = "[credential.a]\nsource = \"env:A\"\n";
+  EXPECT_NE(
+      merge_error({wss + source + "carry = { sigv4 = { region = \"r\", service = \"s\" } }\n"}).find("signatures"),
+      std::string::npos);
+  for (const char* carry : {"{ bearer = true }", "{ header = \"x-key\" }", "{ basic = \"user\" }"}) {
+    EXPECT_EQ(merge_error({wss + source + "carry = " + carry + "\n"}), "") << carry;
+  }
 }
 
 TEST(Layers, GrantsThatFitNoMessageAreRefused) {
@@ -250,6 +310,34 @@ TEST_F(Effective, TheCommandPicksTheProfileUnlessSomethingSaysOtherwise) {
   EXPECT_EQ(effective_policy(request_)->origins.at("profile").line, 2);
   request_.profile = "claud";
   EXPECT_NE(effective_policy(request_).error().message.find("did you mean \"claude\""), std::string::npos);
+}
+
+TEST_F(Effective, PresetsOfTheUsersOwn) {
+  request_.user_presets = folder_;
+  const std::string mine =
+      "version = 1\n[[grant]]\nhost = \"a.example\"\n[[grant.allow]]\nmethod = \"GET\"\npath = \"/\"\n";
+  write("other.toml", mine);
+  write("policy.toml", "version = 1\n[[grant]]\npreset = \"other\"\n[[grant]]\npreset = \"npm-install\"\n");
+  auto policy = effective_policy(request_);
+  ASSERT_TRUE(policy) << policy.error().message;
+  ASSERT_EQ(policy->grants.size(), 2U);
+  EXPECT_EQ(policy->grants[0].hosts, std::vector<std::string>{"a.example"});
+  EXPECT_EQ(policy->grants[0].preset, "other");
+  write("policy.toml", "version = 1\n[[grant]]\npreset = \"othr\"\n");
+  EXPECT_NE(effective_policy(request_).error().message.find("did you mean \"other\""), std::string::npos);
+  // Never in place of one that is shipped.
+  write("npm-install.toml", mine);
+  write("policy.toml", "version = 1\n[[grant]]\npreset = \"npm-install\"\n");
+  const std::string said = effective_policy(request_).error().message;
+  EXPECT_NE(said.find("policy.toml:2: preset \"npm-install\" is shipped, and "), std::string::npos) << said;
+  const auto all = preset_summaries({source_dir + "/presets", folder_});
+  const auto is_mine = [&](const PresetSummary& one) { return one.file == folder_ + "/npm-install.toml"; };
+  const auto found = std::find_if(all.begin(), all.end(), is_mine);
+  ASSERT_NE(found, all.end());
+  EXPECT_NE(found->error, "");
+  ::unlink((folder_ + "/npm-install.toml").c_str());
+  request_.user_presets = folder_ + "/absent";
+  EXPECT_TRUE(effective_policy(request_));
 }
 
 TEST_F(Effective, TheNamedFileTakesTheUsersPlace) {

@@ -6,6 +6,8 @@
 #include "base/text.h"
 #include "policy/load_parts.h"
 #include "policy/names.h"
+#include "policy/parameters.h"
+#include "policy/publish.h"
 
 namespace bulkhead {
 namespace {
@@ -25,7 +27,7 @@ Result<Enum> one_of(const TableReader& reader, std::string_view key, const std::
 
 Result<void> load_mount(const TomlValue& table, Document& document) {
   const TableReader reader(table, "[[mount]]", document.file);
-  BH_CHECK(reader.only({"path", "target", "mode", "optional", "copy", "except"}));
+  BH_CHECK(reader.only({"path", "target", "mode", "optional", "copy", "only", "except", "secrets"}));
   Mount mount;
   mount.origin = {document.layer, document.file, reader.line()};
   BH_TRY(const auto path, reader.string("path"));
@@ -62,6 +64,17 @@ Result<void> load_mount(const TomlValue& table, Document& document) {
     for (const std::string& name : *except) BH_CHECK(reader.checked("except", check_inner_path(name)));
     mount.except = std::move(*except);
   }
+  BH_TRY(auto only, reader.strings("only"));
+  if (only) {
+    if (!mount.copy) return reader.fail_key("only", "says what a private copy holds: it needs `copy = true`");
+    for (const std::string& name : *only) BH_CHECK(reader.checked("only", check_inner_path(name)));
+    mount.only = std::move(*only);
+  }
+  BH_TRY(auto secrets, reader.strings("secrets"));
+  if (secrets) {
+    for (const std::string& store : *secrets) BH_CHECK(reader.checked("secrets", check_path(store)));
+    mount.secrets = std::move(*secrets);
+  }
   document.mounts.push_back(std::move(mount));
   return {};
 }
@@ -93,21 +106,6 @@ Result<void> load_env(const TomlValue& table, Document& document) {
   return {};
 }
 
-Result<void> load_limits(const TomlValue& table, Document& document) {
-  const TableReader reader(table, "[limits]", document.file);
-  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration"}));
-  Limits& limits = document.limits;
-  BH_TRY(limits.memory, reader.size("memory", 1000'000));
-  BH_TRY(limits.processes, reader.count("processes", 1, 4194304));     // PID_MAX_LIMIT on 64 bits
-  BH_TRY(limits.open_files, reader.count("open_files", 16, 1048576));  // fs.nr_open's default
-  BH_TRY(limits.tmp, reader.size("tmp", 4096));
-  BH_TRY(limits.duration, reader.duration("duration"));
-  for (const TomlEntry& entry : table.entries) {
-    document.origins["limits." + entry.key] = {document.layer, document.file, entry.line};
-  }
-  return {};
-}
-
 // The keys at the top of the file that hold one value.
 Result<void> load_scalars(const TableReader& reader, Document& document) {
   BH_TRY(const auto tier, reader.string("tier"));
@@ -115,6 +113,7 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
     BH_TRY(document.tier, one_of(reader, "tier", *tier, {Tier::native, Tier::gvisor, Tier::vm}));
   }
   BH_TRY(document.toolchains, reader.boolean("toolchains"));
+  BH_TRY(document.ask, reader.boolean("ask"));
   BH_TRY(document.profile, reader.string("profile"));
   if (document.profile) BH_CHECK(reader.checked("profile", check_name(*document.profile)));
   BH_TRY(document.upstream_ca, reader.strings("upstream_ca"));
@@ -127,7 +126,7 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
   }
   BH_TRY(auto arguments, reader.strings("arguments"));
   if (arguments) document.arguments = std::move(*arguments);
-  for (const char* key : {"tier", "toolchains", "profile", "upstream_ca", "dns"}) {
+  for (const char* key : {"tier", "toolchains", "ask", "profile", "upstream_ca", "dns"}) {
     if (const TomlEntry* entry = reader.find(key)) {
       document.origins[key] = {document.layer, document.file, entry->line};
     }
@@ -141,9 +140,16 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   if (kind != DocumentKind::preset) {
     known.insert(known.end(), {"tier", "mount", "credential", "env", "limits", "upstream_ca", "dns", "toolchains"});
   }
-  if (kind == DocumentKind::policy) known.emplace_back("profile");
+  std::vector<TableReader::Later> elsewhere;
+  if (kind == DocumentKind::policy) {
+    known.insert(known.end(), {"profile", "upstream", "publish", "ask"});
+  } else {
+    elsewhere = {{"upstream", "how this machine reaches the network is for the user's own policy to say"},
+                 {"publish", "which ports of this machine are opened is for the user's own policy to say"},
+                 {"ask", "whether somebody is asked is for the user's own policy to say"}};
+  }
   if (kind == DocumentKind::profile) known.emplace_back("arguments");
-  BH_CHECK(reader.only(known));
+  BH_CHECK(reader.only(known, elsewhere));
 
   BH_TRY(const auto version, reader.count("version", 0, 1000000));
   if (!version) return fail(document.file + ":1: `version` is missing: the file starts with `version = 1`");
@@ -164,6 +170,15 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   }
   BH_TRY(const auto grants, reader.tables_at("grant"));
   for (const TomlValue* grant : grants) BH_CHECK(load_grant(*grant, kind, document));
+  BH_TRY(const TomlValue* upstream, reader.table_at("upstream"));
+  if (upstream != nullptr) BH_CHECK(load_upstream(*upstream, document));
+  BH_TRY(const auto publish, reader.strings("publish"));
+  for (const std::string& text : publish.value_or(std::vector<std::string>{})) {
+    auto port = publish_from(text);
+    if (!port) return reader.fail_key("publish", port.error().message);
+    port->origin = {document.layer, document.file, reader.find("publish")->line};
+    document.publish.push_back(std::move(*port));
+  }
   BH_TRY(const TomlValue* env, reader.table_at("env"));
   if (env != nullptr) BH_CHECK(load_env(*env, document));
   BH_TRY(const TomlValue* limits, reader.table_at("limits"));
@@ -173,14 +188,47 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
 
 }  // namespace
 
+Result<void> load_limits(const TomlValue& table, Document& document) {
+  const TableReader reader(table, "[limits]", document.file);
+  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration"}));
+  Limits& limits = document.limits;
+  BH_TRY(limits.memory, reader.size("memory", 1000'000));
+  BH_TRY(limits.processes, reader.count("processes", 1, 4194304));     // PID_MAX_LIMIT on 64 bits
+  BH_TRY(limits.open_files, reader.count("open_files", 16, 1048576));  // fs.nr_open's default
+  BH_TRY(limits.tmp, reader.size("tmp", 4096));
+  BH_TRY(limits.duration, reader.duration("duration"));
+  for (const TomlEntry& entry : table.entries) {
+    document.origins["limits." + entry.key] = {document.layer, document.file, entry.line};
+  }
+  return {};
+}
+
 Result<Document> load_document(std::string_view text, const std::string& file, const std::string& layer,
                                DocumentKind kind) {
+  if (kind == DocumentKind::preset) return load_preset(text, file, layer, nullptr);
   Document document;
   document.file = file;
   document.layer = layer;
   const std::string shown = escape_for_terminal(file);
   BH_TRY(const TomlValue root, parse_toml(text, shown));
   BH_CHECK(load_all(root, kind, document));
+  return document;
+}
+
+Result<Document> load_preset(std::string_view text, const std::string& file, const std::string& layer,
+                             const Grant* named) {
+  Document document;
+  document.file = file;
+  document.layer = layer;
+  const std::string shown = escape_for_terminal(file);
+  BH_TRY(TomlValue root, parse_toml(text, shown));
+  BH_TRY(const auto parameters, load_parameters(root, shown));
+  ParameterValues values = example_values(parameters);
+  if (named != nullptr) {
+    BH_TRY(values, parameter_values(parameters, *named));
+  }
+  BH_TRY(root, fill_parameters(root, shown, parameters, values));
+  BH_CHECK(load_all(root, DocumentKind::preset, document));
   return document;
 }
 

@@ -4,8 +4,8 @@
 //
 // Three kinds of files share the schema (bulkhead-policy(5), docs/policy-example.toml):
 //   policy    what a user writes: everything
-//   profile   profiles/NAME.toml: everything but `profile`
-//   preset    presets/NAME.toml: only [[grant]] with host, port, protocol, allow, budget
+//   profile   profiles/NAME.toml: everything but `profile`, `upstream` and `publish`
+//   preset    presets/NAME.toml: [parameters], and [[grant]] with host, port, protocol, allow, budget
 #pragma once
 
 #include <map>
@@ -32,7 +32,10 @@ struct Document {
   Environment env;
   Limits limits;
   std::optional<std::vector<std::string>> upstream_ca, dns_servers;
+  std::optional<Upstream> upstream;
+  std::vector<Publish> publish;
   std::optional<bool> toolchains;
+  std::optional<bool> ask;                // of the user's own policy alone
   std::optional<std::string> profile;     // a name, or "none"
   std::vector<std::string> arguments;     // of a profile
   std::map<std::string, Origin> origins;  // keys as in Policy::origins
@@ -43,6 +46,11 @@ enum class DocumentKind { policy, profile, preset };
 // `file` is only a name here. Never throws and never aborts, whatever the text is.
 Result<Document> load_document(std::string_view text, const std::string& file, const std::string& layer,
                                DocumentKind kind = DocumentKind::policy);
+
+// A preset with its parameters as `named`, the grant that names it, says; null: with examples, to look at the file by
+// itself (as load_document does).
+Result<Document> load_preset(std::string_view text, const std::string& file, const std::string& layer,
+                             const Grant* named);
 
 // Reads the file (at most max_toml_bytes), then as above.
 Result<Document> load_document_file(const std::string& path, const std::string& layer,

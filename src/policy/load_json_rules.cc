@@ -7,9 +7,6 @@
 namespace bulkhead {
 namespace {
 
-// Bodies with rules are held in memory until they are judged.
-constexpr std::uint64_t most_held = 128'000'000;
-
 using Values = std::map<std::string, std::vector<std::string>>;
 
 Result<Values> load_values(const TableReader& reader, const char* key) {
@@ -38,14 +35,19 @@ Result<void> load_json_rules(const TableReader& rule_reader, Rule& rule) {
   BH_TRY(const TomlValue* table, rule_reader.table_at("json"));
   if (table == nullptr) return {};
   const TableReader reader(*table, "[grant.allow.json]", rule_reader.file());
-  BH_CHECK(reader.only({"deny_keys", "deny_values", "allow_values", "require"}));
+  BH_CHECK(reader.only({"deny_keys", "deny_values", "allow_keys", "allow_values", "require"}));
   JsonRules rules;
-  BH_TRY(auto keys, reader.strings("deny_keys"));
-  if (keys) {
-    for (const std::string& key : *keys) {
-      if (auto path = JsonPath::parse(key); !path) return reader.fail_key("deny_keys", path.error().message);
+  for (const auto& [key, into] : {std::pair("deny_keys", &rules.deny_keys), {"allow_keys", &rules.allow_keys}}) {
+    BH_TRY(auto places, reader.strings(key));
+    if (!places) continue;
+    for (const std::string& place : *places) {
+      if (auto path = JsonPath::parse(place); !path) return reader.fail_key(key, path.error().message);
+      if (into == &rules.allow_keys && place.ends_with('*')) {
+        return reader.fail_key(key,
+                               in_quotes(place) + ": a place here ends with a key: any other beside it is refused");
+      }
     }
-    rules.deny_keys = std::move(*keys);
+    *into = std::move(*places);
   }
   BH_TRY(rules.deny_values, load_values(reader, "deny_values"));
   BH_TRY(rules.allow_values, load_values(reader, "allow_values"));

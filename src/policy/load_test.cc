@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "policy/profile.h"
+#include "policy/publish.h"
 #include "policy/test_help.h"
 #include "policy/toml.h"
 
@@ -30,7 +31,8 @@ TEST(Load, ReadsTheReferencePolicy) {
   EXPECT_TRUE(document->mounts[1].optional);
   EXPECT_TRUE(document->mounts[2].copy);
   EXPECT_EQ(document->mounts[2].mode, MountMode::rw);
-  EXPECT_EQ(document->mounts[2].except, (std::vector<std::string>{"token.json", "cache"}));
+  EXPECT_EQ(document->mounts[2].only, (std::vector<std::string>{"settings.json", "themes"}));
+  EXPECT_EQ(document->mounts[2].except, (std::vector<std::string>{"themes/cache"}));
   const Credential& example = document->credentials.at("example");
   EXPECT_EQ(example.source, Credential::Source::env);
   EXPECT_EQ(example.source_value, "EXAMPLE_API_KEY");
@@ -40,19 +42,98 @@ TEST(Load, ReadsTheReferencePolicy) {
   EXPECT_EQ(document->credentials.at("git").basic_user, "x-access-token");
   EXPECT_EQ(document->credentials.at("git").source_value, "pass show git/example");
   EXPECT_EQ(document->credentials.at("reports").carrier, Credential::Carrier::bearer);
-  ASSERT_EQ(document->grants.size(), 4U);
-  const Grant& api = document->grants[2];
-  EXPECT_EQ(api.host, "api.example.com");
+  ASSERT_EQ(document->grants.size(), 12U);
+  EXPECT_EQ(document->grants[1].with.at("repos").values, std::vector<std::string>{"acme/app"});
+  const Grant& api = document->grants[3];
+  EXPECT_EQ(api.hosts, std::vector<std::string>{"api.example.com"});
   ASSERT_EQ(api.allow.size(), 2U);
-  EXPECT_EQ(api.allow[0].query, (std::vector<std::string>{"page", "limit"}));
+  EXPECT_EQ(api.allow[0].query, (std::vector<std::string>{"page", "kind=note"}));
   EXPECT_EQ(api.allow[0].max_body, 1'000'000U);
   EXPECT_EQ(api.allow[1].methods, (std::vector<std::string>{"GET", "HEAD"}));
   EXPECT_EQ(api.budget.bytes_up, 20'000'000U);
+  EXPECT_EQ(document->credentials.at("registry").source, Credential::Source::answer);
+  EXPECT_EQ(document->grants[4].response.issue, (std::vector<std::string>{"token", "access_token"}));
+  EXPECT_EQ(document->grants[5].response.follow, std::vector<std::string>{"cdn.example.com"});
+  EXPECT_FALSE(document->grants[4].response.streaming);
   EXPECT_EQ(document->env.set.at("PAGER"), "cat");
   EXPECT_EQ(document->env.pass, (std::vector<std::string>{"LANG", "COLORTERM"}));
   EXPECT_EQ(document->limits.memory, 4'000'000'000U);
   EXPECT_EQ(document->limits.duration, std::chrono::hours(4));
   EXPECT_EQ(document->dns_servers->size(), 2U);
+  ASSERT_EQ(document->publish.size(), 2U);
+  EXPECT_EQ(publish_text(document->publish[0]), "127.0.0.1:8080:8080");
+  EXPECT_EQ(publish_text(document->publish[1]), "127.0.0.1:8443:9443");
+  ASSERT_TRUE(document->upstream);
+  EXPECT_EQ(proxy_url(*document->upstream), "http://proxy.example.com:3128");
+  EXPECT_EQ(document->upstream->credential, "proxy");
+  EXPECT_EQ(document->upstream->no_proxy, std::vector<std::string>{"*.internal.example.com"});
+  EXPECT_FALSE(document->upstream->proxy_resolves);
+}
+
+TEST(Load, APublishedPortIsAnAddressAndTwoPorts) {
+  for (const auto& [text, whole] : {std::pair("8080", "127.0.0.1:8080:8080"),
+                                    {"8080:80", "127.0.0.1:8080:80"},
+                                    {"0.0.0.0:1:2", "0.0.0.0:1:2"},
+                                    {"10.0.0.1:65535", "10.0.0.1:65535:65535"},
+                                    {"[::1]:80:8000", "[::1]:80:8000"},
+                                    {"[::]:80", "[::]:80:80"}}) {
+    const auto port = publish_from(text);
+    ASSERT_TRUE(port) << port.error().message;
+    EXPECT_EQ(publish_text(*port), whole);
+    EXPECT_EQ(is_loopback(*port), port->address == "127.0.0.1" || port->address == "::1");
+  }
+  for (const char* text : {"",
+                           ":",
+                           "0",
+                           "65536",
+                           "-1",
+                           "+1",
+                           "08080",
+                           "8080:",
+                           ":8080",
+                           "8080:0",
+                           "1:2:3:4",
+                           "127.0.0.1",
+                           "127.0.0.1:",
+                           "127.1:80",
+                           "localhost:80",
+                           "::1:80",
+                           "[::1]",
+                           "[::1]80",
+                           "[127.0.0.1]:80",
+                           "*:80",
+                           "80/tcp",
+                           "8080:80:",
+                           "127.0.0.1::80",
+                           "[::ffff:127.0.0.1]:80"}) {
+    EXPECT_FALSE(publish_from(text)) << text;
+  }
+  EXPECT_FALSE(load_document("version = 1\npublish = [\"80\"]\n", "f", "profile x", DocumentKind::profile));
+}
+
+TEST(Load, AProxyIsOneAddressAndNoPassword) {
+  const auto load = [](const std::string& url, DocumentKind kind = DocumentKind::policy) {
+    return load_document("version = 1\n[upstream]\nproxy = \"" + url + "\"\n", "f", "user", kind);
+  };
+  for (const char* url :
+       {"http://proxy.example.com:3128", "https://proxy:8080/", "http://10.0.0.1:80", "http://[2001:db8::1]:3128"}) {
+    const auto document = load(url);
+    ASSERT_TRUE(document) << document.error().message;
+    EXPECT_EQ(proxy_url(*document->upstream), std::string(url).substr(0, std::string(url).find_last_not_of('/') + 1));
+  }
+  for (const char* url : {"", "proxy:3128", "http://proxy.example.com", "http://proxy.example.com:0",
+                          "http://proxy.example.com:65536", "http://proxy.example.com:3128/path",
+                          "http://proxy.example.com:3128?x", "http://*.example.com:3128", "http://2001:db8::1:3128",
+                          "http://[10.0.0.1]:3128", "http://:3128", "socks5://proxy:1080", "http://proxy:3128 x",
+                          "http://Proxy.example.com:3128", "http://127.1:3128", "http://proxy:+80", "ftp://proxy:21"}) {
+    EXPECT_FALSE(load(url)) << url;
+  }
+  const auto secret = load("http://me:hunter2@proxy.example.com:3128");
+  ASSERT_FALSE(secret);
+  EXPECT_EQ(secret.error().message.find("hunter2"), std::string::npos);
+  // It is for nobody else's file to say where this machine's connections go.
+  EXPECT_FALSE(load("http://proxy.example.com:3128", DocumentKind::profile));
+  EXPECT_FALSE(load("http://proxy.example.com:3128", DocumentKind::preset));
 }
 
 // Every key of the reference policy, misspelt, is refused with its line and the right key
@@ -72,7 +153,8 @@ TEST(Load, EveryKeyMisspeltIsRefusedWithASuggestion) {
     auto document = load_document(join(changed, "\n"), "f", "user");
     ASSERT_FALSE(document) << changed[i];
     const std::string& message = document.error().message;
-    if (key == "set" || key == "dns" || key == "env" || key == "tmp") {
+    // A short key has none that is near; `hostx` is nearer to `host`.
+    if (key == "set" || key == "dns" || key == "env" || key == "tmp" || key == "hosts") {
       EXPECT_NE(message.find("unknown key"), std::string::npos) << message;
     } else {
       EXPECT_NE(message.find("did you mean `" + key + "`?"), std::string::npos) << message;
@@ -81,23 +163,18 @@ TEST(Load, EveryKeyMisspeltIsRefusedWithASuggestion) {
     keys.insert(key);
   }
   // A guard against a reference policy that loses keys.
-  for (const char* key : {"version",      "tier",
-                          "profile",      "toolchains",
-                          "upstream_ca",  "dns",
-                          "path",         "target",
-                          "mode",         "optional",
-                          "copy",         "except",
-                          "source",       "expose",
-                          "carry",        "preset",
-                          "host",         "port",
-                          "protocol",     "credential",
-                          "method",       "query",
-                          "content_type", "max_body",
-                          "requests",     "requests_per_minute",
-                          "bytes_up",     "bytes_down",
-                          "pass",         "memory",
-                          "processes",    "open_files",
-                          "tmp",          "duration"}) {
+  for (const char* key : {"version",    "tier",        "profile",
+                          "toolchains", "upstream_ca", "dns",
+                          "path",       "target",      "mode",
+                          "optional",   "copy",        "except",
+                          "only",       "source",      "expose",
+                          "carry",      "preset",      "host",
+                          "port",       "protocol",    "credential",
+                          "method",     "query",       "content_type",
+                          "max_body",   "requests",    "requests_per_minute",
+                          "bytes_up",   "bytes_down",  "pass",
+                          "memory",     "processes",   "open_files",
+                          "tmp",        "duration"}) {
     EXPECT_TRUE(keys.contains(key)) << key;
   }
 }
@@ -217,6 +294,9 @@ TEST(Load, WrongTypesAndRanges) {
            "[[mount]]\npath = \"a\"\ntarget = \"/a/../b\"",
            "[[mount]]\npath = \"a\"\nexcept = [\"x\"]",
            "[[mount]]\npath = \"a\"\ncopy = true\nexcept = [\"../x\"]",
+           "[[mount]]\npath = \"a\"\nonly = [\"x\"]",
+           "[[mount]]\npath = \"a\"\ncopy = true\nonly = [\"/x\"]",
+           "[[mount]]\npath = \"a\"\ncopy = true\nonly = \"x\"",
            "[[mount]]\npath = \"a\"\ncopy = true\nmode = \"review\"",
            "[[mount]]\npath = \"a\\u0000b\"",
        }) {
@@ -244,10 +324,25 @@ TEST(Load, Credentials) {
   EXPECT_EQ(error_of(source("env:A")), "");
   EXPECT_EQ(error_of(source("file:~/.x")), "");
   EXPECT_EQ(error_of(source("command:a b | c")), "");
-  EXPECT_NE(error_of(source("secret-service:x")).find("not supported by this version"), std::string::npos);
-  EXPECT_NE(error_of(source("systemd-creds:x")).find("not supported by this version"), std::string::npos);
-  for (const char* bad :
-       {"", "env", "env:", "env:1A", "env:A=B", "file:", "file:~x/y", "command:", "vault:x", "ENV:A"}) {
+  EXPECT_EQ(error_of(source("answer")), "");
+  const std::string answer = "[credential.a]\nsource = \"answer\"\n";
+  EXPECT_EQ(error_of(answer + "carry = { header = \"x-key\" }\n"), "");
+  for (const char* more :
+       {"carry = { basic = \"me\" }", "carry = { sigv4 = { region = \"r\", service = \"s3\" } }",
+        "carry = { bearer = true }\nexpose = { env = \"A\" }", "carry = { bearer = true }\noptional = true"}) {
+    EXPECT_NE(error_of(answer + more + "\n"), "") << more;
+  }
+  for (const char* fine : {"secret-service:service=x", "secret-service:service=x,account=a=b c",
+                           "systemd-creds:api-key", "systemd-creds:/etc/x.cred", "systemd-creds:~/x.cred"}) {
+    EXPECT_EQ(error_of(source(fine)), "") << fine;
+  }
+  for (const char* wrong :
+       {"secret-service:x", "secret-service:=x", "secret-service:x=", "secret-service:a=b,", "secret-service:--all=x",
+        "secret-service:a=-x", "systemd-creds:a/b", "systemd-creds:..", "systemd-creds:a b"}) {
+    EXPECT_NE(error_of(source(wrong)), "") << wrong;
+  }
+  for (const char* bad : {"", "answer:", "answer:x", "env", "env:", "env:1A", "env:A=B", "file:", "file:~x/y",
+                          "command:", "vault:x", "ENV:A"}) {
     EXPECT_NE(error_of(source(bad)), "") << bad;
   }
   const auto carry = [](const std::string& text) { return "[credential.a]\nsource = \"env:A\"\n" + text + "\n"; };
@@ -297,16 +392,138 @@ TEST(Load, Grants) {
         "path = \"/\"\nmethod = \"GET\"\nmax_body = -1"}) {
     EXPECT_NE(error_of(grant + "[[grant.allow]]\n" + bad), "") << bad;
   }
-  for (const char* protocol : {"wss", "grpc", "tcp", "ws", "ssh"}) {
-    EXPECT_NE(error_of("[[grant]]\nhost = \"example.com\"\nprotocol = \"" + std::string(protocol) + "\"\n" + allow)
-                  .find("not supported yet"),
-              std::string::npos);
+  const std::string wss = "[[grant]]\nhost = \"example.com\"\nprotocol = \"wss\"\n";
+  const std::string opening = "[[grant.allow]]\npath = \"/feed\"\n";
+  const Document sockets = must_load(wss + opening + "max_body = \"1MB\"\nheaders = [\"sec-websocket-protocol\"]\n" +
+                                     "[[grant.allow]]\nmethod = \"GET\"\npath = \"/b\"\n" +
+                                     "[[grant]]\nhost = \"example.com\"\nprotocol = \"ws\"\n" + opening);
+  EXPECT_EQ(sockets.grants[0].protocol, Protocol::wss);
+  EXPECT_EQ(sockets.grants[0].port, 443);
+  EXPECT_EQ(sockets.grants[0].allow[0].methods, std::vector<std::string>{"GET"});
+  EXPECT_EQ(sockets.grants[1].protocol, Protocol::ws);
+  EXPECT_EQ(sockets.grants[1].port, 80);
+  for (const auto& [bad, why] : std::vector<std::pair<std::string, std::string>>{
+           {wss + opening + "method = \"POST\"", "always opened by GET"},
+           {wss + opening + "method = [\"GET\", \"POST\"]", "always opened by GET"},
+           {wss + opening + "content_type = \"text/plain\"", "messages are not read"},
+           {wss + opening + "max_body = \"1MB\"\n[grant.allow.json]\ndeny_keys = [\"a\"]", "messages are not read"},
+           {wss + opening + "[grant.allow.git]\nrefs = [\"refs/heads/a\"]", "messages are not read"},
+           {wss + opening + "[grant.response]\ncontent_type = [\"text/plain\"]", "only `max_body`"},
+           {wss + opening + "[grant.response]\nmax_body = \"1MB\"\nstreaming = false", "only `max_body`"},
+           {wss + opening + "[grant.response]\nmax_body = \"1MB\"\nredact = [\"a\"]", "only `max_body`"},
+           {wss, "allows nothing"},
+           {"[[grant]]\nhost = \"example.com\"\nprotocol = \"ws\"\ncredential = \"a\"\n" + opening,
+            "never travels over plain ws"},
+           {"[[grant]]\nhost = \"example.com\"\nprotocol = \"websocket\"\n" + opening, "\"wss\""}}) {
+    EXPECT_NE(error_of(bad).find(why), std::string::npos) << bad << ": " << error_of(bad);
   }
-  for (const std::string& later :
-       {grant + "expires = \"1h\"\n" + allow, grant + "headers = []\n" + allow, grant + "body = 1\n" + allow,
-        grant + allow + "headers = []\n", grant + allow + "body = {}\n",
+  const std::string grpc = "[[grant]]\nhost = \"example.com\"\nprotocol = \"grpc\"\n[[grant.allow]]\n";
+  const Document calls = must_load(grpc + "path = \"/pkg.v1.Svc/Method\"\n[[grant.allow]]\nmethod = \"POST\"\n" +
+                                   "path = \"/pkg.Svc/*\"\nmax_body = \"1MiB\"\n");
+  EXPECT_EQ(calls.grants[0].protocol, Protocol::grpc);
+  EXPECT_EQ(calls.grants[0].port, 443);
+  EXPECT_EQ(calls.grants[0].allow[0].methods, std::vector<std::string>{"POST"});
+  for (const char* bad :
+       {"path = \"/**\"", "path = \"/pkg.Svc\"", "path = \"/*/Method\"", "path = \"/pkg.Svc/{m}\"",
+        "path = \"/pkg.Svc/a/b\"", "path = \"/pkg..Svc/M\"", "path = \"/pkg.Svc/\"", "path = \"/pkg.Svc/**\"",
+        "path = \"/pkg.Svc/M\"\nmethod = \"GET\"", "path = \"/pkg.Svc/M\"\nmethod = [\"POST\", \"GET\"]",
+        "path = \"/pkg.Svc/M\"\nquery = [\"*\"]", "path = \"/pkg.Svc/M\"\ncontent_type = \"application/grpc\""}) {
+    EXPECT_NE(error_of(grpc + bad), "") << bad;
+  }
+  EXPECT_NE(error_of("[[grant]]\nhost = \"example.com\"\nprotocol = \"h2\"\n" + allow).find("https"),
+            std::string::npos);
+  for (const std::string& misplaced :
+       {grant + "headers = []\n" + allow, grant + "body = 1\n" + allow, grant + allow + "body = {}\n",
         grant + allow + "[grant.budget]\nexpires = \"1h\"\n"}) {
-    EXPECT_NE(error_of(later).find("not supported yet"), std::string::npos) << later;
+    EXPECT_NE(error_of(misplaced).find("unknown key"), std::string::npos) << misplaced;
+  }
+}
+
+TEST(Load, OpaqueGrants) {
+  const auto document = load_document(
+      "version = 1\n[[grant]]\nhost = \"db.example.com\"\nport = 5432\nprotocol = \"tcp\"\n[grant.budget]\nbytes_up = "
+      "5\n",
+      "p.toml", "user");
+  ASSERT_TRUE(document) << document.error().message;
+  EXPECT_EQ(document->grants.at(0).protocol, Protocol::tcp);
+  EXPECT_TRUE(document->grants.at(0).allow.empty());
+  const std::string tcp = "[[grant]]\nhost = \"db.example.com\"\nprotocol = \"tcp\"\n";
+  for (const std::string& bad :
+       {tcp, tcp + "port = 53\n", tcp + "port = 5432\n" + allow, tcp + "port = 5432\n[grant.response]\nmax_body = 5\n",
+        tcp + "port = 5432\ncredential = \"x\"\n"}) {
+    EXPECT_NE(error_of(bad), "") << bad;
+  }
+  EXPECT_NE(error_of("[[grant]]\nhost = \"a.example.com\"\nprotocol = \"ssh\"\n" + allow).find("port = 22"),
+            std::string::npos);
+}
+
+TEST(Load, AnAddressForOneName) {
+  const std::string host = "[[grant]]\nhost = \"models.internal\"\n";
+  EXPECT_EQ(error_of(host + "address = \"127.0.0.1\"\n" + allow), "");
+  EXPECT_EQ(error_of(host + "address = \"fd00::1\"\n" + allow), "");
+  for (const std::string& bad :
+       {host + "address = \"localhost\"\n" + allow, host + "address = \"127.1\"\n" + allow,
+        host + "address = \"\"\n" + allow, "[[grant]]\nhost = \"10.0.0.1\"\naddress = \"127.0.0.1\"\n" + allow,
+        "[[grant]]\nhost = \"*.example.com\"\naddress = \"127.0.0.1\"\n" + allow,
+        "[[grant]]\nhosts = [\"a.com\", \"b.com\"]\naddress = \"127.0.0.1\"\n" + allow}) {
+    EXPECT_NE(error_of(bad), "") << bad;
+  }
+}
+
+TEST(Load, WhatAGrantMayAlsoSay) {
+  const auto one = [&](const std::string& text) {
+    const auto document = load_document("version = 1\n" + text, "p.toml", "user");
+    EXPECT_TRUE(document) << (document ? "" : document.error().message);
+    return document ? document->grants.at(0) : Grant();
+  };
+  const Grant loaded =
+      one("[[grant]]\nhosts = [\"a.example.com\", \"*.b.example.com\"]\nlabels = 3\nexpires = \"90m\"\n" + allow +
+          "headers = [\"x-app\", \"x-tool-*\"]\n[grant.budget]\nbytes_up_per_minute = \"1MB\"\n"
+          "bytes_down_per_minute = 7\n[grant.response]\nmax_body = \"2MB\"\n"
+          "content_type = [\"application/json\"]\nredact = [\"user.email\"]\n");
+  EXPECT_EQ(loaded.hosts, (std::vector<std::string>{"a.example.com", "*.b.example.com"}));
+  EXPECT_EQ(loaded.labels, 3U);
+  EXPECT_EQ(loaded.expires, std::chrono::minutes(90));
+  EXPECT_EQ(loaded.allow.at(0).headers, (std::vector<std::string>{"x-app", "x-tool-*"}));
+  EXPECT_EQ(loaded.budget.bytes_up_per_minute, 1'000'000U);
+  EXPECT_EQ(loaded.budget.bytes_down_per_minute, 7U);
+  EXPECT_EQ(loaded.response.max_body, 2'000'000U);
+  EXPECT_FALSE(loaded.response.streaming) << "what is redacted can't be streamed";
+  EXPECT_EQ(one("[[grant]]\nhost = \"a.example.com\"\n" + allow).response, ResponseRules());
+
+  const std::string host = "[[grant]]\nhost = \"a.example.com\"\n";
+  for (const std::string& bad :
+       {"[[grant]]\nhost = \"a.com\"\nhosts = [\"b.com\"]\n" + allow,
+        "[[grant]]\nhosts = []\n" + allow,
+        "[[grant]]\nhosts = [\"a.com\", \"a.com\"]\n" + allow,
+        "[[grant]]\nhosts = [\"A.com\"]\n" + allow,
+        host + "labels = 3\n" + allow,
+        "[[grant]]\nhost = \"*.example.com\"\nlabels = 0\n" + allow,
+        host + "expires = \"0s\"\n" + allow,
+        host + "expires = 5\n" + allow,
+        host + allow + "headers = [\"X-App\"]\n",
+        host + allow + "headers = [\"x app\"]\n",
+        host + allow + "headers = [\"*\", \"x-app\"]\n",
+        host + allow + "headers = [\"x-*-y\"]\n",
+        host + allow + "headers = [\"\"]\n",
+        host + allow + "headers = [\"x\\ry\"]\n",
+        host + allow + "[grant.response]\nstreaming = false\n",
+        host + allow + "[grant.response]\nstreaming = false\nmax_body = \"1GB\"\n",
+        host + allow + "[grant.response]\nstreaming = true\nmax_body = 5\nredact = [\"a\"]\n",
+        host + allow + "[grant.response]\nredact = [\"a\"]\n",
+        host + allow + "[grant.response]\nmax_body = 5\nredact = [\"a..b\"]\n",
+        host + allow + "[grant.response]\nissue = [\"a\"]\n",
+        host + allow + "[grant.response]\nmax_body = 5\nissue = [\"a..b\"]\n",
+        host + allow + "[grant.response]\nmax_body = 5\nissue = [\"a\"]\nredact = [\"a\"]\n",
+        host + allow + "[grant.response]\nstreaming = true\nmax_body = 5\nissue = [\"a\"]\n",
+        host + allow + "[grant.response]\nfollow = [\"*.example.com\"]\n",
+        host + allow + "[grant.response]\nfollow = [\"192.0.2.1\"]\n",
+        host + allow + "[grant.response]\nfollow = [\"https://example.com\"]\n",
+        host + "protocol = \"http\"\n" + allow + "[grant.response]\nfollow = [\"example.com\"]\n",
+        host + allow + "[grant.response]\ncontent_type = []\n",
+        host + allow + "[grant.response]\ncontent_type = [\"json\"]\n",
+        host + allow + "[grant.response]\nmax = 5\n"}) {
+    EXPECT_NE(error_of(bad), "") << bad;
   }
 }
 
@@ -319,6 +536,16 @@ TEST(Load, ProfilesAndPresetsMaySayLess) {
     EXPECT_NE(error_of(bad, DocumentKind::preset), "") << bad;
   }
   EXPECT_EQ(error_of(grant + allow, DocumentKind::preset), "");
+}
+
+TEST(Load, OnlyTheUsersOwnPolicySaysThatSomebodyIsAsked) {
+  EXPECT_EQ(must_load("ask = true\n").ask, true);
+  EXPECT_EQ(must_load("ask = false\n").ask, false);
+  EXPECT_FALSE(must_load("").ask);
+  for (const DocumentKind kind : {DocumentKind::profile, DocumentKind::preset}) {
+    EXPECT_FALSE(load_document("version = 1\nask = true\n", "f", "l", kind));
+    EXPECT_TRUE(load_document("version = 1\n", "f", "l", kind));
+  }
 }
 
 TEST(Load, AFileThatCantBeReadIsAnError) {

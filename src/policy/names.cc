@@ -12,15 +12,6 @@
 namespace bulkhead {
 namespace {
 
-bool is_lower(char c) {
-  return c >= 'a' && c <= 'z';
-}
-bool is_upper(char c) {
-  return c >= 'A' && c <= 'Z';
-}
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 bool is_alnum(char c) {
   return is_lower(c) || is_upper(c) || is_digit(c);
 }
@@ -59,10 +50,12 @@ bool is_v4_mapped(const std::string& text) {
 
 Result<void> check_labels(std::string_view host) {
   if (host.size() > 253) return fail("a host name has at most 253 characters");
-  for (const std::string& label : split(host, '.')) {
+  for (std::size_t begin = 0; begin <= host.size();) {
+    const std::string_view label = host.substr(begin, host.find('.', begin) - begin);
+    begin += label.size() + 1;
     if (label.empty()) return fail(in_quotes(host) + ": empty label; write the name without leading or trailing dot");
     if (label.size() > 63) return fail(in_quotes(host) + ": a label has at most 63 characters");
-    if (label.find('*') != std::string::npos) {
+    if (label.find('*') != std::string_view::npos) {
       return fail(in_quotes(host) + ": a wildcard is the whole first label, like `*.example.com`, and stands for one");
     }
     if (!all_of(label, [](char c) { return is_lower(c) || is_digit(c) || c == '-'; })) {
@@ -90,11 +83,11 @@ std::string suggestion(std::string_view word, const std::vector<std::string>& ca
 
 Result<void> check_host(std::string_view host) {
   if (host.empty()) return fail("an empty host matches nothing; name one");
-  if (host.find("//") != std::string_view::npos || host.find('/') != std::string_view::npos) {
+  if (host.find('/') != std::string_view::npos) {
     return fail(in_quotes(host) + ": a host, not a URL; paths go into [[grant.allow]]");
   }
-  const std::string text(host);
   if (host.find(':') != std::string_view::npos) {
+    const std::string text(host);
     const std::string canonical = canonical_ipv6(text);
     if (canonical.empty()) {
       return fail(in_quotes(host) + ": no host name; a port goes into `port`, and IPv6 is written without brackets");
@@ -103,21 +96,22 @@ Result<void> check_host(std::string_view host) {
     if (canonical != host) return fail(in_quotes(host) + ": write the address as " + in_quotes(canonical));
     return {};
   }
-  if (const std::string lower = lower_ascii(host); lower != host) {
-    return fail(in_quotes(host) + ": host names are written in lower case: " + in_quotes(lower));
+  if (std::any_of(host.begin(), host.end(), is_upper)) {
+    return fail(in_quotes(host) + ": host names are written in lower case: " + in_quotes(lower_ascii(host)));
   }
   // What ends in a number is an address or nothing: "1.2.3", "0x7f.1" and the like name different
   // hosts to different parsers.
-  const std::string last = split(host, '.').back();
+  const std::string_view last = host.substr(host.rfind('.') + 1);
   const bool numeric = !last.empty() && (all_of(last, is_digit) || last.starts_with("0x"));
   if (numeric) {
-    if (!is_ipv4(text)) return fail(in_quotes(host) + ": neither a host name nor a dotted IPv4 address");
+    if (!is_ipv4(std::string(host))) return fail(in_quotes(host) + ": neither a host name nor a dotted IPv4 address");
     return {};
   }
   if (host.starts_with("*.")) {
     host.remove_prefix(2);
     if (host.find('.') == std::string_view::npos) {
-      return fail(in_quotes(text) + ": a wildcard needs at least two labels after it, like `*.example.com`");
+      return fail(in_quotes("*." + std::string(host)) +
+                  ": a wildcard needs at least two labels after it, like `*.example.com`");
     }
   }
   return check_labels(host);
@@ -139,7 +133,8 @@ Result<void> check_literal(std::string_view segment) {
   for (std::size_t i = 0; i < segment.size(); ++i) {
     const char c = segment[i];
     if (c == '*' || c == '{' || c == '}') {
-      return fail(in_quotes(segment) + ": `*` and `{name}` stand for a whole segment, not for a part of one");
+      return fail(in_quotes(segment) +
+                  ": `*` and `{name}` stand for a whole segment, or `{name}` for all before a `:`");
     }
     if (c == '?') return fail("a query is not part of the path: its keys go into `query`");
     if (c == '%') {
@@ -163,6 +158,11 @@ Result<void> check_literal(std::string_view segment) {
 
 }  // namespace
 
+bool is_address(std::string_view host) {
+  const std::string text(host);
+  return check_host(host) && (is_ipv4(text) || !canonical_ipv6(text).empty());
+}
+
 Result<void> check_path_template(std::string_view path) {
   if (path.empty() || path.front() != '/') {
     return fail(in_quotes(path) + ": a path starts with `/` (to allow every path of a host, say \"/**\")");
@@ -182,14 +182,36 @@ Result<void> check_path_template(std::string_view path) {
       if (!last) return fail(in_quotes(path) + ": `**` stands only at the end");
       continue;
     }
-    if (segment.size() > 2 && segment.front() == '{' && segment.back() == '}' &&
-        all_of(std::string_view(segment).substr(1, segment.size() - 2),
-               [](char c) { return is_alnum(c) || c == '_' || c == '-'; })) {
-      continue;
+    std::string_view rest = segment;
+    if (const std::size_t close = rest.find('}');
+        rest.starts_with('{') && close != std::string_view::npos && close > 1 &&
+        all_of(rest.substr(1, close - 1), [](char c) { return is_alnum(c) || c == '_' || c == '-'; })) {
+      rest.remove_prefix(close + 1);
+      if (rest.empty()) continue;
+      if (rest.size() < 2 || rest.front() != ':') {
+        return fail(in_quotes(segment) + ": behind `{name}` stands nothing, or `:` and a function's name");
+      }
+      rest.remove_prefix(1);
     }
-    BH_CHECK(check_literal(segment));
+    BH_CHECK(check_literal(rest));
   }
   return {};
+}
+
+Result<void> check_grpc_path(std::string_view path) {
+  const auto word = [](std::string_view text, bool dots) {
+    return !text.empty() && text.front() != '.' && text.back() != '.' && text.find("..") == std::string_view::npos &&
+           std::all_of(text.begin(), text.end(), [&](char c) {
+             return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+                    (dots && c == '.');
+           });
+  };
+  const std::size_t slash = path.find('/', 1);
+  const bool shaped = path.starts_with('/') && slash != std::string_view::npos &&
+                      word(path.substr(1, slash - 1), true) &&
+                      (path.substr(slash + 1) == "*" || word(path.substr(slash + 1), false));
+  if (shaped) return {};
+  return fail(in_quotes(path) + " is no gRPC method; write \"/package.Service/Method\", or \"/package.Service/*\"");
 }
 
 Result<void> check_method(std::string_view method) {
@@ -235,6 +257,32 @@ Result<void> check_query_key(std::string_view key) {
   }
   if (key != "*" && key.find('*') != std::string_view::npos) {
     return fail(in_quotes(key) + ": `*` stands alone, for any key");
+  }
+  return {};
+}
+
+Result<void> check_request_header(std::string_view name) {
+  if (name == "*") return {};
+  const std::string_view start = name.ends_with('*') ? name.substr(0, name.size() - 1) : name;
+  if (start.empty() || name.size() > 128 || !all_of(start, is_token) || start.find('*') != std::string_view::npos) {
+    return fail(in_quotes(name) + " is no header name; write it out, or its start and `*`, e.g. \"x-app-*\"");
+  }
+  if (lower_ascii(start) != start) return fail(in_quotes(name) + ": header names are written in lower case");
+  return {};
+}
+
+Result<void> check_query_entry(std::string_view entry) {
+  const std::size_t equals = entry.find('=');
+  if (equals == std::string_view::npos) return check_query_key(entry);
+  const std::string_view key = entry.substr(0, equals);
+  const std::string_view value = entry.substr(equals + 1);
+  if (key == "*") return fail(in_quotes(entry) + ": a value belongs to one key, not to any");
+  BH_CHECK(check_query_key(key));
+  if (value.size() > 1024 || has_control(value) || value.find('%') != std::string_view::npos) {
+    return fail(in_quotes(entry) + ": a value is at most 1024 characters, written decoded, without `%`");
+  }
+  if (value.find('*') < value.size() - 1) {
+    return fail(in_quotes(entry) + ": `*` stands for the rest of a value, at its end only");
   }
   return {};
 }

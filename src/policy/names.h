@@ -25,11 +25,16 @@ std::string suggestion(std::string_view word, const std::vector<std::string>& ca
 // inet_ntop writes it, without brackets.
 Result<void> check_host(std::string_view host);
 
+// Is it an address as check_host() takes it?
+bool is_address(std::string_view host);
+
 // A path template: starts with `/`; a segment is literal text (RFC 3986 pchar, percent-encoding in
-// canonical form),
-// `*` or `{name}` (any one segment), or, last only, `**`. No empty segment but the last, no `.` or
-// `..`.
+// canonical form), `*` or `{name}` (any one segment), `{name}:verb` (any text without a colon, then
+// the verb), or, last only, `**`. No empty segment but the last, no `.` or `..`.
 Result<void> check_path_template(std::string_view path);
+
+// A gRPC method: `/package.Service/Method`, or `/package.Service/*` for all of a service's.
+Result<void> check_grpc_path(std::string_view path);
 
 // A registered method in upper case; CONNECT and TRACE are never grantable.
 Result<void> check_method(std::string_view method);
@@ -37,8 +42,14 @@ Result<void> check_method(std::string_view method);
 // type/subtype in lower case, without parameters.
 Result<void> check_media_type(std::string_view type);
 
-// One key of a closed list of query keys, or `*`.
+// One key of a query, as a closed list names it.
 Result<void> check_query_key(std::string_view key);
+
+// One of a closed list of request headers: a name in lower case, the start of one and `*`, or `*`.
+Result<void> check_request_header(std::string_view name);
+
+// One entry of a rule's closed list: a key, `*`, or `key=value` (decoded; a final `*` stands for any rest).
+Result<void> check_query_entry(std::string_view entry);
 
 // A header that can carry a credential; returns it in lower case. Framing, routing and hop-by-hop
 // ones can't.

@@ -7,6 +7,10 @@
 //   profile.h   the shipped data files in profiles/ and presets/
 //   effective.h all of the above in one call: what the command line asks for -> Policy
 //   show.h      Policy -> text a person (and load.h) can read
+//   parameters.h what a preset leaves to the grant that names it
+//   publish.h   what --publish and `publish` say
+//   project.h, managed.h   what narrows a policy: a project's own, an administrator's (managed_folder.h finds it)
+//   git_ref.h   names of git refs and patterns over them
 //   json_path.h places in a JSON document, as rules about bodies name them
 //   json.h      Grant <-> JSON, for the processes that judge requests
 //   toml.h      the TOML parser's one translation unit; reader.h, names.h, units.h: what load.h is made of
@@ -15,21 +19,26 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bulkhead {
 
 enum class Tier { native, gvisor, vm };
 enum class MountMode { ro, rw, rw_no_delete, review };
-enum class Protocol { https, http };
+// tcp: an opaque connection; nothing inside it is judged, and it carries no credential of ours. grpc: over https, with
+// HTTP/2 on both sides. wss, ws: a WebSocket, over TLS or plain; its opening request is judged as any GET is.
+enum class Protocol { https, http, tcp, grpc, wss, ws };
 
 // Where a rule came from, for `policy show`, errors and evidence.
 struct Origin {
   std::string layer;  // "command line", "user", "profile claude", "preset anthropic-messages", "default"
   std::string file;   // empty when it has none
   int line = 0;
+  bool operator==(const Origin&) const = default;
 };
 
 struct Mount {
@@ -38,24 +47,32 @@ struct Mount {
   MountMode mode = MountMode::ro;
   bool optional = false;  // skipped when the host has no such path
   bool copy = false;      // a private copy, thrown away at the end: the host's own is never written
-  // Left out of the copy (copy only). For a folder: paths relative to it, each with all that is below. For a file
-  // that holds one JSON object: its top-level keys. A copy that can't leave them out is refused, never made whole.
+  // What the copy holds, where not everything, and what it leaves out (copy only). For a folder: paths relative to it,
+  // each with all that is below. For a file that holds one JSON object: its top-level keys. A copy that can't be made
+  // of a part is refused, never made whole.
+  std::optional<std::vector<std::string>> only;
   std::vector<std::string> except;
+  // The credential stores (secrets.h) that it brings in and may, if the command line says so, too; paths as `path`.
+  std::vector<std::string> secrets = {};
   Origin origin;
 };
 
 struct Credential {
-  enum class Source { env, file, command };
-  enum class Carrier { header, bearer, basic };
+  // answer: there is nothing to read; its values are what servers hand out during the session (ResponseRules::issue).
+  enum class Source { env, file, command, secret_service, systemd_creds, answer };
+  enum class Carrier { header, bearer, basic, sigv4 };
   std::string name;
   Source source = Source::env;
-  std::string source_value;   // variable name, path, or shell command
+  std::string source_value;   // what stands behind the source's colon: a variable, a path, a shell command…
   std::string expose_env;     // the workload finds the session's token in this variable; empty = in none
   std::string expose_prefix;  // put before the token, for tools that check what a key looks like
   Carrier carrier = Carrier::header;
   std::string header;      // lower case; for Carrier::header
   std::string basic_user;  // for Carrier::basic: the user name that goes with it
-  bool optional = false;   // a missing source leaves its grants closed instead of refusing to start
+  // For Carrier::sigv4: requests are signed for exactly this; the secret is ACCESS_KEY_ID:SECRET_KEY[:SESSION_TOKEN],
+  // and expose_env holds the session's own key id, this the key that goes with it.
+  std::string region, service, expose_secret_env;
+  bool optional = false;  // a missing source leaves its grants closed instead of refusing to start
   Origin origin;
 };
 
@@ -66,33 +83,87 @@ struct JsonRules {
   std::map<std::string, std::vector<std::string>> deny_values;   // what must not be at a place
   std::map<std::string, std::vector<std::string>> allow_values;  // what is at a place, if anything, is one of these
   std::map<std::string, std::vector<std::string>> require;       // as allow_values, and something is there
+  // Where one of these may stand nothing else may: `a.b`, `a.c` close the object at `a`, `x`, `y` the outermost.
+  std::vector<std::string> allow_keys = {};
+  bool operator==(const JsonRules&) const = default;
+};
+
+// What a push over git's smart HTTP may do (gateway/grant/git_push.h).
+struct GitRules {
+  std::vector<std::string> refs;               // full names, a final `*` stands for any rest; never empty
+  bool remove = false;                         // may delete them
+  std::vector<std::string> push_options = {};  // closed list, a final `*` stands for any rest; empty = none
+  bool operator==(const GitRules&) const = default;
 };
 
 // One thing a grant allows. A request must match every field.
 struct Rule {
   std::vector<std::string> methods;       // upper case, never empty
   std::string path;                       // template: `/v1/items/{id}`, `*` = one segment, `**` only last
-  std::vector<std::string> query;         // closed list of keys; {"*"} = any key that is no credential carrier
+  std::vector<std::string> query;         // closed list of keys; {"*"} = any key that is no credential carrier;
+                                          // `key=value`: has to be there, once, with one of the values listed for it
   std::string content_type;               // exact media type (parameters ignored); empty = any
   std::optional<std::uint64_t> max_body;  // bytes; unset = the grant's bytes_up only
   std::optional<JsonRules> json =
       std::nullopt;  // judged before any of the body goes up; needs content_type and max_body
+  // Closed list of request headers beside the everyday ones (gateway/grant/headers.h), lower case; `x-app-*` is any
+  // that begins so, {"*"} any that carries no credential and overrides nothing.
+  std::vector<std::string> headers = {};
+  Origin origin = {};                          // where it is written: for a preset's rule, in the preset's file
+  std::optional<GitRules> git = std::nullopt;  // the list of refs is judged before any of the body goes up
+  // This path and query alone, as received; empty = no such limit. Not of a policy file: what was allowed once.
+  std::string target = {};
+  bool operator==(const Rule&) const = default;  // but for what it says, also where it is written
 };
 
+// Of bodies. Per minute means any sixty seconds; unset is no limit of that kind.
 struct Budget {
-  std::optional<std::uint64_t> requests, requests_per_minute, bytes_up, bytes_down;
+  std::optional<std::uint64_t> requests, requests_per_minute;
+  std::optional<std::uint64_t> bytes_up, bytes_down, bytes_up_per_minute, bytes_down_per_minute;
+  bool operator==(const Budget&) const = default;
+};
+
+// What may come back.
+struct ResponseRules {
+  std::optional<std::uint64_t> max_body;                 // bytes of one answer
+  std::optional<std::vector<std::string>> content_type;  // closed list of media types; unset = any
+  // False: an answer is held until it is whole, then passed on; event streams are refused. Needs max_body.
+  bool streaming = true;
+  std::vector<std::string> redact;  // places in an answer in JSON whose values don't reach the workload; not streamed
+  // Places whose values become values of the grant's credential (Source::answer): egress keeps them, the workload gets
+  // numbered tokens in their place. Not streamed.
+  std::vector<std::string> issue = {};
+  // Hosts to which egress follows a redirect itself, once, over https and without the credential: the workload gets the
+  // answer from there, and never the link. Only of a GET or HEAD.
+  std::vector<std::string> follow = {};
+  bool operator==(const ResponseRules&) const = default;
+};
+
+// What a grant says for a parameter of its preset (parameters.h).
+struct PresetArgument {
+  std::vector<std::string> values;
+  int line = 0;
 };
 
 struct Grant {
-  std::string id;    // "1", "2", …: stable within a session, named in evidence
-  std::string host;  // canonical lower case; `*.example.com` = exactly one more label; or an IP literal
+  std::string id;  // "1", "2", …: stable within a session, named in evidence
+  // Never empty. Canonical lower case; `*.example.com` = exactly one more label; or an IP literal.
+  std::vector<std::string> hosts;
+  // Dialled in place of whatever the one host's name would resolve to, private or not; empty = resolve it.
+  std::string address = {};
+  // How many names a session may use of all wildcards here: each is data for whoever runs the zone.
+  std::uint64_t labels = 16;
   std::uint16_t port = 443;
   Protocol protocol = Protocol::https;
   std::string credential;   // name, or empty
-  std::vector<Rule> allow;  // empty = nothing, never everything
+  std::vector<Rule> allow;  // empty = nothing, never everything; a tcp grant has none
   Budget budget;
-  std::string preset;  // the preset that made it, or empty
+  ResponseRules response;
+  std::optional<std::chrono::seconds> expires;  // after the session's start; unset = with the session
+  std::string preset;                           // the preset that made it, or empty
+  std::string preset_sha256 = {};               // of that preset's file, in hex; not for those who judge requests
   Origin origin;
+  std::map<std::string, PresetArgument> with = {};  // for the preset; it is in the rules once they are expanded
 };
 
 struct Environment {
@@ -108,6 +179,31 @@ struct Limits {
   std::optional<std::chrono::seconds> duration;
 };
 
+// How egress reaches what is outside: directly, or by a proxy that the network wants ([upstream]).
+struct Upstream {
+  bool proxy_tls = false;  // TLS to the proxy itself
+  std::string proxy_host;  // a name or an address, as a grant's host; empty = no proxy
+  std::uint16_t proxy_port = 0;
+  std::string credential;             // what the proxy asks for, carried as Basic; empty = none
+  std::vector<std::string> no_proxy;  // hosts that are dialled directly, written as a grant's
+  // The proxy is told names and resolves them: which address they lead to can't be checked then.
+  bool proxy_resolves = false;
+  bool operator==(const Upstream&) const = default;
+};
+std::string proxy_url(const Upstream& upstream);  // "http://proxy.example.com:3128"; "" without one
+
+// A port of the host on which a server inside is reached.
+struct Publish {
+  std::string address = "127.0.0.1";  // of the host's; IPv6 without brackets
+  std::uint16_t port = 0;             // of the host's
+  std::uint16_t inside = 0;           // where the workload's server listens
+  Origin origin;
+};
+std::string publish_text(const Publish& publish);  // "127.0.0.1:8080:80"
+bool is_loopback(const Publish& publish);
+
+struct Managed;
+
 struct Policy {
   Tier tier = Tier::native;
   std::vector<Mount> mounts;
@@ -117,16 +213,33 @@ struct Policy {
   Limits limits;
   std::vector<std::string> upstream_ca;  // PEM files trusted beside the system's for what egress dials
   std::vector<std::string> dns_servers;  // "ADDRESS[:PORT]" egress asks; empty = /etc/resolv.conf
-  bool toolchains = true;                // ~/.nvm, ~/.cargo/bin, … read-only where they exist
-  std::string profile;                   // name, or empty
-  std::vector<std::string> arguments;    // what the profile puts behind the name of its own command
-  std::vector<std::string> sources;      // the files this came from, strongest first
+  Upstream upstream;
+  std::vector<Publish> publish;
+  bool ask = false;                    // the person at the terminal, about what no grant allows
+  bool toolchains = true;              // ~/.nvm, ~/.cargo/bin, … read-only where they exist
+  std::string profile;                 // name, or empty
+  std::vector<std::string> arguments;  // what the profile puts behind the name of its own command
+  std::vector<std::string> sources;    // the files this came from, strongest first
   // Where single values came from: "tier", "limits.memory", "env.set.NAME", "env.pass.NAME", "upstream_ca", …
   std::map<std::string, Origin> origins;
+  // What the machine's administrator lets policies say (managed.h); this one has been held to it. Null: nothing is
+  // said.
+  std::shared_ptr<const Managed> managed = nullptr;
 };
+
+// Whether `path`, relative to the mount's folder, is in the private copy.
+bool in_copy(const Mount& mount, std::string_view path);
+// Whether it isn't itself, but a folder on the way to what is.
+bool leads_to_copied(const Mount& mount, std::string_view path);
 
 const char* name_of(Tier tier);
 const char* name_of(MountMode mode);
 const char* name_of(Protocol protocol);
+bool is_websocket(Protocol protocol);            // wss, ws
+bool is_websocket(std::string_view scheme);      // as grants and requests name what a connection becomes
+bool is_plain(Protocol protocol);                // http, ws: without TLS
+bool is_plain(std::string_view scheme);          // of a URL
+std::uint16_t usual_port(bool plain);            // 80, 443: which a URL need not name
+const char* name_of(Credential::Source source);  // as it is written: "env", "secret-service", …
 
 }  // namespace bulkhead

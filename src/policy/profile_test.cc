@@ -29,7 +29,7 @@ Policy profile_policy(const std::string& name) {
 
 TEST(Profile, AllShippedOnesLoad) {
   const std::vector<std::string> names = profile_names(source_dir);
-  for (const char* name : {"claude", "codex", "opencode", "shell"}) {
+  for (const char* name : {"claude", "codex", "gemini", "opencode", "shell"}) {
     EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
   }
   for (const std::string& name : names) {
@@ -51,25 +51,37 @@ TEST(Profile, LoginsStayOutOfTheCopies) {
     const Policy policy = profile_policy(profile);
     for (const Mount& mount : policy.mounts) {
       if (mount.path == path) {
-        return mount.copy && std::find(mount.except.begin(), mount.except.end(), name) != mount.except.end();
+        return mount.copy && !in_copy(mount, name);
       }
     }
     return false;
   };
   EXPECT_TRUE(left_out("claude", "~/.claude", ".credentials.json"));
   EXPECT_TRUE(left_out("claude", "~/.claude.json", "primaryApiKey"));
-  EXPECT_TRUE(left_out("codex", "~/.codex", "auth.json"));
-  EXPECT_TRUE(left_out("opencode", "~/.local/share/opencode", "auth.json"));
+  for (const char* name : {"auth.json", "memories_1.sqlite", "sessions", "history.jsonl", "of-a-later-version"}) {
+    EXPECT_TRUE(left_out("codex", "~/.codex", name)) << name;
+  }
+  EXPECT_FALSE(left_out("codex", "~/.codex", "config.toml"));
+  for (const char* name : {".env", "gemini-credentials.json", "mcp-oauth-tokens.json", "oauth_creds.json", "tmp",
+                           "history", "of-a-later-version"}) {
+    EXPECT_TRUE(left_out("gemini", "~/.gemini", name)) << name;
+  }
+  EXPECT_FALSE(left_out("gemini", "~/.gemini", "settings.json"));
+  for (const char* name : {"auth.json", "opencode.db", "of-a-later-version"}) {
+    EXPECT_TRUE(left_out("opencode", "~/.local/share/opencode", name)) << name;
+  }
 }
 
 TEST(Profile, AgentsGetTheirApiAndNothingElse) {
   EXPECT_EQ(profile_policy("claude").grants.size(), 1U);
-  EXPECT_EQ(profile_policy("claude").grants[0].host, "api.anthropic.com");
+  EXPECT_EQ(profile_policy("claude").grants[0].hosts.front(), "api.anthropic.com");
   EXPECT_EQ(profile_policy("claude").grants[0].credential, "anthropic");
   EXPECT_EQ(profile_policy("claude").grants[0].preset, "anthropic-messages");
   EXPECT_EQ(profile_policy("codex").grants.size(), 1U);
-  EXPECT_EQ(profile_policy("codex").grants[0].host, "api.openai.com");
-  EXPECT_EQ(profile_policy("opencode").grants.size(), 2U);
+  EXPECT_EQ(profile_policy("codex").grants[0].hosts.front(), "api.openai.com");
+  EXPECT_EQ(profile_policy("gemini").grants.size(), 1U);
+  EXPECT_EQ(profile_policy("gemini").grants[0].hosts.front(), "generativelanguage.googleapis.com");
+  EXPECT_EQ(profile_policy("opencode").grants.size(), 3U);
   EXPECT_TRUE(profile_policy("shell").grants.empty());
   EXPECT_TRUE(profile_policy("shell").credentials.empty());
 }
@@ -93,7 +105,7 @@ TEST(Profile, AllShippedPresetsLoad) {
 }
 
 TEST(Profile, PresetsForInstallingOnlyRead) {
-  for (const char* name : {"npm-install", "pypi-install"}) {
+  for (const char* name : {"npm-install", "pypi-install", "debian-packages", "crates", "go-modules", "s3-read"}) {
     auto preset = load_document_file(source_dir + "/presets/" + name + ".toml", name, DocumentKind::preset);
     ASSERT_TRUE(preset);
     for (const Grant& grant : preset->grants) {
@@ -119,6 +131,26 @@ TEST(Profile, ExpansionKeepsTheNamingGrantsBudgetAndOrigin) {
   EXPECT_EQ(grant.origin.line, 2);
   ASSERT_EQ(grant.allow.size(), 2U);
   EXPECT_EQ(grant.allow[0].query, std::vector<std::string>{"beta"});
+}
+
+TEST(Profile, ParametersComeFromTheNamingGrant) {
+  Document document = testing_help::must_load(
+      "[[grant]]\npreset = \"github-push\"\nwith = { repos = [\"acme/app\"], refs = [\"refs/heads/agent/*\"] }\n");
+  ASSERT_TRUE(expand_presets(source_dir, document));
+  ASSERT_EQ(document.grants.size(), 1U);
+  const Grant& grant = document.grants[0];
+  EXPECT_TRUE(grant.with.empty());
+  EXPECT_EQ(grant.origin.line, 2);
+  ASSERT_EQ(grant.allow.size(), 4U);
+  EXPECT_EQ(grant.allow[0].path, "/acme/app/info/refs");
+  EXPECT_EQ(grant.allow[3].git->refs, std::vector<std::string>{"refs/heads/agent/*"});
+  Document without = testing_help::must_load("[[grant]]\npreset = \"github-read\"\n");
+  auto expanded = expand_presets(source_dir, without);
+  ASSERT_FALSE(expanded);
+  EXPECT_EQ(
+      expanded.error().message,
+      "p.toml:2: preset \"github-read\" needs `repos` (the repositories, as GitHub writes them): write with = { repos "
+      "= [\"acme/app\"] }");
 }
 
 TEST(Profile, UnknownNamesAndNamesThatLeadElsewhere) {
@@ -162,7 +194,9 @@ void expect_same(const Policy& a, const Policy& b) {
   EXPECT_EQ(limits(a.limits), limits(b.limits));
   ASSERT_EQ(a.mounts.size(), b.mounts.size());
   for (std::size_t i = 0; i < a.mounts.size(); ++i) {
-    const auto all = [](const Mount& m) { return std::tie(m.path, m.target, m.mode, m.optional, m.copy, m.except); };
+    const auto all = [](const Mount& m) {
+      return std::tie(m.path, m.target, m.mode, m.optional, m.copy, m.only, m.except);
+    };
     EXPECT_EQ(all(a.mounts[i]), all(b.mounts[i]));
   }
   ASSERT_EQ(a.credentials.size(), b.credentials.size());

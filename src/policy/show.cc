@@ -1,17 +1,13 @@
 #include "policy/show.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "policy/toml.h"
 #include "policy/units.h"
 
 namespace bulkhead {
 namespace {
-
-std::string list_text(const std::vector<std::string>& words) {
-  std::vector<std::string> out;
-  for (const std::string& word : words) out.push_back(toml_string(word));
-  return "[" + join(out, ", ") + "]";
-}
 
 class Writer {
  public:
@@ -21,6 +17,7 @@ class Writer {
     line("version = 1");
     scalar("tier", toml_string(name_of(policy_.tier)), "tier");
     scalar("toolchains", policy_.toolchains ? "true" : "false", "toolchains");
+    if (policy_.ask) scalar("ask", "true", "ask");
     if (!policy_.profile.empty()) {
       // Its rules are written out below; naming it would load them a second time.
       const auto it = policy_.origins.find("profile");
@@ -28,16 +25,23 @@ class Writer {
            (it == policy_.origins.end() ? std::string("default") : origin_text(it->second)));
     }
     if (!policy_.arguments.empty()) {
-      line("# the command gets these arguments first: " + list_text(policy_.arguments));
+      line("# the command gets these arguments first: " + toml_list(policy_.arguments));
     }
-    if (!policy_.upstream_ca.empty()) scalar("upstream_ca", list_text(policy_.upstream_ca), "upstream_ca");
-    if (!policy_.dns_servers.empty()) scalar("dns", list_text(policy_.dns_servers), "dns");
+    if (!policy_.upstream_ca.empty()) scalar("upstream_ca", toml_list(policy_.upstream_ca), "upstream_ca");
+    if (!policy_.dns_servers.empty()) scalar("dns", toml_list(policy_.dns_servers), "dns");
+    if (!policy_.publish.empty()) write_publish();
+    write_upstream();
     for (const Mount& mount : policy_.mounts) write_mount(mount);
     for (const auto& [name, credential] : policy_.credentials) write_credential(credential);
     if (policy_.grants.empty()) line("\n# no grants: nothing of the network is reachable");
     for (const Grant& grant : policy_.grants) write_grant(grant);
     write_env();
     write_limits();
+    return out_;
+  }
+
+  std::string only(const Credential& credential) {
+    write_credential(credential);
     return out_;
   }
 
@@ -61,6 +65,25 @@ class Writer {
     if (value) line(std::string(key) + " = " + toml_string(size_text(*value)));
   }
 
+  void write_publish() {
+    line("publish = [");
+    for (const Publish& one : policy_.publish) {
+      line("  " + toml_string(publish_text(one)) + ",  # " +
+           (one.origin.layer.empty() ? std::string("default") : origin_text(one.origin)));
+    }
+    line("]");
+  }
+
+  void write_upstream() {
+    const Upstream& upstream = policy_.upstream;
+    if (upstream.proxy_host.empty()) return;
+    line("\n[upstream]" + comment("upstream"));
+    line("proxy = " + toml_string(proxy_url(upstream)));
+    if (!upstream.credential.empty()) line("credential = " + toml_string(upstream.credential));
+    if (!upstream.no_proxy.empty()) line("no_proxy = " + toml_list(upstream.no_proxy));
+    line(std::string("resolve = ") + (upstream.proxy_resolves ? "\"proxy\"" : "\"gateway\""));
+  }
+
   void write_mount(const Mount& mount) {
     line("\n[[mount]]  # " + origin_text(mount.origin));
     line("path = " + toml_string(mount.path));
@@ -68,17 +91,19 @@ class Writer {
     line("mode = " + toml_string(name_of(mount.mode)));
     if (mount.optional) line("optional = true");
     if (mount.copy) line("copy = true");
-    if (!mount.except.empty()) line("except = " + list_text(mount.except));
+    if (mount.only) line("only = " + toml_list(*mount.only));
+    if (!mount.except.empty()) line("except = " + toml_list(mount.except));
+    if (!mount.secrets.empty()) line("secrets = " + toml_list(mount.secrets));
   }
 
   void write_credential(const Credential& credential) {
     line("\n[credential." + credential.name + "]  # " + origin_text(credential.origin));
-    const char* source = credential.source == Credential::Source::env    ? "env:"
-                         : credential.source == Credential::Source::file ? "file:"
-                                                                         : "command:";
-    line("source = " + toml_string(source + credential.source_value));
+    const std::string source = name_of(credential.source);
+    const bool answer = credential.source == Credential::Source::answer;
+    line("source = " + toml_string(answer ? source : source + ":" + credential.source_value));
     if (!credential.expose_env.empty()) {
       line("expose = { env = " + toml_string(credential.expose_env) +
+           (credential.expose_secret_env.empty() ? "" : ", secret_env = " + toml_string(credential.expose_secret_env)) +
            (credential.expose_prefix.empty() ? "" : ", prefix = " + toml_string(credential.expose_prefix)) + " }");
     }
     switch (credential.carrier) {
@@ -91,6 +116,10 @@ class Writer {
       case Credential::Carrier::basic:
         line("carry = { basic = " + toml_string(credential.basic_user) + " }");
         break;
+      case Credential::Carrier::sigv4:
+        line("carry = { sigv4 = { region = " + toml_string(credential.region) +
+             ", service = " + toml_string(credential.service) + " } }");
+        break;
     }
     if (credential.optional) line("optional = true");
   }
@@ -98,40 +127,67 @@ class Writer {
   void write_grant(const Grant& grant) {
     line("\n[[grant]]  # " + grant.id + ": " + origin_text(grant.origin) +
          (grant.preset.empty() ? "" : ", preset " + escape_for_terminal(grant.preset)));
-    line("host = " + toml_string(grant.host));
+    line(grant.hosts.size() == 1 ? "host = " + toml_string(grant.hosts.front()) : "hosts = " + toml_list(grant.hosts));
+    const bool wildcard = std::any_of(grant.hosts.begin(), grant.hosts.end(),
+                                      [](const std::string& host) { return host.starts_with("*."); });
+    if (!grant.address.empty()) line("address = " + toml_string(grant.address));
+    if (wildcard) line("labels = " + std::to_string(grant.labels));
     line("port = " + std::to_string(grant.port));
     line("protocol = " + toml_string(name_of(grant.protocol)));
     if (!grant.credential.empty()) line("credential = " + toml_string(grant.credential));
+    if (grant.expires) line("expires = " + toml_string(duration_text(*grant.expires)));
     for (const Rule& rule : grant.allow) {
       line("[[grant.allow]]");
-      line("method = " + list_text(rule.methods));
+      line("method = " + toml_list(rule.methods));
       line("path = " + toml_string(rule.path));
-      if (!rule.query.empty()) line("query = " + list_text(rule.query));
+      if (!rule.query.empty()) line("query = " + toml_list(rule.query));
+      if (!rule.headers.empty()) line("headers = " + toml_list(rule.headers));
       if (!rule.content_type.empty()) line("content_type = " + toml_string(rule.content_type));
       size("max_body", rule.max_body);
       if (rule.json) write_json_rules(*rule.json);
+      if (rule.git) write_git_rules(*rule.git);
     }
     const Budget& budget = grant.budget;
-    if (budget.requests || budget.requests_per_minute || budget.bytes_up || budget.bytes_down) {
+    if (budget != Budget()) {
       line("[grant.budget]");
       number("requests", budget.requests);
       number("requests_per_minute", budget.requests_per_minute);
       size("bytes_up", budget.bytes_up);
       size("bytes_down", budget.bytes_down);
+      size("bytes_up_per_minute", budget.bytes_up_per_minute);
+      size("bytes_down_per_minute", budget.bytes_down_per_minute);
+    }
+    const ResponseRules& response = grant.response;
+    if (response != ResponseRules()) {
+      line("[grant.response]");
+      size("max_body", response.max_body);
+      if (response.content_type) line("content_type = " + toml_list(*response.content_type));
+      if (!response.streaming) line("streaming = false");
+      if (!response.redact.empty()) line("redact = " + toml_list(response.redact));
+      if (!response.issue.empty()) line("issue = " + toml_list(response.issue));
+      if (!response.follow.empty()) line("follow = " + toml_list(response.follow));
     }
   }
 
   void write_json_rules(const JsonRules& rules) {
     line("[grant.allow.json]");
-    if (!rules.deny_keys.empty()) line("deny_keys = " + list_text(rules.deny_keys));
+    if (!rules.deny_keys.empty()) line("deny_keys = " + toml_list(rules.deny_keys));
+    if (!rules.allow_keys.empty()) line("allow_keys = " + toml_list(rules.allow_keys));
     const auto values = [&](const char* key, const std::map<std::string, std::vector<std::string>>& places) {
       if (places.empty()) return;
       line(std::string("[grant.allow.json.") + key + "]");
-      for (const auto& [place, texts] : places) line(toml_string(place) + " = " + list_text(texts));
+      for (const auto& [place, texts] : places) line(toml_string(place) + " = " + toml_list(texts));
     };
     values("deny_values", rules.deny_values);
     values("allow_values", rules.allow_values);
     values("require", rules.require);
+  }
+
+  void write_git_rules(const GitRules& rules) {
+    line("[grant.allow.git]");
+    line("refs = " + toml_list(rules.refs));
+    line(std::string("delete = ") + (rules.remove ? "true" : "false"));
+    if (!rules.push_options.empty()) line("push_options = " + toml_list(rules.push_options));
   }
 
   void write_env() {
@@ -171,7 +227,20 @@ std::string origin_text(const Origin& origin) {
   return out;
 }
 
+std::string credential_text(const Credential& credential) {
+  return Writer(Policy{}).only(credential);
+}
+
 std::string policy_text(const Policy& policy) {
+  return Writer(policy).write();
+}
+
+std::string settings_text(Policy policy) {
+  policy.grants.clear();
+  policy.origins.clear();
+  for (Mount& mount : policy.mounts) mount.origin = {};
+  for (auto& [name, credential] : policy.credentials) credential.origin = {};
+  for (Publish& one : policy.publish) one.origin = {};
   return Writer(policy).write();
 }
 

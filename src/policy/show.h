@@ -12,7 +12,13 @@ namespace bulkhead {
 
 std::string policy_text(const Policy& policy);
 
+// One [credential.NAME] of it.
+std::string credential_text(const Credential& credential);
+
 // "user, /home/me/.config/bulkhead/policy.toml:12" or just "default".
 std::string origin_text(const Origin& origin);
+
+// All of it but the grants, without where it came from: two policies with the same differ in their grants only.
+std::string settings_text(Policy policy);
 
 }  // namespace bulkhead

@@ -148,4 +148,10 @@ std::string toml_string(std::string_view text) {
   return out + "\"";
 }
 
+std::string toml_list(const std::vector<std::string>& words) {
+  std::vector<std::string> quoted;
+  for (const std::string& word : words) quoted.push_back(toml_string(word));
+  return "[" + join(quoted, ", ") + "]";
+}
+
 }  // namespace bulkhead

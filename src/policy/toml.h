@@ -46,5 +46,6 @@ const char* name_of(TomlValue::Type type);
 // \uXXXX, so that it is safe to show and still reads back as the same string. `text` must be valid
 // UTF-8.
 std::string toml_string(std::string_view text);
+std::string toml_list(const std::vector<std::string>& words);  // ["a", "b"]
 
 }  // namespace bulkhead
