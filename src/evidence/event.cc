@@ -10,30 +10,91 @@ constexpr std::array events = {
     EventType{"session.start", "supervisor", "tier, command, workspace, profile, uid, missing[]",
               "A session begins; `missing` names the guarantees this machine can't give"},
     EventType{"session.policy", "supervisor", "policy, sources[]",
-              "The policy in force, layers merged, and the files it came from"},
+              "The policy in force, layers merged, and the files it came from; `upstream` in it is the proxy "
+              "everything goes through. Rules have `fingerprints`, by which `policy replay` knows them again"},
+    EventType{"trust.untrusted", "supervisor", "path, count, files[], hidden, complete",
+              "A folder the session may write holds control files that nobody trusted: `files` has path, class, sha256 "
+              "and why (new, changed, or what keeps it from being trusted), cut where it is long; `count` is all of "
+              "them. `hidden`: the session does not see them (mode review). Not `complete`: the folder could not be "
+              "looked through"},
     EventType{"session.end", "supervisor", "exit_status, signal, reason, seconds",
               "The workload is gone and why: exited, signal, stopped, limit, or which helper died"},
+    EventType{"session.revoke", "supervisor", "grants[], before[], credentials[]",
+              "The session's owner took grants back for good: those of now, those gone already, the secrets "
+              "forgotten"},
+    EventType{"session.reload", "supervisor",
+              "result, why, narrowed[], removed[], widened[], revoked[], policy, sources[]",
+              "The policy was loaded again: done, waiting (what widens it waits for the owner's word; the rest is "
+              "done) or failed (every grant is closed)"},
+    EventType{"ask.question", "supervisor", "number, method, scheme, host, port, path, preset",
+              "A request that no grant allows waits, and the person at the terminal is asked about it (`run --ask`)"},
+    EventType{"ask.answer", "supervisor",
+              "number, method, scheme, host, port, path, answer, ms, grants[], policy, preset, file, why",
+              "What became of it: once, session or always (on the disk before the grants hold), no, timeout, gone "
+              "(the client, the terminal or the session went), rate (not asked: too many; the first hundred of a "
+              "session). `ms` is the time to decide, `grants` are the ids of what was granted, `file` is where it "
+              "was written, `why` what went otherwise than answered"},
+    EventType{"review.open", "supervisor", "review, folder",
+              "What the workload writes to this folder goes into a review (mode `review`), not to the host"},
+    EventType{
+        "review.apply", "review", "review, of_session, folder, result, count, changes[], conflicts[], why",
+        "The user brings a review's changes to the host: begun (on the disk before the first of them), then done or "
+        "failed (nothing was applied). `changes` are the first 200, a kind and a path each; paths have `%XX` for "
+        "what is not printable. In a record of its own"},
+    EventType{"review.discard", "review", "review, of_session, folder, count, changes[]",
+              "The user threw a review away. In a record of its own"},
     EventType{"session.lost", "evidence", "-", "The supervisor vanished without a session.end"},
     EventType{"credential.release", "supervisor", "credential, read_from, to",
-              "A secret was read on the host and given to its egress; never the value"},
-    EventType{"credential.use", "egress", "grant, host, port, credential",
-              "The session's token was exchanged for the secret in one request"},
-    EventType{
-        "http.request", "front",
-        "method, scheme, host, port, path, grant, decision, rule, status, bytes_up, bytes_down, ms",
-        "A request that ended; `decision` is allow or deny, `rule` why (`ended`: the session ended before the request "
-        "did)"},
+              "A secret was read on the host and given to its egress (`egress:NAME`), or to every egress for the "
+              "upstream proxy (`proxy`); never the value"},
+    EventType{"credential.issue", "egress", "grant, host, port, credential, number",
+              "A server handed out a value of the credential: egress keeps it under this number, and the workload "
+              "gets the token with the number; never the value. Before the answer passes"},
+    EventType{"credential.use", "egress", "grant, host, port, credential, number",
+              "The session's token was exchanged for the secret in one request; `number` where servers hand them "
+              "out: which"},
+    EventType{"http.request", "front",
+              "method, scheme, http, host, port, path, grant, decision, rule, status, bytes_up, bytes_down, ms, "
+              "body, length, content_type, content_encoding, credentials[], slot, headers[], headers_cut, "
+              "messages_up, messages_down",
+              "A request that ended; `http` is the version the client spoke (1.1, 2); `decision` is allow or deny, "
+              "`rule` why (`ended`: the session ended before the request did; `revoked`, `changed`, `closed`: its "
+              "grant was gone, or went meanwhile). A denied gRPC call has the status it would have had in HTTP. A "
+              "WebSocket (`scheme` wss, ws; `status` 101) is recorded when it has ended, with the payload's bytes "
+              "and the messages both ways; `rule` is then also `websocket` (the client broke the protocol), "
+              "`client-gone`, or the reason of `upstream.close`. `body` is none, length or streamed. Of headers the"
+              " names, never what is in them: `credentials` can carry one (`slot`: the grant's held the session's "
+              "token), `headers` have to be listed by a rule"},
     EventType{"net.refused", "front", "port, address, name, what",
-              "A connection that was answered only to refuse it (no TLS, SSH, unknown name…)"},
+              "A connection that was answered only to refuse it (no TLS, SSH, unknown name…), or ended for what its"
+              " client did to it (`HTTP/2: flood`, `HTTP/2: frame`…)"},
+    EventType{"net.tunnel", "front", "grant, host, port, rule, bytes_up, bytes_down, ms",
+              "An opaque connection that a tcp grant allowed has ended; `rule` says why if it did not end by itself"},
     EventType{"ipc.refused", "supervisor", "what",
               "A connection to a unix socket of the host's, seen in a mounted folder, was refused"},
     EventType{"dns.query", "front", "name, kind", "A new name was asked for; it was answered locally"},
-    EventType{"upstream.request", "egress", "grant, host, port, address, status, tls, reused, bytes_up, bytes_down",
-              "A request that went out and was answered: which address was dialled, by which TLS version"},
+    EventType{"upstream.request", "egress",
+              "grant, host, port, address, proxy, status, tls, http, reused, bytes_up, bytes_down",
+              "A request that went out and was answered: which address was dialled, by which versions of TLS and "
+              "HTTP. `proxy` (HOST:PORT) is the upstream proxy that was asked for that address, or empty; an empty "
+              "`address` is one that the proxy chose. Two of one request where a redirect was followed (`follow`): "
+              "of the redirect, and of where it led"},
     EventType{"upstream.failure", "egress", "grant, host, port, reason, text",
-              "An allowed request could not be carried out: resolve, address, connect, tls, protocol, json (its body "
-              "says what the "
-              "rule does not allow), ended (the session did)…"},
+              "An allowed request could not be carried out: resolve, address, connect, proxy (the upstream proxy: "
+              "refused, silent, or not to be believed), tls, protocol, http2 (a gRPC server that does not offer "
+              "it), json or git (its body says what the rule does not allow), response (the answer is not what the "
+              "grant lets in), expired, labels, ended (the session did)…"},
+    EventType{"upstream.open", "egress", "grant, host, port, address, proxy",
+              "An opaque connection (protocol tcp) was dialled; what it carries is not seen"},
+    EventType{"publish.open", "relay", "port, inside, peer",
+              "A connection from the host reached the server inside that is published at `port`"},
+    EventType{"publish.end", "relay", "port, inside, peer, reason, bytes_in, bytes_out, ms",
+              "It ended: by both sides (end), or cut: refused (nobody listens inside), client-gone, server-gone, "
+              "timeout, ended (the session did)"},
+    EventType{"upstream.close", "egress", "grant, host, port, reason, bytes_up, bytes_down, messages_up, messages_down",
+              "It, or a WebSocket (which began with an `upstream.request` of status 101, and alone has messages), "
+              "ended: by both sides (end), or cut: client-gone, upstream, budget, body (a message was too large), "
+              "expired, protocol (the server's frames were wrong), ended…"},
     EventType{"evidence.rejected", "evidence", "from, reason",
               "A component sent something that is no event: a defect, or a component taken over"},
     EventType{"evidence.no_reserve", "evidence", "reason",

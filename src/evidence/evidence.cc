@@ -21,29 +21,45 @@ void wait_for(int socket, short events) {
   (void)::poll(&p, 1, -1);
 }
 
-Result<void> send_event(int socket, std::string_view type, const nlohmann::json& fields, bool sync) {
-  if (!fields.is_object() && !fields.is_null()) return fail("evidence: the fields of an event must be an object");
-  nlohmann::json message = fields.is_null() ? nlohmann::json::object() : fields;
-  for (const std::string_view key : reserved_keys) {
-    if (message.contains(key)) return fail("evidence: \"" + std::string(key) + "\" is a reserved key");
-  }
-  message["type"] = type;
-  if (sync) message["sync"] = true;
-  const std::string text = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+Result<void> send_text(int socket, std::string_view text) {
   if (text.size() > max_event) {
     return fail("evidence: event of " + std::to_string(text.size()) + " bytes is too long", EMSGSIZE);
   }
   for (;;) {
-    auto sent = ipc::send(socket, std::string_view(text));
+    auto sent = ipc::send(socket, text);
     if (sent || sent.error().code != EAGAIN) return sent;
     wait_for(socket, POLLOUT);
   }
+}
+
+Result<void> send_event(int socket, std::string_view type, const nlohmann::json& fields, bool sync) {
+  if (!fields.is_object() && !fields.is_null()) return fail("evidence: the fields of an event must be an object");
+  for (const std::string_view key : reserved_keys) {
+    if (fields.contains(key)) return fail("evidence: \"" + std::string(key) + "\" is a reserved key");
+  }
+  // Put before the fields as text: a copy of them only to add to it would cost more than all the rest.
+  nlohmann::json head{{"type", type}};
+  if (sync) head["sync"] = true;
+  std::string text = head.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (!fields.empty()) {
+    text.back() = ',';
+    text += std::string_view(fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)).substr(1);
+  }
+  return send_text(socket, text);
 }
 
 }  // namespace
 
 Result<void> Recorder::record(std::string_view type, const nlohmann::json& fields) {
   return send_event(socket_.get(), type, fields, false);
+}
+
+Result<void> Recorder::record(const Event& event) {
+  const std::string_view fields = event.fields();
+  std::string text = "{\"type\":\"";
+  text.reserve(text.size() + event.type().size() + fields.size() + 3);
+  text.append(event.type()).append(fields.empty() ? "\"" : "\",").append(fields).append("}");
+  return send_text(socket_.get(), text);
 }
 
 Result<void> Recorder::begin_sync(std::string_view type, const nlohmann::json& fields) {

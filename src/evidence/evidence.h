@@ -2,9 +2,12 @@
 // holds the log's descriptor; everyone else holds one end of a SEQPACKET socket to it and is known by that
 // socket, never by what it says.
 //
-//   evidence.h  this file: what an event is, and the client side (Recorder)
-//   event.h     the list of event types and their fields (docs/formats.md shows them)
-//   log.h       the writer: numbering, time, sync, the reserve for a full disk
+//   evidence.h      this file: what an event is, and the client side (Recorder)
+//   event_text.h    an event as JSON, for what is recorded often
+//   event.h         the list of event types and their fields (docs/formats.md shows them)
+//   event_reader.h  what a source sent, read strictly and written anew
+//   log.h           numbering, time, sync, the reserve for a full disk
+//   writer.h        the writer's loop
 //   evidence_main.cc  the process
 //
 // A line of the log is one JSON object, keys in this order first, then the event's own:
@@ -19,6 +22,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "evidence/event_text.h"
 
 namespace bulkhead::evidence {
 
@@ -30,6 +34,8 @@ class Recorder {
   // Queues the event with the writer (it reaches the disk within 200 ms). `fields` is an object without
   // the reserved keys v, seq, time, session, source, type. An error means evidence is gone: stop acting.
   Result<void> record(std::string_view type, const nlohmann::json& fields);
+  // The same for what happens often.
+  Result<void> record(const Event& event);
 
   // As above, and returns only once the event is on the disk (fdatasync). For what must not happen
   // unrecorded: start, end, credential release, policy.

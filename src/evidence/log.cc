@@ -7,9 +7,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdio>
-#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/sys.h"
 #include "evidence/limits.h"
@@ -34,15 +36,21 @@ Result<void> allocate(int fd, std::uint64_t from, std::uint64_t length) {
 
 }  // namespace
 
-std::string timestamp() {
+std::string Timestamp::now() {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  tm utc{};
-  ::gmtime_r(&now.tv_sec, &utc);
   std::array<char, 64> text;
-  const int n = std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ", utc.tm_year + 1900,
-                              utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1000);
-  return {text.data(), static_cast<std::size_t>(n)};
+  if (now.tv_sec != second_) {
+    tm utc{};
+    ::gmtime_r(&now.tv_sec, &utc);
+    const int n = std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.", utc.tm_year + 1900,
+                                utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+    text_.assign(text.data(), static_cast<std::size_t>(n));
+    second_ = now.tv_sec;
+  }
+  // A million more, and its digit away: all six are there.
+  const char* end = std::to_chars(text.data(), text.data() + text.size(), 1'000'000 + now.tv_nsec / 1000).ptr;
+  return text_ + std::string(static_cast<const char*>(text.data()) + 1, end) + "Z";
 }
 
 Result<Log> Log::open(UniqueFd file, std::string session) {
@@ -60,57 +68,90 @@ Result<Log> Log::open(UniqueFd file, std::string session) {
     if (code != EOPNOTSUPP && code != ENOSYS)
       return tl::unexpected(std::move(room).error().with("no room for evidence"));
     log.has_reserve_ = false;
-    nlohmann::ordered_json fields{{"reason", "fallocate is not supported by this file system"}};
-    if (auto said = log.append("evidence", "evidence.no_reserve", fields); !said) {
+    const Event event = Event("evidence.no_reserve").add("reason", "fallocate is not supported by this file system");
+    if (auto said = log.append(event); !said) {
       return tl::unexpected(std::move(said).error());
     }
   }
   return log;
 }
 
+// Room for what waits and for one more line.
 Result<void> Log::extend(std::uint64_t line) {
-  if (!has_reserve_ || size_ + line + reserve <= allocated_) return {};
-  auto got = allocate(file_.get(), size_, line + reserve + generous);
+  const std::uint64_t more = waiting_.size() + line;
+  if (!has_reserve_ || size_ + more + reserve <= allocated_) return {};
+  auto got = allocate(file_.get(), size_, more + reserve + generous);
   if (got) {
-    allocated_ = size_ + line + reserve + generous;
+    allocated_ = size_ + more + reserve + generous;
     return {};
   }
   if (!out_of_space(got.error().code)) return got;
-  BH_CHECK(allocate(file_.get(), size_, line + reserve));
-  allocated_ = size_ + line + reserve;
+  BH_CHECK(allocate(file_.get(), size_, more + reserve));
+  allocated_ = size_ + more + reserve;
   return {};
 }
 
-std::string Log::line_for(std::string_view source, std::string_view type, const nlohmann::ordered_json& fields) const {
-  nlohmann::ordered_json line{{"v", schema_version}, {"seq", seq_ + 1},  {"time", timestamp()},
-                              {"session", session_}, {"source", source}, {"type", type}};
-  for (const auto& [key, value] : fields.items()) line[key] = value;
-  return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+std::string Log::line_for(std::string_view source, std::string_view type, std::string_view fields) {
+  const Fields head = Fields()
+                          .add("v", schema_version)
+                          .add("seq", seq_ + 1)
+                          .add("time", time_.now())
+                          .add("session", session_)
+                          .add("source", source)
+                          .add("type", type);
+  std::string line;
+  line.reserve(head.text().size() + fields.size() + 4);
+  line.append("{").append(head.text()).append(fields.empty() ? "" : ",").append(fields).append("}\n");
+  return line;
 }
 
-Result<void> Log::write_line(const std::string& line) {
-  if (auto written = sys::write_all(file_.get(), line, "evidence log"); !written) {
-    // Half a line would be taken for tampering: back to the last whole one.
-    if (::ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) {
-      return fail_errno("ftruncate", "evidence log", errno);
-    }
-    return written;
-  }
-  size_ += line.size();
+void Log::add(const std::string& line) {
+  waiting_ += line;
   ++seq_;
   dirty_ = true;
-  return {};
+}
+
+Result<void> Log::flush() {
+  auto written = write_waiting();
+  if (written) return written;
+  become_full(written.error());
+  (void)write_waiting();  // from the reserve; nobody left to tell on failure
+  return written;
+}
+
+// On an error only the whole lines that fitted are in the file, and none wait any more.
+Result<void> Log::write_waiting() {
+  const std::string lines = std::exchange(waiting_, {});
+  std::size_t put = 0;
+  Result<void> written;
+  while (written && put < lines.size()) {
+    const ssize_t n = ::write(file_.get(), lines.data() + put, lines.size() - put);
+    if (n > 0) put += static_cast<std::size_t>(n);
+    if (n < 0 && errno != EINTR) written = fail_errno("write", "evidence log", errno);
+  }
+  if (!written) {
+    // Half a line would be taken for tampering: back to the last whole one.
+    put = std::string_view(lines).substr(0, put).rfind('\n') + 1;
+    if (::ftruncate(file_.get(), static_cast<off_t>(size_ + put)) != 0) {
+      written = fail_errno("ftruncate", "evidence log", errno);
+    }
+    const auto gone = std::count(lines.begin() + static_cast<std::ptrdiff_t>(put), lines.end(), '\n');
+    seq_ -= static_cast<std::uint64_t>(gone);
+    lost_ += static_cast<std::uint64_t>(gone);
+  }
+  size_ += put;
+  return written;
 }
 
 void Log::become_full(const Error& why) {
   if (full_) return;
   full_ = true;
   why_full_ = why.message;
-  const nlohmann::ordered_json fields{{"reason", why.message}};
-  (void)write_line(line_for("evidence", "evidence.full", fields));  // from the reserve; nobody left to tell on failure
+  const Event event = Event("evidence.full").add("reason", why.message);
+  add(line_for("evidence", event.type(), event.fields()));
 }
 
-Result<std::uint64_t> Log::append(std::string_view source, std::string_view type, const nlohmann::ordered_json& fields,
+Result<std::uint64_t> Log::append(std::string_view source, std::string_view type, std::string_view fields,
                                   bool ending) {
   if (full_ && !ending) return fail("the evidence log is full: " + why_full_, ENOSPC);
   std::string line = line_for(source, type, fields);
@@ -123,18 +164,17 @@ Result<std::uint64_t> Log::append(std::string_view source, std::string_view type
       line = line_for(source, type, fields);  // evidence.full took its number
     }
   }
-  if (auto written = write_line(line); !written) {
-    become_full(written.error());
-    return tl::unexpected(std::move(written).error());
-  }
+  add(line);
   return seq_;
 }
 
 Result<void> Log::sync() {
   if (!dirty_) return {};
+  BH_CHECK(flush());
   if (::fdatasync(file_.get()) != 0) {
     const Error why = errno_error("fdatasync", "evidence log", errno);
     become_full(why);
+    (void)flush();
     return tl::unexpected(why);
   }
   dirty_ = false;
@@ -142,8 +182,10 @@ Result<void> Log::sync() {
 }
 
 Result<void> Log::close() {
+  const auto flushed = flush();
   // Truncating to the size it has releases what was allocated beyond it.
   if (::ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) return fail_errno("ftruncate", "evidence log", errno);
+  BH_CHECK(flushed);
   return sync();
 }
 

@@ -10,7 +10,6 @@
 #include <optional>
 
 #include "base/text.h"
-#include "evidence/event.h"
 #include "evidence/limits.h"
 
 namespace bulkhead::evidence {
@@ -20,14 +19,9 @@ namespace {
 using std::chrono::duration;
 using std::chrono::milliseconds;
 
+constexpr std::string_view supervisor_name = "supervisor";
 constexpr int datagrams_per_turn = 64;      // so that one busy source does not hold up the others' syncs
 constexpr int datagrams_at_the_end = 4096;  // more than a socket buffer holds
-
-struct Event {
-  std::string type;
-  bool sync = false;
-  nlohmann::ordered_json fields;
-};
 
 // U+FFFD for each broken sequence, by the JSON library: quoted with replacement, read back.
 std::string repaired(std::string_view text) {
@@ -35,37 +29,8 @@ std::string repaired(std::string_view text) {
   return nlohmann::json::parse(quoted).get<std::string>();
 }
 
-Result<Event> parse_event(std::string_view text, bool& sync) {
-  // Depth is limited while parsing: serialising is recursive, and the sender may be somebody else's by now.
-  bool deep = false;
-  const auto watch = [&](int depth, nlohmann::ordered_json::parse_event_t, nlohmann::ordered_json&) {
-    deep = deep || depth > max_depth;
-    return !deep;
-  };
-  nlohmann::ordered_json object = nlohmann::ordered_json::parse(text, watch, false);
-  if (deep) return fail("nested too deeply");
-  if (!object.is_object()) return fail("not a JSON object");
-  Event event;
-  if (const auto it = object.find("sync"); it != object.end()) {
-    if (!it->is_boolean()) return fail("\"sync\" is not a boolean");
-    event.sync = sync = it->get<bool>();
-    object.erase(it);
-  }
-  const auto type = object.find("type");
-  if (type == object.end() || !type->is_string() || !valid_type(type->get_ref<const std::string&>())) {
-    return fail("no valid \"type\"");
-  }
-  event.type = type->get<std::string>();
-  object.erase(type);
-  for (const std::string_view key : reserved_keys) {
-    if (object.contains(std::string(key))) return fail("reserved key \"" + std::string(key) + "\"");
-  }
-  event.fields = std::move(object);
-  return event;
-}
-
 bool ends_session(std::string_view source, std::string_view type) {
-  return source == "supervisor" && type.starts_with("session.");
+  return source == supervisor_name && type.starts_with("session.");
 }
 
 }  // namespace
@@ -105,15 +70,24 @@ int Writer::run() {
     refill();
     polled.assign(1, {supervisor_.get(), POLLIN, 0});
     // A negative descriptor is skipped by poll(2): a source that left, or one that has to wait.
-    for (const Source& s : sources_) polled.push_back({s.throttled() ? -1 : s.socket.get(), POLLIN, 0});
+    const bool gathering = Clock::now() < gather_until_;
+    for (const Source& s : sources_) {
+      const bool waits = s.throttled() || (gathering && s.name != supervisor_name);
+      polled.push_back({waits ? -1 : s.socket.get(), POLLIN, 0});
+    }
     if (::poll(polled.data(), polled.size(), trim_.timeout(poll_timeout())) < 0 && errno != EINTR) {
       return finish(true);
     }
     trim_.check();
 
+    bool any = false, more = false;
     for (std::size_t i = 0; i < sources_.size(); ++i) {
-      if (polled[i + 1].revents != 0) read_source(i, datagrams_per_turn);
+      if (polled[i + 1].revents == 0) continue;
+      any = true;
+      more |= read_source(i, datagrams_per_turn);
     }
+    (void)log_.flush();  // report_full() says why not
+    if (any && !more) gather_until_ = Clock::now() + gather_interval;
     if (log_.dirty() && !was_dirty_) {
       was_dirty_ = true;
       dirty_since_ = Clock::now();
@@ -146,12 +120,16 @@ int Writer::poll_timeout() const {
     const auto left = std::chrono::ceil<milliseconds>(commit_interval - (Clock::now() - dirty_since_));
     timeout = std::max(0, static_cast<int>(left.count()));
   }
+  if (const auto now = Clock::now(); now < gather_until_) {
+    const auto left = static_cast<int>(std::chrono::ceil<milliseconds>(gather_until_ - now).count());
+    if (timeout < 0 || timeout > left) timeout = left;
+  }
   const bool somebody_waits = std::ranges::any_of(sources_, [](const Source& s) { return s.socket && s.throttled(); });
   if (somebody_waits && (timeout < 0 || timeout > 10)) timeout = 10;
   return timeout;
 }
 
-void Writer::read_source(std::size_t index, int limit) {
+bool Writer::read_source(std::size_t index, int limit) {
   Source& source = sources_[index];
   for (int i = 0; i < limit && source.socket; ++i) {
     // No room for control messages: descriptors that a source attaches are dropped by the kernel.
@@ -162,8 +140,11 @@ void Writer::read_source(std::size_t index, int limit) {
     const ssize_t n = ::recvmsg(source.socket.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     // ECONNRESET is said once, when it left an answer unread; what it sent comes after it.
     if (n < 0 && (errno == EINTR || errno == ECONNRESET)) continue;
-    if (n < 0 && errno == EAGAIN) return;
-    if (n <= 0) return source.socket.reset();  // the supervisor, too, sees a component leave
+    if (n < 0 && errno == EAGAIN) return false;
+    if (n <= 0) {  // the supervisor, too, sees a component leave
+      source.socket.reset();
+      return false;
+    }
     source.events -= 1;
     source.bytes -= static_cast<double>(n);
     if ((header.msg_flags & MSG_TRUNC) != 0) {
@@ -171,20 +152,20 @@ void Writer::read_source(std::size_t index, int limit) {
     } else {
       take(index, std::string_view(buffer_.data(), static_cast<std::size_t>(n)));
     }
-    if (limit == datagrams_per_turn && source.throttled()) return;
+    if (limit == datagrams_per_turn && source.throttled()) return false;
   }
+  return static_cast<bool>(source.socket);
 }
 
 void Writer::take(std::size_t index, std::string_view text) {
-  std::string valid;
-  if (!valid_utf8(text)) text = valid = repaired(text);
   bool sync = false;
-  const auto event = parse_event(text, sync);
+  auto event = reader_.read(text, sync);
+  if (!event && !valid_utf8(text)) event = reader_.read(repaired(text), sync);
   if (!event) return reject(index, sync, event.error().message);
 
   const std::string& name = sources_[index].name;
   // The last line: what the others have sent, who are gone by now, stands before it.
-  if (name == "supervisor" && event->type == "session.end") {
+  if (name == supervisor_name && event->type == "session.end") {
     for (std::size_t i = 0; i < sources_.size(); ++i) {
       if (i != index) read_source(i, datagrams_at_the_end);
     }
@@ -201,7 +182,7 @@ void Writer::take(std::size_t index, std::string_view text) {
 }
 
 void Writer::reject(std::size_t index, bool sync, const std::string& reason) {
-  (void)log_.append("evidence", "evidence.rejected", {{"from", sources_[index].name}, {"reason", reason}});
+  (void)log_.append(Event("evidence.rejected").add("from", sources_[index].name).add("reason", reason));
   if (sync) answer(index, {{"ok", false}, {"error", reason}});
 }
 
@@ -236,9 +217,10 @@ void Writer::report_full() {
 
 int Writer::finish(bool lost) {
   for (std::size_t i = 0; i < sources_.size(); ++i) read_source(i, datagrams_at_the_end);
-  if (lost && !ended_) (void)log_.append("evidence", "session.lost", nlohmann::ordered_json::object(), true);
+  if (lost && !ended_) (void)log_.append(Event("session.lost"), true);
   commit();
   const auto closed = log_.close();
+  refused_ += log_.lost();
   const std::string text = nlohmann::json{{"type", "stopped"}, {"lines", log_.lines()}, {"refused", refused_}}.dump();
   (void)::send(supervisor_.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   return closed && !log_.full() ? 0 : 1;

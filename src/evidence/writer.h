@@ -26,6 +26,7 @@
 #include "base/ipc.h"
 #include "base/result.h"
 #include "base/trim.h"
+#include "evidence/event_reader.h"
 #include "evidence/log.h"
 
 namespace bulkhead::evidence {
@@ -60,8 +61,8 @@ class Writer {
 
   void refill();
   int poll_timeout() const;
-  // At most `limit` datagrams of one source. False: nothing more is there.
-  void read_source(std::size_t index, int limit);
+  // At most `limit` datagrams of one source. True: there may be more.
+  bool read_source(std::size_t index, int limit);
   void take(std::size_t index, std::string_view text);
   void reject(std::size_t index, bool sync, const std::string& reason);
   void answer(std::size_t index, const nlohmann::json& object);
@@ -74,7 +75,8 @@ class Writer {
   std::vector<Source> sources_;
   std::vector<Waiter> waiters_;
   std::string buffer_;
-  Clock::time_point refilled_, dirty_since_;
+  EventReader reader_;
+  Clock::time_point refilled_, dirty_since_, gather_until_;
   StartupTrim trim_;
   bool was_dirty_ = false, reported_full_ = false, ended_ = false;
   std::uint64_t refused_ = 0;
