@@ -23,6 +23,7 @@
 #include "base/text.h"
 #include "base/trim.h"
 #include "broker/address.h"
+#include "broker/publish.h"
 
 namespace bulkhead::broker {
 namespace {
@@ -54,12 +55,17 @@ class Broker {
           again = true;
         }
       }
+      if (publisher_) fds.push_back({publisher_->relay(), POLLIN, 0});
       const int timeout = trim_.timeout(again ? again_ms : pending_.empty() ? -1 : 1000);
       if (::poll(fds.data(), fds.size(), timeout) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
       trim_.check();
       if (fds[0].revents != 0) {
         BH_TRY(const bool told, listen());
         if (!told) return {};
+      }
+      if (publisher_ && fds.back().fd == publisher_->relay() && fds.back().revents != 0) {
+        BH_TRY(const bool there, publisher_->answer());
+        if (!there) publisher_.reset();  // the supervisor sees its end, too
       }
       // Nobody lives behind the filter any more; the supervisor says when the session is over.
       if ((fds[1].revents & POLLHUP) != 0) listener_.reset();
@@ -69,11 +75,15 @@ class Broker {
   }
 
  private:
-  // Once; false: the supervisor is gone.
+  // Each once; false: the supervisor is gone.
   Result<bool> listen() {
     BH_TRY(ipc::Message message, ipc::receive(supervisor_));
     if (message.closed) return false;
     BH_TRY(const nlohmann::json object, ipc::parse(message.text));
+    if (object.value("type", "") == "publish" && message.fds.size() == 1 && !publisher_ && !entered_) {
+      publisher_.emplace(std::move(message.fds[0]), object.value("ports", std::vector<std::uint16_t>()));
+      return true;
+    }
     if (object.value("type", "") != "listen" || message.fds.size() != 1 || listener_ || entered_) {
       return fail("a message that makes no sense");
     }
@@ -269,6 +279,7 @@ class Broker {
   std::vector<std::uint64_t> own_;
   const Proc& proc_;
   bool entered_ = false;
+  std::optional<Publisher> publisher_;
   StartupTrim trim_;
   std::list<Pending> pending_;
   std::vector<std::string> reported_;

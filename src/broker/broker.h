@@ -16,6 +16,7 @@
 // (guest/).
 //
 //   broker.h     this file
+//   publish.h    connections to published ports
 //   address.h    which unix address it is, and whether its socket may be connected to
 //   broker.cc    the loop: notifications, and connections that take their time
 //   confine.h    what the process gives up: everything but CAP_SYS_PTRACE over the session
@@ -25,6 +26,9 @@
 // invisible from inside. The supervisor and it say:
 //   {"type":"listen","own":[…]} + the filter's listener    once the workload has its filter; `own`: the devices of the
 //                                                          session's own in-memory folders
+//   {"type":"publish","ports":[80]} + the way to the relay before that, where ports are published (relay/relay.h): for
+//                                                          each question on it a socket is made in the room, and its
+//                                                          connection to that port of the room's begun
 //   {"type":"denied","count":1,"what":…,"why":…,"add":""}  from the broker
 #pragma once
 

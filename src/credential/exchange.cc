@@ -15,6 +15,16 @@ Secret base64(std::string_view bytes) {
   return result;
 }
 
+std::vector<std::string_view> key_pair_parts(std::string_view secret) {
+  std::vector<std::string_view> parts;
+  for (;;) {
+    const std::size_t colon = secret.find(':');
+    parts.push_back(secret.substr(0, colon));
+    if (colon == std::string_view::npos) return parts;
+    secret.remove_prefix(colon + 1);
+  }
+}
+
 Result<CredentialHeader> exchange(const TokenSlot& slot, const Secret& secret) {
   const auto named = [&](std::string_view what) {
     return "credential \"" + escape_for_terminal(slot.credential) + "\" " + std::string(what);
@@ -48,6 +58,8 @@ Result<CredentialHeader> exchange(const TokenSlot& slot, const Secret& secret) {
       wipe(value);
       return header;
     }
+    case Credential::Carrier::sigv4:
+      return fail(named("is not carried, but signed with"));
   }
   return fail(named("has an unknown carrier"));
 }

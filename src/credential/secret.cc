@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace bulkhead {
@@ -41,6 +42,48 @@ void Secret::clear() {
   if (size_ != 0) ::explicit_bzero(bytes_.get(), size_);
   bytes_.reset();
   size_ = 0;
+}
+
+SecretBuffer::SecretBuffer(std::size_t capacity) : capacity_(capacity) {
+  void* pages = ::mmap(nullptr, capacity_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) throw std::bad_alloc();
+  bytes_ = static_cast<char*>(pages);
+  (void)::mlock(bytes_, capacity_);
+  (void)::madvise(bytes_, capacity_, MADV_DONTDUMP);
+}
+
+SecretBuffer::SecretBuffer(SecretBuffer&& other) noexcept
+    : bytes_(std::exchange(other.bytes_, nullptr)),
+      capacity_(std::exchange(other.capacity_, 0)),
+      size_(std::exchange(other.size_, 0)) {}
+
+SecretBuffer& SecretBuffer::operator=(SecretBuffer&& other) noexcept {
+  if (this != &other) {
+    release();
+    bytes_ = std::exchange(other.bytes_, nullptr);
+    capacity_ = std::exchange(other.capacity_, 0);
+    size_ = std::exchange(other.size_, 0);
+  }
+  return *this;
+}
+
+SecretBuffer::~SecretBuffer() {
+  release();
+}
+
+bool SecretBuffer::add(std::string_view text) {
+  if (text.size() > left()) return false;
+  std::ranges::copy(text, space());
+  added(text.size());
+  return true;
+}
+
+// The whole of it: a read that was begun may have written behind what was counted.
+void SecretBuffer::release() {
+  if (bytes_ == nullptr) return;
+  ::explicit_bzero(bytes_, capacity_);
+  ::munmap(bytes_, capacity_);
+  bytes_ = nullptr;
 }
 
 }  // namespace bulkhead

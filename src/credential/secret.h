@@ -34,4 +34,27 @@ class Secret {
   std::size_t size_ = 0;
 };
 
+// Where bytes that will be a Secret come in: pages of their own, locked where permitted, in no core dump, wiped.
+class SecretBuffer {
+ public:
+  explicit SecretBuffer(std::size_t capacity);
+  SecretBuffer(SecretBuffer&& other) noexcept;
+  SecretBuffer& operator=(SecretBuffer&& other) noexcept;
+  SecretBuffer(const SecretBuffer&) = delete;
+  SecretBuffer& operator=(const SecretBuffer&) = delete;
+  ~SecretBuffer();
+
+  char* space() { return bytes_ + size_; }
+  std::size_t left() const { return capacity_ - size_; }
+  void added(std::size_t count) { size_ += count; }
+  // False: there is no room for all of it, and none was taken.
+  bool add(std::string_view text);
+  std::string_view view() const { return {bytes_, size_}; }
+
+ private:
+  void release();
+  char* bytes_ = nullptr;
+  std::size_t capacity_ = 0, size_ = 0;
+};
+
 }  // namespace bulkhead

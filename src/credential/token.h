@@ -14,7 +14,7 @@ namespace bulkhead {
 // what a key looks like; the word tells a person who finds it in a log what it is.
 std::string make_token(std::string_view expose_prefix);
 
-// The slot of `credential` with a fresh token in it.
+// The slot of `credential` with a fresh token in it; for sigv4 a key pair of the session's own (160 random bits).
 TokenSlot make_slot(const Credential& credential);
 
 }  // namespace bulkhead
