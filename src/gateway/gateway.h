@@ -9,6 +9,7 @@
 //
 //   grant/   pure judgement: names, paths, carriers, budgets. Used by both.
 //   http/    the strict gate, Beast behind it, serialising from scratch
+//   websocket/  WebSocket's frames and opening handshake
 //   tls/     the session's CA, leaves, server and client contexts
 //
 // What the supervisor tells each: the structs below, as one JSON message on descriptor 3 with descriptors
@@ -28,6 +29,9 @@
 
 namespace bulkhead {
 
+// Where the room answers as a proxy, for tools that want one (front/proxy.h). At any address, as everything.
+inline constexpr std::uint16_t proxy_port = 3128;
+
 // A listening socket of the room. `stream`: TCP accept; otherwise UDP (DNS only).
 struct Listener {
   std::uint16_t port = 0;
@@ -43,6 +47,11 @@ struct TokenSlot {
   Credential::Carrier carrier = Credential::Carrier::header;
   std::string header;
   std::string basic_user;
+  // Carrier::sigv4: `token` is the session's access key id, and this the secret key it signs with.
+  std::string signing_key = {}, region = {}, service = {};
+  // The credential's values are handed out by servers (Credential::Source::answer): the slot holds `token`, a dash and
+  // the number of one of them, and egress is given no secret at the start.
+  bool issued = false;
 };
 
 // supervisor -> front. Descriptors: one per listener, in order, then one SEQPACKET socket per egress, in order.
@@ -52,6 +61,7 @@ struct FrontConfig {
   std::vector<std::string> egress;  // credential names in the order of the sockets; "" = without credential
   std::vector<Grant> grants;
   std::vector<TokenSlot> tokens;
+  bool ask = false;  // about requests that no grant allows (question.h)
 };
 // Before it is told anything front writes its CA, which is to be put before the workload's tools, to two pipes: in PEM
 // to descriptor 5, as a Java trust store to descriptor 6.
@@ -61,8 +71,20 @@ struct FrontConfig {
 //   {"type":"denied","count":N,"what":"GET https://example.com/x","why":"no grant","add":"[[grant]] …"}
 // All strings in it may be hostile text: escape before showing.
 
+// From then on the supervisor may say which grants hold now: gateway/update.h. With `ask`, requests that no grant
+// allows wait while the person is asked: gateway/question.h.
+
+// What egress knows of the way out.
+struct EgressProxy {
+  Upstream upstream;
+  TokenSlot slot;                      // how its credential is carried; no token stands for it anywhere
+  bool environment_names_one = false;  // HTTPS_PROXY or the like is set where the session was started
+};
+
 // supervisor -> egress. Descriptors: [0] the lanes' control socket from front (SEQPACKET), [1] the system's
-// CA bundle opened read-only, then one per upstream_ca file.
+// CA bundle opened read-only, then one per upstream_ca file, then, with a credential that has a value of its own, the
+// socket on which that comes (credential/handover.h): once the start of the session is on the disk, and then the
+// process is confined. Last, where the proxy asks for a credential, the socket for that.
 struct EgressConfig {
   std::string session;
   std::string credential;                // name, "" = none
@@ -70,9 +92,8 @@ struct EgressConfig {
   std::vector<Grant> grants;             // only those of this credential
   std::vector<std::string> dns_servers;  // "ADDRESS[:PORT]"; never empty
   std::size_t upstream_ca = 0;           // number of extra CA descriptors
+  EgressProxy proxy = {};
 };
-// Then, to an egress with a credential, a message that is the real value and nothing else: it comes once the start of
-// the session is on the disk, and finds the process confined.
 // egress -> supervisor, once it serves: {"type":"ready"}
 
 nlohmann::json to_json(const FrontConfig& config);

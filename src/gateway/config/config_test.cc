@@ -12,7 +12,7 @@ using nlohmann::json;
 Grant some_grant(const std::string& credential) {
   Grant grant;
   grant.id = "1";
-  grant.host = "api.example.com";
+  grant.hosts = {"api.example.com"};
   grant.credential = credential;
   grant.allow = {{{"POST"}, "/v1/x", {}, "application/json", 1000}};
   return grant;
@@ -61,6 +61,18 @@ TEST(FrontConfigJson, RoundTrip) {
   EXPECT_EQ(back->grants[0].allow[0].max_body, 1000U);
 }
 
+// Numbers have a place only where the token is all there is.
+TEST(ConfigJson, ASlotForWhatIsHandedOut) {
+  for (const auto carrier : {Credential::Carrier::bearer, Credential::Carrier::basic}) {
+    EgressConfig config = egress();
+    config.slot.carrier = carrier;
+    config.slot.issued = true;
+    const auto back = egress_config_from(to_json(config));
+    EXPECT_EQ(back.has_value(), carrier == Credential::Carrier::bearer);
+    if (back) EXPECT_TRUE(back->slot.issued);
+  }
+}
+
 TEST(FrontConfigJson, AnEmptySessionHasNoGrants) {
   FrontConfig config;
   config.session = "s";
@@ -100,7 +112,7 @@ TEST(ConfigJson, Nonsense) {
   EXPECT_FALSE(front_with([](FrontConfig& c) { c.tokens[0].credential.clear(); }));
   EXPECT_FALSE(front_with([](FrontConfig& c) { c.tokens[0].carrier = Credential::Carrier::header; }));
   EXPECT_FALSE(front_with([](FrontConfig& c) { c.listeners[0].port = 0; }));
-  EXPECT_FALSE(front_with([](FrontConfig& c) { c.grants[0].host.clear(); }));
+  EXPECT_FALSE(front_with([](FrontConfig& c) { c.grants[0].hosts.clear(); }));
 
   const auto egress_with = [](auto change) {
     EgressConfig config = egress();
@@ -113,6 +125,21 @@ TEST(ConfigJson, Nonsense) {
   EXPECT_FALSE(egress_with([](EgressConfig& c) { c.slot.credential = "other"; }));
   EXPECT_FALSE(egress_with([](EgressConfig& c) { c.grants.push_back(some_grant("other")); }));
   EXPECT_FALSE(egress_with([](EgressConfig& c) { c.dns_servers.clear(); }));
+  const auto proxied = [](EgressConfig& c) {
+    c.proxy.upstream = {true, "proxy.example.com", 3128, "corp", {"*.example.com"}, true};
+  };
+  EXPECT_TRUE(egress_with(proxied));
+  EXPECT_FALSE(egress_with([&](EgressConfig& c) { proxied(c), c.proxy.upstream.proxy_port = 0; }));
+  EXPECT_FALSE(egress_with([&](EgressConfig& c) { proxied(c), c.proxy.upstream.proxy_host.clear(); }));
+  EgressConfig whole = egress();
+  proxied(whole);
+  whole.proxy.slot.basic_user = "me";
+  whole.proxy.environment_names_one = true;
+  const auto back = egress_config_from(to_json(whole));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->proxy.upstream, whole.proxy.upstream);
+  EXPECT_EQ(back->proxy.slot.basic_user, "me");
+  EXPECT_TRUE(back->proxy.environment_names_one);
 }
 
 TEST(ConfigJson, EveryKeyIsNeededAndNoOtherKnown) {

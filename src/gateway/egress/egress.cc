@@ -16,11 +16,12 @@ namespace bulkhead::egress {
 namespace asio = boost::asio;
 
 struct Egress::Impl {
-  Impl(asio::io_context& io, Parts parts)
+  Impl(asio::io_context& io, EgressProxy upstream_proxy, Parts parts)
       : io_(io),
         recorder(std::move(parts.evidence)),
         trust(std::move(parts.ca_bundle), std::move(parts.upstream_ca)),
         pool(io, parts.timeouts),
+        proxy(std::move(upstream_proxy)),
         control(io),
         supervisor(io),
         evidence_watch(io),
@@ -31,6 +32,37 @@ struct Egress::Impl {
     descriptor.async_wait(asio::posix::descriptor_base::wait_read, [this, who](boost::system::error_code ec) {
       if (!ec) context->halt(std::string(who) + " is gone");
     });
+  }
+
+  // What the supervisor says once the session runs.
+  void listen() {
+    supervisor.async_wait(asio::posix::descriptor_base::wait_read, [this](boost::system::error_code ec) {
+      if (ec || context->stopped) return;
+      auto message = ipc::receive(supervisor.native_handle());
+      if (!message && message.error().code == EAGAIN) return listen();
+      if (!message || message->closed) return context->halt("the supervisor is gone");
+      const auto object = ipc::parse(message->text);
+      Result<GrantsUpdate> update = tl::unexpected(Error{"not a JSON object", 0});
+      if (object) update = grants_update_from(*object);
+      if (!update) return context->halt("the supervisor sent something that is no update: " + update.error().message);
+      apply(std::move(*update));
+      listen();
+    });
+  }
+
+  void apply(GrantsUpdate update) {
+    permits->replace(update.grants);
+    const std::size_t cut = context->live.apply(update);
+    pool.clear();
+    if (update.forget) {
+      context->header.reset();
+      context->signer.reset();
+      if (context->issued) context->issued->forget();
+      context->patterns = Patterns();
+      context->plain_patterns = proxy.patterns();
+    }
+    const nlohmann::json answer{{"type", "applied"}, {"number", update.number}, {"cut", cut}};
+    if (!ipc::send(supervisor.native_handle(), answer)) context->halt("the supervisor is gone");
   }
 
   void accept() {
@@ -66,6 +98,7 @@ struct Egress::Impl {
   Trust trust;
   Pool pool;
   std::unique_ptr<Resolver> resolver;
+  UpstreamProxy proxy;
   std::unique_ptr<Permits> permits;
   std::unique_ptr<Dialer> dialer;
   std::shared_ptr<Context> context;
@@ -86,20 +119,26 @@ Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfi
   AddressCheck check = std::move(parts.address_check);
   auto stop = std::move(parts.stop);
   const Timeouts timeouts = parts.timeouts;
-  auto impl = std::make_unique<Impl>(io, std::move(parts));
+  auto impl = std::make_unique<Impl>(io, std::move(config.proxy), std::move(parts));
   BH_TRY(impl->resolver, Resolver::create(io, config.dns_servers, timeouts.dns));
 
   impl->permits = std::make_unique<Permits>(config.grants, config.credential, config.slot);
-  impl->dialer = std::make_unique<Dialer>(io, *impl->resolver, impl->trust, impl->pool, std::move(check), timeouts);
+  impl->dialer =
+      std::make_unique<Dialer>(io, *impl->resolver, impl->trust, impl->pool, impl->proxy, std::move(check), timeouts);
   impl->context.reset(new Context{.io = io,
                                   .credential = config.credential,
                                   .header = std::nullopt,
+                                  .signer = std::nullopt,
+                                  .issued = std::nullopt,
                                   .patterns = Patterns(),
+                                  .plain_patterns = Patterns(),
                                   .permits = *impl->permits,
                                   .dialer = *impl->dialer,
+                                  .proxy = impl->proxy,
                                   .pool = impl->pool,
                                   .recorder = impl->recorder,
                                   .stop = std::move(stop)});
+  if (!config.credential.empty() && config.slot.issued) impl->context->issued.emplace(config.slot);
   boost::system::error_code ec;
   impl->control.assign(control.get(), ec);
   if (!ec) (void)control.release();
@@ -112,13 +151,26 @@ Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfi
 }
 
 Result<void> Egress::give(const Secret& secret) {
-  BH_TRY(impl_->context->header, exchange(impl_->slot, secret));
+  if (impl_->slot.carrier == Credential::Carrier::sigv4) {
+    BH_TRY(impl_->context->signer, Signer::make(secret, impl_->slot));
+  } else {
+    BH_TRY(impl_->context->header, exchange(impl_->slot, secret));
+  }
   impl_->context->patterns = Patterns(secret, impl_->slot);
+  impl_->context->plain_patterns = impl_->proxy.patterns();
+  impl_->context->plain_patterns.add(secret, impl_->slot);
+  return {};
+}
+
+Result<void> Egress::give_proxy(const Secret& secret) {
+  BH_CHECK(impl_->proxy.give(secret));
+  impl_->context->plain_patterns.add(secret, impl_->proxy.slot());
   return {};
 }
 
 void Egress::start() {
-  impl_->watch(impl_->supervisor, "the supervisor");
+  (void)sys::set_nonblocking(impl_->supervisor.native_handle(), true);
+  impl_->listen();
   impl_->watch(impl_->evidence_watch, "evidence");
   impl_->accept();
 }

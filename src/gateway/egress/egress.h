@@ -3,11 +3,18 @@
 //   egress.h         this file: what is put together, and the whole in one class
 //   egress_main.cc   the process
 //   lane_session.h   one lane: one exchange after another, request up and response down at once
+//   tunnel.h         one lane that carries an opaque connection
+//   websocket.h      what a lane becomes when a server agrees to a WebSocket
 //   frames.h         a lane's frames
 //   permit.h         may it go up? the grants judged again, budgets counted
 //   response.h       what of a response's head reaches the workload
+//   answer.h         what a grant's [grant.response] makes of an answer
+//   redirect.h       redirects that egress follows itself
+//   issued.h         values that servers hand out during the session
+//   sign.h           requests signed anew, where that is how the credential is carried
 //   scrub.h          the credential taken out of what comes back
 //   dial.h           resolve once, check every address, connect, TLS
+//   upstream_proxy.h the proxy that the network wants, where there is one
 //   resolver.h       names -> addresses (c-ares)
 //   own_addresses.h  which addresses are this machine's
 //   connection.h     one connection: TCP, or TLS over it
@@ -38,7 +45,7 @@ namespace bulkhead::egress {
 
 struct Parts {
   UniqueFd control;     // SEQPACKET from front: {"type":"lane"} + one descriptor each
-  UniqueFd supervisor;  // SEQPACKET; watched only: it says nothing once the egress has started
+  UniqueFd supervisor;  // SEQPACKET; once the egress has started: gateway/update.h
   UniqueFd evidence;    // SEQPACKET to the writer
   UniqueFd ca_bundle;   // the system's, PEM; may be -1
   std::vector<UniqueFd> upstream_ca;
@@ -59,6 +66,8 @@ class Egress {
 
   // The credential's real value, before start(). Fails when it can't be carried in the slot.
   Result<void> give(const Secret& secret);
+  // The proxy's credential, likewise.
+  Result<void> give_proxy(const Secret& secret);
 
   // Begins to accept lanes and to watch the three sockets; returns at once, io.run() does the work.
   void start();

@@ -12,7 +12,7 @@
 #include "base/ipc.h"
 #include "base/text.h"
 #include "base/trim.h"
-#include "credential/secret.h"
+#include "credential/handover.h"
 #include "gateway/egress/egress.h"
 #include "gateway/egress/own_addresses.h"
 
@@ -32,15 +32,6 @@ bulkhead::Result<bulkhead::EgressConfig> configuration(int supervisor, std::vect
   return egress_config_from(object);
 }
 
-bulkhead::Result<bulkhead::Secret> secret_from(int supervisor) {
-  using namespace bulkhead;
-  BH_TRY(ipc::Message message, ipc::receive(supervisor));
-  if (message.closed) return fail("the supervisor closed its socket");
-  Secret secret(message.text);
-  wipe(message.text);
-  return secret;
-}
-
 // A lane takes up to three descriptors: itself, an upstream connection, a query. Past the limit a lane could not even
 // be refused, so there are never as many.
 std::size_t lanes_within_open_files() {
@@ -58,14 +49,18 @@ bulkhead::Result<void> serve() {
   UniqueFd evidence(evidence_fd);
   std::vector<UniqueFd> fds;
   BH_TRY(EgressConfig config, configuration(supervisor.get(), fds));
-  if (fds.size() != 2 + config.upstream_ca) return fail("the configuration came with the wrong number of descriptors");
+  const bool has_credential = !config.credential.empty() && !config.slot.issued;
+  const bool has_proxy_credential = !config.proxy.upstream.credential.empty();
+  if (fds.size() != 2 + config.upstream_ca + (has_credential ? 1 : 0) + (has_proxy_credential ? 1 : 0))
+    return fail("the configuration came with the wrong number of descriptors");
+  const std::size_t credential_at = 2 + config.upstream_ca;
   BH_TRY(auto own, egress::own_addresses());
 
   egress::Parts parts;
   parts.control = std::move(fds[0]);
   parts.evidence = std::move(evidence);
   parts.ca_bundle = std::move(fds[1]);
-  for (std::size_t i = 2; i < fds.size(); ++i) parts.upstream_ca.push_back(std::move(fds[i]));
+  for (std::size_t i = 0; i < config.upstream_ca; ++i) parts.upstream_ca.push_back(std::move(fds[2 + i]));
   parts.max_lanes = lanes_within_open_files();
   parts.address_check = egress::address_check(std::move(own));
   parts.stop = [](const std::string& why) {
@@ -74,13 +69,18 @@ bulkhead::Result<void> serve() {
   };
   const int ready = supervisor.get();
   parts.supervisor = std::move(supervisor);
-  boost::asio::io_context io(1);
-  const bool has_credential = !config.credential.empty();
+  boost::asio::io_context io(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);  // one thread, so no locks
   BH_TRY(const auto server, egress::Egress::create(io, std::move(config), std::move(parts)));
   BH_CHECK(confine(Role::egress));
   if (has_credential) {
-    BH_TRY(const Secret secret, secret_from(ready));
+    const UniqueFd from = std::move(fds[credential_at]);
+    BH_TRY(const Secret secret, take_over(from.get()));
     BH_CHECK(server->give(secret));
+  }
+  if (has_proxy_credential) {
+    const UniqueFd from = std::move(fds.back());
+    BH_TRY(const Secret secret, take_over(from.get()));
+    BH_CHECK(server->give_proxy(secret));
   }
   server->start();
   BH_CHECK(ipc::send(ready, nlohmann::json{{"type", "ready"}}));

@@ -296,6 +296,26 @@ TEST(Egress, LanesAreIndependentAndConnectionsAreNotShared) {
   EXPECT_EQ(upstream.connections(), 8);
 }
 
+// A client that asks for many things at once pays for their connections once, not every time.
+TEST(Egress, AsManyConnectionsAreKeptAsLanesAskAtOnce) {
+  constexpr int many = 24;
+  std::atomic<int> asked = 0;
+  Upstream upstream([&](Peer& peer, const std::string&) -> bool {
+    // All are on their way before one is answered.
+    const int round = (asked++ / many + 1) * many;
+    for (int i = 0; i < 2000 && asked < round; ++i) ::poll(nullptr, 0, 5);
+    return peer.write(ok("x"));
+  });
+  Running egress({.grants = {grant(upstream.port())}});
+  std::list<Lane> lanes;
+  for (int i = 0; i < many; ++i) lanes.emplace_back(egress.control());
+  for (int round = 0; round < 3; ++round) {
+    for (Lane& lane : lanes) lane.send(lane::encode(request(upstream.port())) + lane::encode_end());
+    for (Lane& lane : lanes) EXPECT_TRUE(lane.answer().whole);
+  }
+  EXPECT_EQ(upstream.connections(), many);
+}
+
 TEST(Egress, AnEarlyAnswerGoesOnAsTheRequestDoes) {
   Upstream upstream([](Peer& peer, const std::string&) -> bool {
     peer.write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n");
@@ -441,6 +461,120 @@ TEST(Egress, ABodyWithRulesIsNotJudgedByHalves) {
     EXPECT_EQ(answer.failure->reason, "content-type");
   }
   EXPECT_EQ(upstream.connections(), 0);
+}
+
+Grant pushing(std::uint16_t port) {
+  Grant granted = grant(port);
+  Rule& rule = granted.allow.front();
+  rule.methods = {"POST"};
+  rule.path = "/a/b/git-receive-pack";
+  rule.content_type = "application/x-git-receive-pack-request";
+  rule.git = GitRules{.refs = {"refs/heads/agent/*"}};
+  return granted;
+}
+
+lane::Request push_request(std::uint16_t port, lane::BodyKind kind, std::size_t size) {
+  lane::Request asked = posting(port, kind, size);
+  asked.target = "/a/b/git-receive-pack";
+  asked.headers = {{"content-type", "application/x-git-receive-pack-request"}};
+  return asked;
+}
+
+std::string push(const std::string& ref, std::size_t pack) {
+  const std::string line =
+      std::string(40, '0') + " " + std::string(40, 'a') + " " + ref + std::string("\0 report-status", 15);
+  char length[5];
+  std::snprintf(length, sizeof length, "%04zx", line.size() + 4);
+  return length + line + "0000" + std::string("PACK\0\0\0\2", 8) + pattern(pack);
+}
+
+// Whatever the framing: the upstream gets all of a push that is granted, and nothing at all of one that is not.
+TEST(Egress, APushIsJudgedBeforeAnyOfItGoesUp) {  // A06
+  Upstream upstream([](Peer& peer, const std::string& head) -> bool {
+    const std::size_t at = head.find("Content-Length: ");
+    const std::string body = at == std::string::npos ? peer.chunked() : peer.read(std::stoul(head.substr(at + 16)));
+    return peer.write(ok(body));
+  });
+  Running egress({.grants = {pushing(upstream.port())}});
+  Lane lane(egress.control());
+  for (const auto kind : {lane::BodyKind::length, lane::BodyKind::streamed}) {
+    for (const std::string& body : {std::string("0000"), push("refs/heads/agent/x", 0),
+                                    push("refs/heads/agent/x", 100'000), push("refs/heads/agent/x", big)}) {
+      std::thread writer(
+          [&] { lane.send(lane::encode(push_request(upstream.port(), kind, body.size())) + frames(body)); });
+      const Answer answer = lane.answer();
+      writer.join();
+      ASSERT_TRUE(answer.whole) << (answer.failure ? answer.failure->text : "");
+      EXPECT_TRUE(answer.body == body) << body.size();
+      EXPECT_EQ(egress.event("upstream.request")["bytes_up"], body.size());
+    }
+    const std::size_t seen = upstream.heads().size();
+    for (const std::string& body :
+         {std::string(), std::string("0000x"), push("refs/heads/main", 0), push("refs/heads/main", 3'000'000),
+          std::string("0000") + push("refs/heads/agent/x", 10)}) {
+      std::thread writer(
+          [&] { lane.send(lane::encode(push_request(upstream.port(), kind, body.size())) + frames(body)); });
+      const Answer answer = lane.answer();
+      writer.join();
+      ASSERT_TRUE(answer.failure);
+      EXPECT_EQ(answer.failure->status, 403);
+      EXPECT_EQ(answer.failure->reason, "git");
+      EXPECT_EQ(egress.event("upstream.failure")["reason"], "git");
+    }
+    EXPECT_EQ(upstream.heads().size(), seen);
+  }
+}
+
+TEST(Egress, APushInOneByteFramesAndOneThatBreaksOff) {
+  Upstream upstream([](Peer& peer, const std::string&) -> bool { return peer.write(ok(peer.chunked())); });
+  Running egress({.grants = {pushing(upstream.port())}});
+  const std::string body = push("refs/heads/agent/x", 500);
+  {
+    Lane lane(egress.control());
+    std::string out = lane::encode(push_request(upstream.port(), lane::BodyKind::streamed, 0));
+    for (const char c : body) out += lane::encode_body(std::string(1, c));
+    ASSERT_TRUE(lane.send(out + lane::encode_end()));
+    EXPECT_EQ(lane.answer().body, body);
+  }
+  const int connections = upstream.connections();
+  for (const std::size_t cut : {3U, 50U, 130U}) {  // before it is judged
+    Lane lane(egress.control());
+    ASSERT_TRUE(lane.send(lane::encode(push_request(upstream.port(), lane::BodyKind::streamed, 0)) +
+                          lane::encode_body(body.substr(0, cut))));
+    ::poll(nullptr, 0, 30);
+    lane.close();
+  }
+  ::poll(nullptr, 0, 50);
+  EXPECT_EQ(upstream.connections(), connections);
+  Lane lane(egress.control());  // a length that is not kept
+  ASSERT_TRUE(lane.send(lane::encode(push_request(upstream.port(), lane::BodyKind::length, 10)) +
+                        lane::encode_body("0000") + lane::encode_end()));
+  EXPECT_TRUE(lane.closed());
+  Lane encoded(egress.control());
+  lane::Request asked = push_request(upstream.port(), lane::BodyKind::length, body.size());
+  asked.headers.emplace_back("content-encoding", "gzip");
+  ASSERT_TRUE(encoded.send(lane::encode(asked) + frames(body)));
+  EXPECT_EQ(encoded.answer().failure->reason, "content-type");
+  EXPECT_EQ(upstream.connections(), connections);
+}
+
+// A server that can't be reached: the rest of the push is read, and the lane goes on.
+TEST(Egress, APushToNobody) {
+  std::uint16_t port = 0;
+  {
+    port = Upstream([](Peer&, const std::string&) -> bool { return false; }).port();
+  }
+  Running egress({.grants = {pushing(port)}});
+  Lane lane(egress.control());
+  for (int i = 0; i < 2; ++i) {
+    const std::string body = push("refs/heads/agent/x", 1'000'000);
+    std::thread writer(
+        [&] { lane.send(lane::encode(push_request(port, lane::BodyKind::length, body.size())) + frames(body)); });
+    const Answer answer = lane.answer();
+    writer.join();
+    ASSERT_TRUE(answer.failure);
+    EXPECT_EQ(answer.failure->reason, "connect");
+  }
 }
 
 TEST(Egress, BudgetsAreCountedHereToo) {

@@ -28,14 +28,16 @@ class Frames {
   bool ready() const;
   // Has everything received been used?
   bool empty() const { return begin_ == end_; }
-  // Gives back the memory a large frame took.
-  void shrink();
+  // Between exchanges: gives back the memory a large frame took, and waits for the next frame before looking for it.
+  void rest();
 
  private:
   std::optional<Frame> take();
   Socket& socket_;
   std::vector<char> buffer_;
   std::size_t begin_ = 0, end_ = 0;
+  std::size_t reads_ = 0;
+  bool resting_ = true;
 };
 
 }  // namespace bulkhead::egress

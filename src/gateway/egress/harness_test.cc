@@ -47,6 +47,45 @@ void extend(X509* made, X509* issuer, int id, const std::string& value) {
   ::X509_EXTENSION_free(extension);
 }
 
+UniqueFd connected(std::uint16_t port) {
+  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) fd.reset();
+  return fd;
+}
+
+// Bytes both ways, and the end of each, until both have ended.
+void carry(Peer& peer, int other) {
+  bool up = true, down = true;
+  while (up || down) {
+    pollfd fds[] = {{up ? peer.fd() : -1, POLLIN, 0}, {down ? other : -1, POLLIN, 0}};
+    if (!(up && peer.pending()) && ::poll(fds, 2, 10'000) <= 0) return;
+    if (up && (peer.pending() || fds[0].revents != 0)) {
+      const std::string part = peer.part();
+      if (part.empty()) {
+        up = false;
+        ::shutdown(other, SHUT_WR);
+      } else if (::send(other, part.data(), part.size(), MSG_NOSIGNAL) < 0) {
+        return;
+      }
+    }
+    if (down && fds[1].revents != 0) {
+      char buffer[32 * 1024];
+      const ssize_t n = ::recv(other, buffer, sizeof buffer, 0);
+      if (n <= 0) {
+        down = false;
+        peer.close_notify();
+        ::shutdown(peer.fd(), SHUT_WR);
+      } else if (!peer.write({buffer, static_cast<std::size_t>(n)})) {
+        return;
+      }
+    }
+  }
+}
+
 }  // namespace
 
 std::string pattern(std::size_t size) {
@@ -111,6 +150,10 @@ std::size_t Peer::some(char* into, std::size_t size) {
   return n > 0 ? static_cast<std::size_t>(n) : 0;
 }
 
+bool Peer::pending() const {
+  return !left_.empty() || (ssl_ != nullptr && ::SSL_pending(ssl_) > 0);
+}
+
 std::string Peer::head() {
   std::string out;
   char buffer[4096];
@@ -151,6 +194,12 @@ std::string Peer::chunked() {
     read(2);
     if (size == 0) return out;
   }
+}
+
+std::string Peer::part() {
+  std::string out(64 * 1024, '\0');
+  out.resize(some(out.data(), out.size()));
+  return out;
 }
 
 bool Peer::write(std::string_view bytes) {
@@ -229,6 +278,39 @@ std::vector<std::string> Upstream::heads() {
   return heads_;
 }
 
+Upstream::Script honest_proxy() {
+  return [](Peer& peer, const std::string& head) -> bool {
+    const std::string authority = head.substr(0, head.find(" HTTP/1.1"));
+    const UniqueFd other = connected(static_cast<std::uint16_t>(std::stoi(authority.substr(authority.rfind(':') + 1))));
+    if (!other) {
+      peer.write("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
+      return false;
+    }
+    // In one piece with what the upstream says first, if anything.
+    std::string answer = "HTTP/1.1 200 Connection established\r\nX-Proxy: 1\r\n\r\n";
+    pollfd greeting{other.get(), POLLIN, 0};
+    if (::poll(&greeting, 1, 100) > 0) {
+      char buffer[1024];
+      const ssize_t n = ::recv(other.get(), buffer, sizeof buffer, 0);
+      if (n > 0) answer.append(buffer, static_cast<std::size_t>(n));
+    }
+    peer.write(answer);
+    carry(peer, other.get());
+    return false;
+  };
+}
+
+EgressProxy by_proxy(const Upstream& proxy, const std::string& credential) {
+  EgressProxy out;
+  out.upstream.proxy_host = "127.0.0.1";
+  out.upstream.proxy_port = proxy.port();
+  out.upstream.credential = credential;
+  out.slot.credential = credential;
+  out.slot.carrier = Credential::Carrier::basic;
+  out.slot.basic_user = "labu";
+  return out;
+}
+
 std::string ok(std::string_view body, const std::string& more) {
   return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + more + "\r\n" +
          std::string(body);
@@ -282,8 +364,11 @@ Answer Lane::answer() {
       if (auto response = lane::decode_response(payload)) out.response = *response;
     } else if (kind == lane::Kind::body) {
       out.body += payload;
+    } else if (kind == lane::Kind::trailers) {
+      if (auto trailers = lane::decode_trailers(payload)) out.trailers = *trailers;
     } else {
       out.whole = kind == lane::Kind::end;
+      out.dropped = kind == lane::Kind::dropped;
       return out;
     }
   }
@@ -309,7 +394,7 @@ lane::Request request(std::uint16_t port, const std::string& target, const std::
 Grant grant(std::uint16_t port, const std::string& credential, const std::string& host) {
   Grant out;
   out.id = "1";
-  out.host = host;
+  out.hosts = {host};
   out.port = port;
   out.protocol = Protocol::http;
   out.credential = credential;
@@ -346,10 +431,12 @@ EgressConfig configuration(const Running::Options& options, const std::string& d
   config.credential = options.credential;
   config.grants = options.grants;
   config.dns_servers = {dns};
+  config.proxy = options.proxy;
   if (options.credential.empty()) return config;
   config.slot.credential = options.credential;
   config.slot.token = "bulkhead-token-0123456789abcdef";
   config.slot.carrier = options.carrier;
+  config.slot.issued = options.issued;
   if (options.carrier == Credential::Carrier::header) config.slot.header = "x-api-key";
   if (options.carrier == Credential::Carrier::basic) config.slot.basic_user = "user";
   return config;
@@ -381,8 +468,12 @@ Running::Running(Options options) : dns_(io_) {
     return;
   }
   egress_ = std::move(*created);
-  if (!options.credential.empty()) {
+  if (!options.credential.empty() && !options.issued) {
     const auto given = egress_->give(Secret(secret));
+    EXPECT_TRUE(given) << given.error().message;
+  }
+  if (!options.proxy.upstream.credential.empty()) {
+    const auto given = egress_->give_proxy(Secret(proxy_secret));
     EXPECT_TRUE(given) << given.error().message;
   }
   egress_->start();

@@ -22,6 +22,7 @@
 namespace bulkhead::egress {
 
 inline constexpr const char* secret = "sk-live/0123456789+abcdef";
+inline constexpr const char* proxy_secret = "Proxy-Passw0rd/42";
 std::string pattern(std::size_t size);  // bytes in which a lost or doubled piece shows
 
 // Seconds are from now.
@@ -52,10 +53,12 @@ class Peer {
   std::string head();  // up to and with the empty line; "" at the end
   std::string read(std::size_t size);
   std::string chunked();  // a whole chunked body, decoded
+  std::string part();     // what there is; "" at the end
   bool write(std::string_view bytes);
   void close_notify();
   void reset();  // the next close is an RST
   int fd() const { return fd_; }
+  bool pending() const;  // part() would not wait
 
  private:
   std::size_t some(char* into, std::size_t size);
@@ -89,11 +92,18 @@ class Upstream {
 };
 std::string ok(std::string_view body, const std::string& more = "");  // 200 with a length
 
+// A proxy as it should be: whatever name it is told, this machine is meant.
+Upstream::Script honest_proxy();
+// … and how egress is told of one. Its user is "labu".
+EgressProxy by_proxy(const Upstream& proxy, const std::string& credential = "corp");
+
 struct Answer {
   std::optional<lane::Response> response;
   std::optional<lane::Failure> failure;
   std::string body;
+  lane::Headers trailers;
   bool whole = false;  // the end came
+  bool dropped = false;
   std::string header(std::string_view name) const;
 };
 
@@ -135,10 +145,12 @@ class Running {
     std::vector<Grant> grants = {};
     std::string credential = {};  // its secret is `secret`
     Credential::Carrier carrier = Credential::Carrier::header;
+    bool issued = false;           // it has none at the start, but those that servers hand out
     std::string upstream_ca = {};  // PEM
     std::map<std::string, std::vector<std::string>> records = {{"api.example.com. A", {"127.0.0.1"}}};
     Timeouts timeouts = {};
     bool dns_answers = true;
+    EgressProxy proxy = {};  // with a credential, its secret is `proxy_secret`
   };
   explicit Running(Options options);
   ~Running();

@@ -1,5 +1,3 @@
-#include "gateway/egress/lane_session.h"
-
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -10,25 +8,21 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <ctime>
 
 #include "base/text.h"
+#include "gateway/egress/lane_exchange.h"
 #include "gateway/egress/limits.h"
 #include "gateway/egress/response.h"
-#include "gateway/grant/json_body.h"
+#include "gateway/egress/tunnel.h"
 
 namespace bulkhead::egress {
-namespace asio = boost::asio;
 
 namespace {
 
-// RFC 9110 §9.2.2: asking again does no harm.
-bool repeatable(std::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "OPTIONS";
-}
-
-// With a credential in play the answer must come whole and readable, or the scrubber could be led past it.
+// With a credential in play, or values to redact, the answer must come whole and readable, or we could be led past it.
 bool asks_for_less_than_all(std::string_view name) {
-  return name == "accept-encoding" || name == "range" || name == "if-range";
+  return name == "accept-encoding" || name == "grpc-accept-encoding" || name == "range" || name == "if-range";
 }
 
 lane::Failure upstream_error(const Connection& connection, const std::string& message) {
@@ -36,64 +30,7 @@ lane::Failure upstream_error(const Connection& connection, const std::string& me
   return {502, "upstream", "the connection to the server broke: " + message};
 }
 
-lane::Failure too_much_held() {
-  return {503, "memory", "too many bodies wait to be judged; ask again"};
-}
-
-// Frames of at most lane::max_body bytes.
-void append_body(std::string& out, std::string_view bytes) {
-  for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), lane::max_body))) {
-    std::string frame = lane::encode_body(bytes.substr(0, lane::max_body));
-    if (out.empty()) {
-      out = std::move(frame);
-    } else {
-      out += frame;
-    }
-  }
-}
-
 }  // namespace
-
-// A body that is kept until it is judged.
-struct LaneSession::Held {
-  explicit Held(Context& c) : context(c) {}
-  ~Held() { context.held -= bytes.size(); }
-  Held(const Held&) = delete;
-  Held& operator=(const Held&) = delete;
-
-  void add(std::string_view part) {
-    bytes += part;
-    context.held += part.size();
-  }
-  Context& context;
-  std::string bytes;
-};
-
-struct LaneSession::Exchange {
-  Exchange(asio::io_context& io, lane::Request r) : request(std::move(r)), upload_ended(io) {
-    target = {request.host, request.port, request.scheme == "https"};
-    upload_ended.expires_at(asio::steady_timer::time_point::max());
-  }
-  lane::Request request;
-  Target target;
-  Permits::Permit permit;
-  std::shared_ptr<Connection> connection;
-  lane::Failure failure;
-
-  bool sent = false;       // the whole request is with the upstream
-  bool abandoned = false;  // what is left of it is read from front and thrown away
-  bool gone = false;       // front has closed the lane, or broke the protocol
-  bool answered = false;   // the last of the answer is on its way to front
-  bool uploading = false;  // upload() runs
-  bool upload_begun = false;
-  bool told = false;                     // front has begun to get an answer
-  std::optional<lane::Failure> refused;  // why the rest of the request is not sent
-  std::optional<Held> held;              // the whole body, when the rule judges it
-  asio::steady_timer upload_ended;       // cancelled when upload() ends
-
-  std::uint16_t status = 0;
-  std::uint64_t up = 0, down = 0;
-};
 
 LaneSession::LaneSession(std::shared_ptr<Context> context, Frames::Socket socket)
     : owner_(std::move(context)), context_(*owner_), socket_(std::move(socket)), frames_(socket_) {
@@ -108,17 +45,29 @@ asio::awaitable<void> LaneSession::run() {
   const auto self = shared_from_this();
   while (!context_.stopped) {
     const auto frame = co_await frames_.next();
+    if (frame && frame->kind == lane::Kind::tunnel) {
+      auto asked = lane::decode_tunnel(frame->payload);
+      if (asked) co_await std::make_shared<Tunnel>(owner_, socket_, frames_, std::move(*asked))->run();
+      break;
+    }
     if (!frame || frame->kind != lane::Kind::request) break;
     auto request = lane::decode_request(frame->payload);
     if (!request) break;
     if (!co_await exchange(std::move(*request))) break;
-    frames_.shrink();
+    frames_.rest();
   }
   boost::system::error_code ignored;
   socket_.close(ignored);
 }
 
 asio::awaitable<bool> LaneSession::send(std::string_view bytes) {
+  // At once where it fits, as it mostly does: through the event loop it would cost another turn of it. But a long
+  // answer lets others run in between.
+  if (++sends_ % at_once != 0) {
+    const ssize_t n = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0) bytes.remove_prefix(static_cast<std::size_t>(n));
+    if (bytes.empty()) co_return true;
+  }
   boost::system::error_code ec;
   co_await asio::async_write(socket_, asio::buffer(bytes.data(), bytes.size()),
                              asio::redirect_error(asio::use_awaitable, ec));
@@ -169,7 +118,20 @@ void LaneSession::watch_for_hangup() {
 
 void LaneSession::hung_up() {
   current_->gone = true;
-  if (current_->connection) current_->connection->abort();
+  current_->carrier.abort();
+}
+
+// Its grant is gone. The upstream sees the connection end; what becomes of front depends on what it has been told.
+void LaneSession::cut(Gone why) {
+  Exchange& x = *current_;
+  if (x.websocket) return x.websocket->cut(why);
+  if (x.answered) return;
+  x.refused = {403, name_of(why), text_of(why)};
+  x.abandoned = true;
+  x.carrier.abort();
+  if (!x.told) return;
+  boost::system::error_code ignored;
+  socket_.close(ignored);
 }
 
 LaneSession::Outcome LaneSession::unfinished(const Exchange& x) {
@@ -182,7 +144,21 @@ LaneSession::Outcome LaneSession::fail(Exchange& x, lane::Failure failure) {
 }
 
 asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
+  std::optional<Incoming> incoming;
+  if (context_.signer) incoming.emplace(request);
   auto permit = context_.permits.judge(request);
+  if (permit && incoming && permit->use_credential && is_websocket(request.scheme)) {
+    permit = tl::unexpected(lane::Failure{403, "carrier", "the request that opens a WebSocket is not signed anew"});
+  }
+  if (permit && incoming && permit->use_credential && permit->rule->git) {
+    // It would have to be held whole to be verified.
+    permit = tl::unexpected(lane::Failure{403, "carrier", "a push is not judged and signed at once"});
+  }
+  if (permit && incoming && permit->use_credential) {
+    if (const auto payload = incoming->payload()) {
+      if (auto failure = incoming->verify(context_.signer->slot(), *payload)) permit = tl::unexpected(*failure);
+    }
+  }
   if (!permit) {
     if (!co_await fail_with(request, permit.error())) co_return false;
     co_return co_await drain(request, true);
@@ -191,29 +167,47 @@ asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
   current_ = std::make_unique<Exchange>(context_.io, std::move(request));
   Exchange& x = *current_;
   x.permit = std::move(*permit);
+  x.rules.emplace(x.permit.grant->response);
+  x.target.address = x.permit.grant->address;
+  if (incoming && x.permit.use_credential) {
+    auto payload = incoming->payload();
+    x.signature.emplace(Signature{std::move(*incoming), std::move(payload), std::nullopt});
+  }
+  std::optional<Live::Entry> live;
+  live.emplace(context_.live, *x.permit.grant, x.permit.rule, [this](Gone why) { cut(why); });
   if (x.request.body == lane::BodyKind::none) {
     if (!co_await drain(x.request, false)) co_return false;
     watch_for_hangup();
-  } else if (x.permit.rule->json) {
-    if (!co_await hold(x)) co_return false;
+  } else if (x.permit.rule->json || x.permit.rule->git || (x.signature && !x.signature->payload)) {
+    if (!(x.permit.rule->git ? co_await hold_commands(x) : co_await hold(x))) co_return false;
     if (x.refused) {
-      const bool ended = x.sent;
-      const bool keep = co_await fail_with(x.request, *x.refused) && (ended || co_await drain(x.request, true));
+      const bool keep = co_await fail_with(x.request, *x.refused) && (x.whole || co_await drain(x.request, true));
       current_.reset();
       co_return keep;
     }
-    x.sent = false;
-    watch_for_hangup();
+    if (x.whole) watch_for_hangup();
   }
 
   // The session may end before it does.
   std::optional<UnderWay::Entry> entry;
   entry.emplace(context_.under_way, [this, &x] {
+    if (x.websocket) return x.websocket->record_end("ended");
     if (!x.answered) record_failure(x, "ended", "the session ended before the answer was whole");
   });
   Outcome outcome = co_await attempt(x, false);
   if (outcome == Outcome::retry) outcome = co_await attempt(x, true);
+  if (outcome == Outcome::failed && follow(x)) {
+    outcome = co_await attempt(x, false);
+    if (outcome == Outcome::retry) outcome = co_await attempt(x, true);
+  }
+  if (outcome == Outcome::became_websocket) {
+    co_await x.websocket->run();
+    entry.reset();
+    live.reset();
+    co_return false;  // what the lane carried is over, and so is the lane
+  }
   entry.reset();
+  live.reset();
   if (context_.stopped) co_return false;
 
   x.answered = true;
@@ -223,16 +217,17 @@ asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
   }
   if (outcome == Outcome::failed && !x.gone) {
     if (!co_await fail_with(x.request, x.failure)) co_return false;
-    const bool unread = x.request.body != lane::BodyKind::none && !x.upload_begun && !x.held;
+    const bool unread = x.request.body != lane::BodyKind::none && !x.upload_begun && !x.whole;
     if (unread && !co_await drain(x.request, true)) co_return false;
   } else if (outcome != Outcome::done) {
     // Half an answer, or nobody to give it to.
     record_failure(x,
-                   x.gone                     ? "client-gone"
+                   x.refused                  ? x.refused->reason
+                   : x.gone                   ? "client-gone"
                    : x.failure.reason.empty() ? "truncated"
                                               : x.failure.reason,
                    x.failure.text);
-    if (x.connection) x.connection->abort();
+    x.carrier.abort();
     boost::system::error_code ignored;
     socket_.close(ignored);  // also ends upload()
   }
@@ -245,224 +240,155 @@ asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
   co_return keep;
 }
 
-std::string LaneSession::request_head(const Exchange& x) const {
+const Patterns& LaneSession::patterns(const Exchange& x) const {
+  return x.target.tls ? context_.patterns : context_.plain_patterns;
+}
+
+lane::Headers LaneSession::request_headers(const Exchange& x) const {
   lane::Headers headers;
-  headers.reserve(x.request.headers.size() + 2);
-  const bool secret = !context_.patterns.empty();
+  headers.reserve(x.request.headers.size() + 4);
+  const bool read = context_.reads_answers() || !patterns(x).empty() || x.rules->reads();
+  const std::string_view slot = context_.slot_name();
   for (const auto& header : x.request.headers) {
-    if (secret && asks_for_less_than_all(header.first)) continue;
-    if (context_.header && header.first == context_.header->name) continue;  // the slot is ours alone
+    // A key that only signs goes nowhere, so no part of an answer can hold the rest of it.
+    const bool whole = !context_.signer || x.rules->reads() || header.first == "accept-encoding";
+    if (read && whole && asks_for_less_than_all(header.first)) continue;
+    if (!slot.empty() && header.first == slot) continue;  // the slot is ours alone
     headers.push_back(header);
   }
-  if (secret) headers.emplace_back("accept-encoding", "identity");
-  if (x.permit.use_credential) headers.emplace_back(context_.header->name, context_.header->value.reveal());
-  std::string head = http::serialise_request(x.request.method, x.target.host_header(), x.request.target, headers,
-                                             x.request.body, x.request.body_length);
-  if (x.permit.use_credential) wipe(headers.back().second);
+  if (read) headers.emplace_back("accept-encoding", "identity");
+  if (x.signature && context_.signer) {
+    context_.signer->sign(headers, x.request.method, x.target.host_header(), x.request.target,
+                          x.signature->payload.value_or(""), std::time(nullptr));
+  } else if (const CredentialHeader* own = x.permit.use_credential ? context_.header_for(x.request) : nullptr) {
+    headers.emplace_back(own->name, own->value.reveal());
+  }
+  return headers;
+}
+
+std::string LaneSession::request_head(const Exchange& x) const {
+  lane::Headers headers = request_headers(x);
+  std::string head = x.key.empty() ? http::serialise_request(x.request.method, x.target.host_header(), x.request.target,
+                                                             headers, x.request.body, x.request.body_length)
+                                   : http::serialise_upgrade(x.target.host_header(), x.request.target, headers, x.key);
+  if (x.permit.use_credential && !headers.empty()) wipe(headers.back().second);
   return head;
 }
 
+// The answer was a redirect that the grant lets us follow: from here on the exchange is about what it leads to. What
+// the workload sent goes no further, and neither does the credential.
+bool LaneSession::follow(Exchange& x) {
+  if (!x.redirect || x.refused || x.gone || !record_answer(x)) return false;
+  x.request.host = x.target.host = std::move(x.redirect->host);
+  x.request.target = std::move(x.redirect->target);
+  x.redirect.reset();
+  x.followed = true;
+  x.target.address.clear();  // it was the first host's
+  x.permit.use_credential = false;
+  x.signature.reset();
+  std::erase_if(x.request.headers, [](const auto& h) { return h.first != "accept" && h.first != "user-agent"; });
+  x.sent = false;
+  return true;
+}
+
+// Does the request's slot name a value that no server has handed out, or one that is forgotten?
+bool LaneSession::names_nothing(Exchange& x) const {
+  if (!x.permit.use_credential || !context_.issued || context_.header_for(x.request) != nullptr) return false;
+  x.failure = {403, "carrier",
+               "nothing that this session was handed out for credential \"" + context_.credential +
+                   "\" has the number " + std::to_string(x.request.issued) +
+                   " (any more); ask the server for a new one"};
+  return true;
+}
+
 asio::awaitable<LaneSession::Outcome> LaneSession::attempt(Exchange& x, bool fresh) {
-  x.connection = fresh ? nullptr : context_.pool.take(x.target.key());
-  if (!x.connection) {
-    auto dialled = co_await context_.dialer.dial(x.target);
-    if (!dialled) co_return fail(x, std::move(dialled).error());
-    x.connection = std::move(*dialled);
-  }
+  if (x.refused) co_return fail(x, *x.refused);
+  if (names_nothing(x)) co_return Outcome::failed;
+  if (auto failure = co_await reach(x, fresh)) co_return fail(x, std::move(*failure));
+  if (x.refused) co_return fail(x, *x.refused);
+  if (names_nothing(x)) co_return Outcome::failed;  // forgotten meanwhile
   if (x.gone || context_.stopped) co_return Outcome::broken;
-  const bool may_retry = x.connection->reused && x.request.body == lane::BodyKind::none && repeatable(x.request.method);
+  const bool may_retry =
+      !fresh && x.request.body == lane::BodyKind::none && repeatable(x.request.method) && (x.h2 || x.reused);
   // Said before it happens: a use that can't be recorded does not happen.
-  if (x.permit.use_credential && !context_.record("credential.use", {{"credential", context_.credential},
-                                                                     {"host", x.request.host},
-                                                                     {"port", x.request.port},
-                                                                     {"grant", x.permit.id}})) {
-    co_return Outcome::broken;
+  if (x.permit.use_credential) {
+    evidence::Event use("credential.use");
+    use.add("credential", context_.credential)
+        .add("host", x.request.host)
+        .add("port", x.request.port)
+        .add("grant", x.permit.id);
+    if (context_.issued) use.add("number", x.request.issued);
+    if (!context_.record(use)) co_return Outcome::broken;
   }
-  std::string head = request_head(x);
+  if (x.h2 && !open_h2(x)) {
+    if (may_retry) co_return Outcome::retry;
+    co_return fail(x, {502, "upstream", "the server takes no more requests on this connection"});
+  }
+  if (x.target.only_http1) x.key = websocket::make_key();
+  std::string head = x.h2 ? std::string() : request_head(x);
   if (x.request.body != lane::BodyKind::none) {
     x.uploading = x.upload_begun = true;
-    asio::co_spawn(context_.io, x.held ? upload_held(std::move(head)) : upload(std::move(head)), rethrow);
+    asio::co_spawn(context_.io, x.whole ? upload_held(std::move(head)) : upload(std::move(head)), rethrow);
   } else {
-    const auto written = co_await x.connection->write(head);
-    wipe(head);
-    if (!written) {
-      if (x.gone) co_return Outcome::broken;
-      if (may_retry) co_return Outcome::retry;
-      co_return fail(x, upstream_error(*x.connection, written.error().message));
+    if (!x.h2) {
+      const auto written = co_await x.carrier.connection->write(head);
+      wipe(head);
+      if (!written) {
+        if (x.gone) co_return Outcome::broken;
+        if (x.refused) co_return fail(x, *x.refused);
+        if (may_retry) co_return Outcome::retry;
+        co_return fail(x, upstream_error(*x.carrier.connection, written.error().message));
+      }
+      x.carrier.connection->expect_answer();
     }
     x.sent = true;
   }
-  const Outcome outcome = co_await download(x, may_retry);
-  if (x.uploading && !x.sent &&
-      x.connection) {  // answered, or failed, before the request was up: the rest of it is of no use
+  Outcome outcome = Outcome::failed;
+  if (x.h2) {
+    outcome = co_await download_h2(x, may_retry);
+  } else {
+    outcome = co_await download(x, may_retry);
+  }
+  if (x.uploading && !x.sent) {  // answered, or failed, before the request was up: the rest of it is of no use
     x.abandoned = true;
-    x.connection->stop_writing();
+    x.carrier.stop_writing();
   }
   co_return outcome;
 }
 
-// Counts body bytes that came. False: x.refused says why they are too many.
-bool LaneSession::fits(Exchange& x, std::size_t bytes) {
-  const auto& most = x.permit.rule->max_body;
-  if (most && x.up > *most) {
-    x.refused = {413, "body", "the body is larger than the " + std::to_string(*most) + " bytes the rule allows"};
-  } else if (!context_.permits.count_up(x.permit, bytes)) {
-    x.refused = {429, "budget", "the grant's budget for bytes_up is used up"};
+// The server has agreed to a WebSocket, or says so. `out` becomes what front is told.
+LaneSession::Outcome LaneSession::switched(Exchange& x, const http::ResponseHead& head, std::string_view early,
+                                           std::string& out) {
+  std::string protocol;
+  const auto offered = websocket::offered_protocols(x.request.headers);
+  if (const auto wrong = websocket::judge_switch(head.headers, x.key, offered, protocol)) {
+    return fail(x, {502, "protocol", *wrong});
   }
-  return !x.refused;
-}
-
-// Reads the whole body and judges it. False: the lane broke the protocol. Otherwise x.refused says why it may not go
-// up, x.sent whether its end was read.
-asio::awaitable<bool> LaneSession::hold(Exchange& x) {
-  x.held.emplace(context_);
-  const bool announced = x.request.body == lane::BodyKind::length;
-  if (context_.held + (announced ? x.request.body_length : 0) > max_held) {
-    x.refused = too_much_held();
-    co_return true;
-  }
-  if (announced) x.held->bytes.reserve(x.request.body_length);
-  for (;;) {
-    const auto frame = co_await frames_.next();
-    if (!frame) co_return false;
-    if (frame->kind == lane::Kind::end) break;
-    if (frame->kind != lane::Kind::body) co_return false;
-    x.up += frame->payload.size();
-    if (announced && x.up > x.request.body_length) co_return false;
-    if (!fits(x, frame->payload.size())) co_return true;
-    if (context_.held + frame->payload.size() > max_held) {
-      x.refused = too_much_held();
-      co_return true;
-    }
-    x.held->add(frame->payload);
-  }
-  x.sent = true;
-  if (announced && x.up != x.request.body_length) co_return false;
-  if (const auto judged = grant::judge_json(*x.permit.rule->json, x.held->bytes); !judged) {
-    x.refused = {403, "json", judged.error().text};
-  }
-  x.request.body = lane::BodyKind::length;
-  x.request.body_length = x.up;
-  co_return true;
-}
-
-// Runs beside download(), as upload() does.
-asio::awaitable<void> LaneSession::upload_held(std::string head) {
-  const auto self = shared_from_this();
-  Exchange& x = *current_;
-  const std::shared_ptr<Connection> connection = x.connection;
-  std::string_view rest = x.held->bytes;
-  // A short request is one write.
-  std::string out;
-  out.reserve(head.size() + transfer);
-  out = head;
-  wipe(head);
-  out += rest.substr(0, transfer);
-  rest.remove_prefix(std::min(rest.size(), transfer));
-  auto written = co_await connection->write(out);
-  wipe(out);
-  while (written && !rest.empty() && !x.abandoned) {
-    written = co_await connection->write(rest.substr(0, transfer));
-    rest.remove_prefix(std::min(rest.size(), transfer));
-  }
-  if (written && rest.empty()) {
-    x.sent = true;
-  } else {
-    x.abandoned = true;
-  }
-  x.uploading = false;
-  x.upload_ended.cancel();
-}
-
-// Runs beside download(). Ends when front has sent the last of the request, or has gone.
-asio::awaitable<void> LaneSession::upload(std::string head) {
-  const auto self = shared_from_this();
-  Exchange& x = *current_;  // exchange() waits for us before it lets go of it
-  const std::shared_ptr<Connection> connection = x.connection;
-  std::string out;
-  out.reserve(head.size() + transfer + lane::max_body + 64);  // or growing would leave the credential behind
-  out = head;
-  wipe(head);
-  bool ended = false, broken = false, head_in_it = true;
-  while (!ended && !broken) {
-    const auto frame = co_await frames_.next();
-    if (!frame || (frame->kind != lane::Kind::end && frame->kind != lane::Kind::body)) {
-      broken = true;
-    } else if (frame->kind == lane::Kind::end) {
-      ended = true;
-      // Fewer bytes than announced can't be made up for.
-      broken = (!x.answered && !frames_.empty()) ||
-               (x.request.body == lane::BodyKind::length && x.up != x.request.body_length);
-      if (!broken && x.request.body == lane::BodyKind::streamed) out += http::last_chunk();
-    } else {
-      x.up += frame->payload.size();
-      broken = x.request.body == lane::BodyKind::length && x.up > x.request.body_length;
-      if (!broken && !x.abandoned && !fits(x, frame->payload.size())) {
-        x.abandoned = true;
-        connection->abort();
-      }
-      if (x.request.body == lane::BodyKind::length) {
-        out += frame->payload;
-      } else if (!frame->payload.empty()) {
-        out += http::chunk(frame->payload);
-      }
-    }
-    if (broken) break;
-    if (x.abandoned) {
-      if (head_in_it) wipe(out);
-      head_in_it = false;
-      out.clear();
-      continue;
-    }
-    // What front sent in one go also goes up in one go.
-    if (!ended && frames_.ready() && out.size() < transfer) continue;
-    const auto written = co_await connection->write(out);
-    if (head_in_it) wipe(out);
-    head_in_it = false;
-    out.clear();
-    // Not the end yet: the upstream may have said why it stopped reading. download() finds out.
-    if (!written) x.abandoned = true;
-    if (!x.abandoned && x.request.body == lane::BodyKind::length && x.up == x.request.body_length) x.sent = true;
-  }
-  if (head_in_it) wipe(out);
-  if (broken) {
-    hung_up();
-  } else if (!x.abandoned) {
-    x.sent = true;
-  }
-  if (!broken && !x.answered) watch_for_hangup();
-  x.uploading = false;
-  x.upload_ended.cancel();
-}
-
-// The head of the answer, for front. False: x.failure says why not.
-bool LaneSession::begin_response(Exchange& x, const http::ResponseHead& head, std::string& out) {
   x.status = head.status;
-  if (!context_.patterns.empty() && head.body != lane::BodyKind::none && encoded(head.headers)) {
-    x.failure = {502, "encoding",
-                 "the server encoded its answer, though asked not to: a credential in it would go unseen"};
-    return false;
-  }
-  if (!x.sent && head.status >= 400) {
-    // Refused before it was up. What is left of the request is not sent, and the connection is not used again: whether
-    // the upstream takes the rest for a new request is not ours to find out. Any other early answer may be one that
-    // goes on as the request does.
-    x.abandoned = true;
-    x.connection->stop_writing();
-  }
-  out += lane::encode(lane::Response{.status = head.status,
-                                     .headers = downstream_headers(head.headers, context_.patterns),
-                                     .body = head.body,
-                                     .body_length = head.body_length});
-  return true;
+  if (!record_answer(x)) return Outcome::broken;
+  lane::Headers headers;
+  if (!protocol.empty()) headers.emplace_back("sec-websocket-protocol", protocol);
+  out = lane::encode(lane::Response{.status = 101, .headers = std::move(headers)});
+  x.answered = x.told = true;
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);  // the watch
+  x.websocket = std::make_shared<WebSocket>(owner_, WebSocket::Parts{.socket = socket_,
+                                                                     .frames = frames_,
+                                                                     .connection = x.carrier.connection,
+                                                                     .permit = x.permit,
+                                                                     .host = x.request.host,
+                                                                     .port = x.request.port,
+                                                                     .early = std::string(early),
+                                                                     .patterns = patterns(x)});
+  return Outcome::became_websocket;
 }
 
 asio::awaitable<LaneSession::Outcome> LaneSession::download(Exchange& x, bool may_retry) {
-  http::ResponseReader reader(x.request.method);
-  Scrubber scrubber(context_.patterns);
-  const std::shared_ptr<Connection> held = x.connection;
+  http::ResponseReader reader(x.request.method, {}, !x.key.empty());
+  Scrubber scrubber(patterns(x));
+  const std::shared_ptr<Connection> held = x.carrier.connection;
   Connection& connection = *held;
-  std::string body, clean, out;
+  std::string body, out;
   bool begun = false, any = false;
   while (reader.state() != http::State::done) {
     // Shared by all lanes: what is read is used before anybody else gets to run.
@@ -484,9 +410,16 @@ asio::awaitable<LaneSession::Outcome> LaneSession::download(Exchange& x, bool ma
         }
         if (*taken == 0) break;  // the reader can't place it: not a connection to use again
         bytes.remove_prefix(*taken);
+        if (reader.state() == http::State::done && reader.head().status == 101) {
+          const Outcome outcome = switched(x, reader.head(), bytes, out);
+          if (outcome == Outcome::became_websocket && !co_await send(out)) co_return Outcome::broken;
+          co_return outcome;
+        }
         if (!begun && reader.state() != http::State::head) {
           if (!begin_response(x, reader.head(), out)) co_return Outcome::failed;
           begun = true;
+          const http::ResponseHead& head = reader.head();
+          if (head.body == lane::BodyKind::length && head.body_length > transfer) connection.expect_much(true);
         }
       }
       leftover = !bytes.empty();
@@ -506,40 +439,20 @@ asio::awaitable<LaneSession::Outcome> LaneSession::download(Exchange& x, bool ma
     }
 
     if (!body.empty()) {
-      x.down += body.size();
-      if (!context_.permits.count_down(x.permit, body.size())) {
-        x.failure = {429, "budget", "the grant's budget for bytes_down is used up"};
-        co_return unfinished(x);
-      }
-      if (context_.patterns.empty()) {
-        append_body(out, body);
-      } else {
-        scrubber.feed(body, clean);
-        append_body(out, clean);
-        clean.clear();
-      }
+      if (!pass_body(x, scrubber, body, out)) co_return unfinished(x);
       body.clear();
     }
     if (reader.state() == http::State::done) {
-      scrubber.finish(clean);
-      append_body(out, clean);
+      if (!end_body(x, scrubber, reader.head(), out)) co_return unfinished(x);
       out += lane::encode_end();
       // From here on front may begin the next exchange: what then comes on the lane is no hang-up.
       x.answered = true;
       const http::ResponseHead& head = reader.head();
-      const bool recorded = context_.record("upstream.request", {{"grant", x.permit.id},
-                                                                 {"host", x.request.host},
-                                                                 {"port", x.request.port},
-                                                                 {"address", connection.address},
-                                                                 {"status", x.status},
-                                                                 {"tls", connection.tls_version()},
-                                                                 {"reused", connection.reused},
-                                                                 {"bytes_up", x.up},
-                                                                 {"bytes_down", x.down}});
-      if (!recorded) co_return Outcome::broken;
-      if (head.keep_alive && !head.until_close && !leftover && x.sent && !x.abandoned) {
+      if (!record_answer(x)) co_return Outcome::broken;
+      if (x.key.empty() && head.keep_alive && !head.until_close && !leftover && x.sent && !x.abandoned) {
+        connection.expect_much(false);
         // No longer ours: another lane may have it by the time front takes, or leaves, the last of this answer.
-        context_.pool.put(std::exchange(x.connection, nullptr));
+        context_.pool.put(std::exchange(x.carrier.connection, nullptr));
       }
     }
     if (!out.empty()) {

@@ -18,12 +18,22 @@ struct Timeouts {
   std::chrono::milliseconds tick{1'000};   // how often the last three are looked at
 };
 
-inline constexpr std::size_t max_idle_per_host = 8, max_idle = 64;
+// As many as front keeps lanes to us: with fewer kept, a client that asks for more things at once pays for TLS anew
+// with nearly every one of them.
+inline constexpr std::size_t max_idle_per_host = 64, max_idle = 128;
+inline constexpr std::size_t max_known_h2 = 1024;  // servers remembered to speak HTTP/2
 inline constexpr std::size_t max_dialled_addresses = 8;
 inline constexpr std::size_t max_lanes = 2048;
 inline constexpr std::size_t max_ca_file = 4 * 1024 * 1024;
+inline constexpr std::size_t at_once = 16;                  // reads or writes of a lane before others run
 inline constexpr std::size_t transfer = 64 * 1024;          // one read or write
 inline constexpr std::size_t max_held = 512 * 1024 * 1024;  // bodies that wait to be judged, all lanes together
-inline constexpr std::size_t idle_buffer = 16 * 1024;       // what a lane keeps between exchanges
+inline constexpr std::size_t max_held_to_sign =
+    16 * 1024 * 1024;  // one that has to be held because its hash was not sent
+// Values that servers hand out (issued.h): kept at a time, in one answer, and how long each is. A registry's token has
+// 2,000 to 5,000 characters and lives five minutes.
+inline constexpr std::size_t max_issued = 64, max_issued_at_once = 16;
+inline constexpr std::size_t min_issued = 8, max_issued_length = 16 * 1024;
+inline constexpr std::size_t idle_buffer = 16 * 1024;  // what a lane keeps between exchanges
 
 }  // namespace bulkhead::egress

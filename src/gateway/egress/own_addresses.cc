@@ -41,7 +41,10 @@ AddressCheck address_check(std::set<std::vector<std::uint8_t>> own) {
       bytes.assign(v6.begin(), v6.end());
     }
     if (const auto why = grant::why_not_dialled(bytes)) return std::string(*why);
-    if (own.contains(bytes)) return "this machine's own";
+    const auto inner = grant::embedded_ipv4(bytes);
+    if (own.contains(bytes) || (!inner.empty() && own.contains({inner.begin(), inner.end()}))) {
+      return "this machine's own";
+    }
     return std::nullopt;
   };
 }

@@ -1,9 +1,11 @@
 // May this request go up? Front has judged it; egress trusts that no further than its own copy of
-// the grants.
+// the grants. Here is also what only time and number show: budgets, expiry, how many names of a wildcard were used.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tl/expected.hpp>
 
@@ -30,15 +32,26 @@ class Permits {
   // what to answer: 400, 403, 405, 413, 429; the request's strings are then still whole.
   tl::expected<Permit, lane::Failure> judge(lane::Request& request);
 
-  // Body bytes that moved. False: that is more than the budget has left; stop.
-  bool count_up(const Permit& permit, std::size_t bytes);
-  bool count_down(const Permit& permit, std::size_t bytes);
+  // From now on these grants hold and no others. Permits given before stay valid to look at; whether what they allowed
+  // may go on is for the caller (gateway/live.h).
+  void replace(std::vector<Grant> grants);
+
+  // The same for an opaque connection; Permit::rule is null.
+  tl::expected<Permit, lane::Failure> judge(const lane::Tunnel& tunnel);
+
+  // Body bytes that moved. A failure: that is more than the budget has left, or the grant has expired; stop.
+  std::optional<lane::Failure> count_up(const Permit& permit, std::size_t bytes);
+  std::optional<lane::Failure> count_down(const Permit& permit, std::size_t bytes);
+
+  // Why the grant holds no more, if its time is over.
+  std::optional<lane::Failure> expired(const Permit& permit) const;
 
  private:
   struct Entry;
   std::map<std::string, std::unique_ptr<Entry>> entries_;
   std::string credential_;
   std::vector<TokenSlot> slots_;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace bulkhead::egress

@@ -1,5 +1,7 @@
 #include "gateway/egress/pool.h"
 
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <vector>
 
 #include "gateway/egress/limits.h"
@@ -28,6 +30,43 @@ void Pool::put(std::shared_ptr<Connection> connection) {
   ++count_;
 }
 
+void Pool::clear() {
+  idle_.clear();
+  count_ = 0;
+  for (const auto& [key, connection] : h2_) connection->retire();
+  h2_.clear();
+}
+
+std::shared_ptr<H2Connection> Pool::h2(const std::string& key) {
+  const auto found = h2_.find(key);
+  return found != h2_.end() && found->second->has_room() ? found->second : nullptr;
+}
+
+void Pool::put(std::shared_ptr<H2Connection> connection) {
+  // Every key is a granted place; wildcards can make many of them.
+  if (speak_h2_.size() < max_known_h2) speak_h2_.insert(connection->key());
+  auto& kept = h2_[connection->key()];
+  if (kept) kept->retire();
+  kept = std::move(connection);
+}
+
+std::shared_ptr<Pool::Dialling> Pool::dial(const std::string& key) {
+  const auto never = boost::asio::steady_timer::time_point::max();
+  if (!dials_->try_emplace(key, tick_.get_executor(), never).second) return nullptr;
+  return std::make_shared<Dialling>(dials_, key);
+}
+
+Pool::Dialling::~Dialling() {
+  dials_->erase(key_);  // wakes whoever waits
+}
+
+boost::asio::awaitable<void> Pool::wait(const std::string& key) {
+  const auto found = dials_->find(key);
+  if (found == dials_->end()) co_return;
+  boost::system::error_code over;
+  co_await found->second.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, over));
+}
+
 void Pool::watch() {
   if (ticking_) return;
   ticking_ = true;
@@ -49,6 +88,11 @@ void Pool::sweep() {
       --count_;
     }
     at = kept.empty() ? idle_.erase(at) : std::next(at);
+  }
+  for (auto at = h2_.begin(); at != h2_.end();) {
+    const bool over = !at->second->usable() || at->second->idle_since(now - registry_->timeouts.idle);
+    if (over) at->second->retire();
+    at = over ? h2_.erase(at) : std::next(at);
   }
   // expire() only wakes coroutines: they run, and may close connections, after this loop.
   for (Connection* connection : registry_->connections) {

@@ -47,9 +47,11 @@ class EgressProgram : public testing::Test {
     auto bundle = sys::open("/etc/ssl/certs/ca-certificates.crt", O_RDONLY);
     if (!bundle) bundle = sys::memory_file("bundle", TestCa().pem());
     const auto extra = sys::memory_file("ca", options.upstream_ca);
-    const int fds[] = {sockets_.egress_control.get(), bundle->get(), extra->get()};
+    std::vector<int> fds{sockets_.egress_control.get(), bundle->get(), extra->get()};
+    auto reader = sys::socket_pair(SOCK_SEQPACKET);
+    if (!options.credential.empty()) fds.push_back(reader->second.get());
     ASSERT_TRUE(ipc::send(sockets_.supervisor.get(), to_json(config), fds));
-    if (!options.credential.empty()) ASSERT_TRUE(ipc::send(sockets_.supervisor.get(), std::string_view(secret)));
+    if (!options.credential.empty()) ASSERT_TRUE(ipc::send(reader->first.get(), std::string_view(secret)));
     sockets_.egress_control.reset();
     sockets_.egress_supervisor.reset();
     sockets_.egress_evidence.reset();

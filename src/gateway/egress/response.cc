@@ -21,18 +21,11 @@ constexpr auto dropped = std::to_array<std::string_view>(
      // requests that nobody made
      "refresh", "attribution-reporting-register-source", "attribution-reporting-register-trigger"});
 
-std::string_view trim(std::string_view text) {
-  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
-  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 std::vector<std::string> listed_in_connection(const lane::Headers& headers) {
   std::vector<std::string> names;
   for (const auto& [name, value] : headers) {
     if (name != "connection") continue;
-    for (const std::string& item : split(value, ',')) names.push_back(lower_ascii(trim(item)));
+    for (const std::string& item : split(value, ',')) names.push_back(lower_ascii(trim_blanks(item)));
   }
   return names;
 }
@@ -67,8 +60,8 @@ lane::Headers downstream_headers(const lane::Headers& received, const Patterns& 
 
 bool encoded(const lane::Headers& headers) {
   return std::ranges::any_of(headers, [](const auto& header) {
-    if (header.first != "content-encoding") return false;
-    const std::string value = lower_ascii(trim(header.second));
+    if (header.first != "content-encoding" && header.first != "grpc-encoding") return false;
+    const std::string value = lower_ascii(trim_blanks(header.second));
     return !value.empty() && value != "identity";
   });
 }

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
+
+#include "credential/exchange.h"
 
 namespace bulkhead::egress {
 namespace {
@@ -38,6 +41,28 @@ TEST(Scrub, EveryPairOfSplitsGivesTheSameResult) {
   for (std::size_t i = 0; i <= text.size(); ++i) {
     for (std::size_t j = i; j <= text.size(); ++j) ASSERT_EQ(in_chunks(patterns, text, {i, j}), want) << i << " " << j;
   }
+}
+
+// As long as a token of a registry's, and another that comes to be known while a body passes.
+TEST(Scrub, LongSecretsAndOneMore) {
+  std::mt19937 random(11);
+  std::string one, two;
+  while (one.size() < 3000) one += "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"[random() % 32];
+  while (two.size() < 700) two += "0123456789-_"[random() % 12];
+  Patterns patterns;
+  patterns.add(Secret(one), {});
+  const std::string text = "x" + one + "y" + one + one.substr(0, 2999) + "z" + one;
+  const std::string want = mask_all(text, {one});
+  for (const std::size_t cut : {1UL, 2UL, 300UL, 2744UL, 3000UL, 3001UL, 6002UL, 9000UL, text.size()}) {
+    EXPECT_EQ(in_chunks(patterns, text, {cut}), want) << cut;
+  }
+  Scrubber scrubber(patterns);
+  std::string out;
+  scrubber.feed("a" + two + one.substr(0, 100), out);
+  patterns.add(Secret(two), {});
+  scrubber.feed(one.substr(100) + two + "b", out);
+  scrubber.finish(out);
+  EXPECT_EQ(out, "a" + two + std::string(one.size() + two.size(), '*') + "b");
 }
 
 TEST(Scrub, ByteByByteAndOverlappingOccurrences) {
@@ -113,6 +138,42 @@ TEST(Scrub, HeaderNamesAndNoPatterns) {
   none.scrub(text);
   EXPECT_EQ(text, "anything");
   EXPECT_EQ(in_chunks(none, "anything", {3}), "anything");
+}
+
+// What a service may make of it on the way to an answer, wherever it stands in what was encoded.
+TEST(Scrub, EncodedWhereverItStands) {
+  const std::string secret = "sk-live/0123+456?789";
+  const Patterns patterns(Secret(secret), {});
+  const auto clean = [&](const std::string& text) { return in_chunks(patterns, text, {}); };
+  EXPECT_EQ(clean("736b2d6c6976652f303132332b3435363f373839"), std::string(40, '*'));
+  EXPECT_EQ(clean("736B2D6C6976652F303132332B3435363F373839"), std::string(40, '*'));
+  for (std::size_t before = 0; before < 7; ++before) {
+    for (const std::string after : {"", "x", "yz", " and more"}) {
+      const std::string plain = std::string(before, 'a') + secret + after;
+      const Secret encoded = base64(plain);
+      std::string text(encoded.reveal());
+      std::string masked = clean(text);
+      EXPECT_EQ(masked.size(), text.size());
+      // All that is certain of it: of the characters at its edges a few bits are its neighbours'.
+      EXPECT_GE(std::ranges::count(masked, '*'), 25) << before << after << " " << masked;
+      std::ranges::replace(text, '+', '-');
+      std::ranges::replace(text, '/', '_');
+      EXPECT_GE(std::ranges::count(clean(text), '*'), 25) << before << after;
+    }
+  }
+  EXPECT_EQ(clean("data: c2stbGl2 is not it"), "data: c2stbGl2 is not it");
+  // Too short to be told from ordinary text once encoded.
+  const Patterns little(Secret("abc"), {});
+  EXPECT_EQ(in_chunks(little, "616263 YWJj abc", {}), "616263 YWJj ***");
+}
+
+TEST(Scrub, BothHalvesOfAKeyPair) {
+  TokenSlot slot;
+  slot.carrier = Credential::Carrier::sigv4;
+  const Patterns patterns(Secret("AKIAREALREALREAL0001:real/secret+key:session-token=="), slot);
+  EXPECT_EQ(
+      in_chunks(patterns, "<k>AKIAREALREALREAL0001</k> real/secret+key real%2Fsecret%2Bkey session-token== :", {}),
+      "<k>********************</k> *************** ******************* *************** :");
 }
 
 }  // namespace

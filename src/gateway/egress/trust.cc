@@ -57,6 +57,9 @@ Result<int> add_pem(X509_STORE* store, int fd, std::string_view name) {
   return certificates;
 }
 
+// For ALPN: h2, then http/1.1, each behind its length.
+constexpr std::array<unsigned char, 12> both{2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+
 }  // namespace
 
 Trust::Trust(UniqueFd ca_bundle, std::vector<UniqueFd> upstream_ca)
@@ -70,10 +73,9 @@ Result<void> Trust::load() {
   if (context_ != nullptr) return {};
   const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(::SSL_CTX_new(::TLS_client_method()), &::SSL_CTX_free);
   if (!context) return fail(openssl_error("SSL_CTX_new"));
-  static constexpr unsigned char alpn[] = "\x08http/1.1";
   ::SSL_CTX_set_security_level(context.get(), 2);
   if (::SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
-      ::SSL_CTX_set_alpn_protos(context.get(), alpn, sizeof alpn - 1) != 0 ||
+      ::SSL_CTX_set_alpn_protos(context.get(), both.data(), both.size()) != 0 ||
       ::SSL_CTX_set_tlsext_status_type(context.get(), TLSEXT_STATUSTYPE_ocsp) != 1) {
     return fail(openssl_error("TLS settings"));
   }
@@ -105,7 +107,7 @@ Result<void> Trust::load() {
   return {};
 }
 
-Result<std::unique_ptr<SSL, Trust::FreeSsl>> Trust::client(const std::string& host, bool literal, int fd) {
+Result<std::unique_ptr<SSL, Trust::FreeSsl>> Trust::client(const std::string& host, bool literal, bool only_http1) {
   BH_CHECK(load());
   std::unique_ptr<SSL, FreeSsl> ssl(::SSL_new(context_));
   if (!ssl) return fail(openssl_error("SSL_new"));
@@ -119,18 +121,23 @@ Result<std::unique_ptr<SSL, Trust::FreeSsl>> Trust::client(const std::string& ho
     ok = ok && ::X509_VERIFY_PARAM_set1_host(param, host.data(), host.size()) == 1 &&
          ::SSL_set_tlsext_host_name(ssl.get(), const_cast<char*>(host.c_str())) == 1;
   }
-  ok = ok && ::SSL_set_fd(ssl.get(), fd) == 1;
+  ok = ok && (!only_http1 || ::SSL_set_alpn_protos(ssl.get(), both.data() + 3, both.size() - 3) == 0);
   if (!ok) return fail(openssl_error("TLS set-up for \"" + host + "\""));
   ::SSL_set_connect_state(ssl.get());
   return ssl;
 }
 
-std::string refusal_after_handshake(SSL* ssl) {
+std::string_view protocol_of(SSL* ssl) {
   const unsigned char* protocol = nullptr;
-  unsigned protocol_size = 0;
-  ::SSL_get0_alpn_selected(ssl, &protocol, &protocol_size);
-  if (protocol_size != 0 && std::string_view(reinterpret_cast<const char*>(protocol), protocol_size) != "http/1.1") {
-    return "the server chose another protocol than http/1.1";
+  unsigned size = 0;
+  ::SSL_get0_alpn_selected(ssl, &protocol, &size);
+  return {reinterpret_cast<const char*>(protocol), size};
+}
+
+std::string refusal_after_handshake(SSL* ssl) {
+  const std::string_view protocol = protocol_of(ssl);
+  if (!protocol.empty() && protocol != "http/1.1" && protocol != "h2") {
+    return "the server chose a protocol that was not offered";
   }
   const unsigned char* staple = nullptr;
   // SSL_get_tlsext_status_ocsp_resp() is a macro with a C cast and no const.

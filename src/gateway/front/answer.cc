@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "gateway/http/http.h"
 
 namespace bulkhead::front {
@@ -32,18 +33,67 @@ std::string text_body(const Answer& answer) {
   return body;
 }
 
+const char* shown(Kind kind) {
+  return kind == Kind::denied ? "denied" : "failed";
+}
+
+// PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE (gRPC's statuscodes.md).
+int grpc_status(const Answer& answer) {
+  if (answer.status == 429) return 8;
+  return answer.kind == Kind::denied ? 7 : 14;
+}
+
+// gRPC's PROTOCOL-HTTP2.md, "Percent-Encoded"; cut where a header would get too long.
+std::string percent_encoded(std::string_view text) {
+  constexpr std::size_t longest = 4096;
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text.substr(0, longest)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f && c != '%') {
+      out += c;
+    } else {
+      out += {'%', digits[byte >> 4], digits[byte & 15]};
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
-std::string serialise(const Answer& answer, const lane::Headers& request, bool keep_alive, bool head) {
+Page page_of(const Answer& answer, const lane::Headers& request) {
   const bool json = wants_json(request);
-  const std::string body = json ? json_body(answer) : text_body(answer);
-  const lane::Headers headers{{"content-type", json ? "application/json" : "text/plain; charset=utf-8"},
-                              {"x-content-type-options", "nosniff"},
-                              {"cache-control", "no-store"},
-                              {"x-bulkhead", answer.kind == Kind::denied ? "denied" : "failed"}};
-  std::string out = http::serialise_response(
-      answer.status, headers, head ? lane::BodyKind::none : lane::BodyKind::length, body.size(), keep_alive, head);
-  return head ? out : out + body;
+  return {.status = answer.status,
+          .headers = {{"content-type", json ? "application/json" : "text/plain; charset=utf-8"},
+                      {"x-content-type-options", "nosniff"},
+                      {"cache-control", "no-store"},
+                      {"x-bulkhead", shown(answer.kind)}},
+          .body = json ? json_body(answer) : text_body(answer)};
+}
+
+bool is_grpc(const lane::Headers& request) {
+  return std::any_of(request.begin(), request.end(), [](const auto& header) {
+    return header.first == "content-type" && lower_ascii(header.second).starts_with("application/grpc");
+  });
+}
+
+Page grpc_page_of(const Answer& answer) {
+  std::string message = "Bulkhead: " + answer.text;
+  if (!answer.add.empty()) message += "\n\nto allow it, add:\n" + answer.add;
+  return {.status = 200,
+          .headers = {{"content-type", "application/grpc"},
+                      {"grpc-status", std::to_string(grpc_status(answer))},
+                      {"grpc-message", percent_encoded(message)},
+                      {"x-bulkhead", shown(answer.kind)}},
+          .body = {}};
+}
+
+std::string serialise(const Answer& answer, const lane::Headers& request, bool keep_alive, bool head) {
+  const Page page = page_of(answer, request);
+  std::string out =
+      http::serialise_response(page.status, page.headers, head ? lane::BodyKind::none : lane::BodyKind::length,
+                               page.body.size(), keep_alive, head);
+  return head ? out : out + page.body;
 }
 
 }  // namespace bulkhead::front

@@ -1,9 +1,14 @@
 #include "gateway/front/connection.h"
 
+#include <arpa/inet.h>
+
 #include "base/text.h"
 #include "gateway/front/answer.h"
 #include "gateway/front/exchange.h"
+#include "gateway/front/h2_connection.h"
+#include "gateway/front/proxy.h"
 #include "gateway/front/ssh.h"
+#include "gateway/front/tunnel.h"
 #include "gateway/grant/host.h"
 
 namespace bulkhead::front {
@@ -18,14 +23,10 @@ bool is_http(unsigned char first) {
   return first >= 'A' && first <= 'Z';
 }
 
-std::string_view path_of(std::string_view target) {
-  return target.substr(0, target.find('?'));
-}
-
 }  // namespace
 
 Connection::Connection(Shared& shared, UniqueFd socket, Destination destination)
-    : shared_(shared), stream_(shared.io, std::move(socket)), destination_(std::move(destination)) {
+    : shared_(shared), stream_(shared.io, std::move(socket)), arrival_{.destination = std::move(destination)} {
   ++shared_.connections;
   shared_.streams.insert(&stream_);
 }
@@ -35,20 +36,24 @@ Connection::~Connection() {
   --shared_.connections;
 }
 
-void Connection::refused(const std::string& what, const std::string& why) {
-  const std::string where = escape_for_terminal(destination_.shown(), 260) + ":" + std::to_string(destination_.port);
-  if (!shared_.record("net.refused", {{"port", destination_.port},
-                                      {"address", destination_.address},
-                                      {"name", destination_.name},
-                                      {"what", what}})) {
-    return;
-  }
-  shared_.denied.add({what + " " + where, what + " to " + where, why, ""}, Clock::now());
-}
-
 Task<void> Connection::run() {
   const auto self = shared_from_this();
-  if (destination_.port == 22) {
+  const std::string host = arrival_.destination.canonical();
+  auto opaque = grant::judge_tunnel(shared_.grants, host, arrival_.destination.port);
+  if (arrival_.destination.port == proxy_port && opaque.verdict == grant::Verdict::deny) {
+    if (!co_await through_proxy()) co_return;
+    opaque = grant::judge_tunnel(shared_.grants, arrival_.destination.canonical(), arrival_.destination.port);
+  }
+  if (opaque.verdict == grant::Verdict::allow) {
+    co_await tunnel(*opaque.grant);
+    co_return;
+  }
+  if (arrival_.destination.port != 22 && only_tcp()) {
+    record_refused(shared_, arrival_, "a connection",
+                   "on this port only other hosts are granted, as opaque connections");
+    co_return;
+  }
+  if (arrival_.destination.port == 22) {
     co_await refuse_ssh();
     co_return;
   }
@@ -56,16 +61,92 @@ Task<void> Connection::run() {
     case Spoken::nothing:
       co_return;
     case Spoken::other:
-      refused("a protocol that is not HTTP", "only HTTP and HTTPS can be granted");
+      record_refused(shared_, arrival_, "a protocol that is not HTTP", "only HTTP and HTTPS can be granted");
       co_return;
     case Spoken::tls:
       if (!co_await secure()) co_return;
-      scheme_ = "https";
+      arrival_.scheme = "https";
+      arrival_.sni = handshake_.sni;
       break;
     case Spoken::http:
       break;
   }
+  if (stream_.speaks_h2()) {
+    arrival_.http2 = true;
+    co_await std::make_shared<H2Connection>(shared_, self, stream_, arrival_)->run();
+    co_return;
+  }
   co_await serve();
+}
+
+// Nothing but opaque connections is granted on this port: a client that waits for the server's first word would wait
+// here for nothing.
+bool Connection::only_tcp() const {
+  bool tcp = false;
+  for (const Grant& grant : shared_.grants) {
+    if (grant.port != arrival_.destination.port) continue;
+    if (grant.protocol != Protocol::tcp) return false;
+    tcp = true;
+  }
+  return tcp && arrival_.destination.port != 80 && arrival_.destination.port != 443;
+}
+
+// Afterwards the connection is one to where the client asked for.
+Task<bool> Connection::through_proxy() {
+  stream_.set_deadline(shared_.limits.head);
+  const auto asked = co_await ask_proxy(stream_, shared_.limits);
+  stream_.clear_deadline();
+  if (!asked) {
+    record_refused(shared_, arrival_, "the proxy port: " + asked.error().reason, asked.error().text);
+    co_return false;
+  }
+  if (!*asked) co_return false;
+  const std::string host(grant::without_brackets((*asked)->host));
+  arrival_.destination = {host, "", (*asked)->port, false};
+  Address4 four;
+  Address6 six;
+  if (::inet_pton(AF_INET, host.c_str(), four.data()) == 1) {
+    // One that our DNS gave out.
+    if (const std::string* name = shared_.names.name_of(four)) arrival_.destination.name = *name;
+  } else if (::inet_pton(AF_INET6, host.c_str(), six.data()) == 1) {
+    if (const std::string* name = shared_.names.name_of(six)) arrival_.destination.name = *name;
+  } else {
+    arrival_.destination = {"", host, (*asked)->port, true};
+  }
+  co_return true;
+}
+
+Task<void> Connection::tunnel(const Grant& grant) {
+  began_ = Clock::now();
+  const std::string host = arrival_.destination.canonical();
+  const auto pool = shared_.egress.find(grant.credential);
+  if (pool == shared_.egress.end()) {
+    record_refused(shared_, arrival_, "a connection", "the gateway has no way out for this grant");
+    co_return;
+  }
+  const auto tunnel =
+      std::make_shared<Tunnel>(shared_, stream_, lane::Tunnel{grant.id, host, arrival_.destination.port});
+  const auto record = [&](const std::string& rule) {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_).count();
+    return shared_.record("net.tunnel", {{"grant", grant.id},
+                                         {"host", host},
+                                         {"port", arrival_.destination.port},
+                                         {"rule", rule},
+                                         {"bytes_up", tunnel->up()},
+                                         {"bytes_down", tunnel->down()},
+                                         {"ms", ms}});
+  };
+  {
+    // The session may end before it does.
+    const UnderWay::Entry entry(shared_.under_way, [&] { (void)record("ended"); });
+    const Live::Entry live(shared_.live, grant, nullptr, [&](Gone why) { tunnel->withdraw(why); });
+    co_await tunnel->run(*pool->second);
+  }
+  if (!record(tunnel->reason())) co_return;
+  if (tunnel->denial().empty()) co_return;
+  const std::string where =
+      "a connection to " + escape_for_terminal(host, 260) + ":" + std::to_string(arrival_.destination.port);
+  shared_.denied.add({where + " " + tunnel->reason(), where, tunnel->denial(), ""}, Clock::now());
 }
 
 Task<Connection::Spoken> Connection::sniff() {
@@ -74,7 +155,8 @@ Task<Connection::Spoken> Connection::sniff() {
   stream_.clear_deadline();
   char first = 0;
   if (!readable || stream_.peek_raw(&first, 1).empty()) {
-    if (stream_.take_expired()) refused("a client that said nothing", "HTTP and TLS clients speak first");
+    if (stream_.take_expired())
+      record_refused(shared_, arrival_, "a client that said nothing", "HTTP and TLS clients speak first");
     co_return Spoken::nothing;
   }
   const auto byte = static_cast<unsigned char>(first);
@@ -82,14 +164,16 @@ Task<Connection::Spoken> Connection::sniff() {
 }
 
 Task<void> Connection::refuse_ssh() {
-  refused("SSH", "SSH can't be judged request by request; use HTTPS (git: https://…)");
+  record_refused(shared_, arrival_, "SSH",
+                 "SSH can't be judged request by request; use HTTPS (git: https://…), or grant the host unseen "
+                 "(protocol = \"tcp\", port = 22)");
   if (!co_await stream_.write(ssh_refusal(), shared_.limits.write)) co_return;
   co_await stream_.linger(shared_.limits.linger, shared_.limits.linger_bytes);
 }
 
 Task<bool> Connection::secure() {
-  handshake_.fallback =
-      destination_.name.empty() ? tls::LeafName{destination_.address, true} : tls::LeafName{destination_.name, false};
+  handshake_.fallback = arrival_.destination.name.empty() ? tls::LeafName{arrival_.destination.address, true}
+                                                          : tls::LeafName{arrival_.destination.name, false};
   stream_.set_deadline(shared_.limits.handshake);
   const tls::ServerContext* context = shared_.tls();
   if (context == nullptr) co_return false;
@@ -97,35 +181,36 @@ Task<bool> Connection::secure() {
   stream_.clear_deadline();
   if (done) co_return true;
   if (!handshake_.sni && handshake_.refused.empty()) {
-    refused("TLS",
-            "the handshake did not complete: older than TLS 1.2, no HTTP/1.1 offered, or no trust "
-            "in the session's CA");
+    record_refused(
+        shared_, arrival_, "TLS",
+        "the handshake did not complete: older than TLS 1.2, neither HTTP/2 nor HTTP/1.1 offered, or no trust "
+        "in the session's CA");
   } else {
-    const std::string name = handshake_.sni ? escape_for_terminal(*handshake_.sni, 260) : destination_.shown();
-    refused("TLS for " + name, handshake_.refused.empty()
-                                   ? "the handshake did not complete: does the program trust the "
-                                     "session's CA (SSL_CERT_FILE)?"
-                                   : handshake_.refused);
+    const std::string name = handshake_.sni ? escape_for_terminal(*handshake_.sni, 260) : arrival_.destination.shown();
+    record_refused(shared_, arrival_, "TLS for " + name,
+                   handshake_.refused.empty() ? "the handshake did not complete: does the program trust the "
+                                                "session's CA (SSL_CERT_FILE)?"
+                                              : handshake_.refused);
   }
   co_return false;
 }
 
 // What a port is for is what its grants say.
 bool Connection::only_tls() const {
-  bool https = destination_.port == 443;
+  bool https = arrival_.destination.port == 443;
   for (const Grant& grant : shared_.grants) {
-    if (grant.port != destination_.port) continue;
-    if (grant.protocol == Protocol::http) return false;
+    if (grant.port != arrival_.destination.port) continue;
+    if (is_plain(grant.protocol)) return false;
     https = true;
   }
   return https;
 }
 
 Task<void> Connection::serve() {
-  if (scheme_ == "http" && only_tls()) {
+  if (arrival_.scheme == "http" && only_tls()) {
     co_await reject(
         {400, "scheme",
-         "plain HTTP on port " + std::to_string(destination_.port) + ", which is for HTTPS; write https://"});
+         "plain HTTP on port " + std::to_string(arrival_.destination.port) + ", which is for HTTPS; write https://"});
     co_return;
   }
   while (!shared_.stopped && co_await request()) input_.rest();
@@ -144,7 +229,8 @@ Task<bool> Connection::read_head(http::RequestReader& reader) {
   std::string none;
   while (reader.state() == http::State::head) {
     if (input_.empty()) {
-      const bool more = co_await input_.fill(stream_);
+      // Between requests the next one is waited for before it is looked for, and before there is a buffer for it.
+      const bool more = (started || co_await stream_.readable()) && co_await input_.fill(stream_);
       if (!more) {
         if (stream_.take_expired() && started) co_await reject({408, "slow", "the request did not come in time"});
         co_return false;
@@ -165,16 +251,7 @@ Task<bool> Connection::read_head(http::RequestReader& reader) {
 
 // A request no reader takes: there is no telling where it ends, so the connection ends with it.
 Task<bool> Connection::reject(const http::Refusal& refusal) {
-  const std::string where = scheme_ + "://" + escape_for_terminal(destination_.shown(), 260);
-  if (!shared_.record("http.request", {{"host", destination_.shown()},
-                                       {"port", destination_.port},
-                                       {"decision", "deny"},
-                                       {"rule", refusal.reason},
-                                       {"status", refusal.status}})) {
-    co_return false;
-  }
-  shared_.denied.add({"malformed " + where + " " + refusal.reason, "a malformed request to " + where, refusal.text, ""},
-                     Clock::now());
+  if (!record_malformed(shared_, arrival_, refusal)) co_return false;
   const std::string answer = serialise({Kind::denied, refusal.status, refusal.text, ""}, {}, false, false);
   if (co_await stream_.write(answer, shared_.limits.write)) {
     co_await stream_.linger(shared_.limits.linger, shared_.limits.linger_bytes);
@@ -182,114 +259,55 @@ Task<bool> Connection::reject(const http::Refusal& refusal) {
   co_return false;
 }
 
-std::string Connection::url(const http::RequestHead& head) const {
-  return scheme_ + "://" + escape_for_terminal(head.host, 260) + escape_for_terminal(path_of(head.target), 300);
-}
-
-bool Connection::record_request(const http::RequestHead& head, const grant::Decision& decision, std::uint16_t status,
-                                std::uint64_t up, std::uint64_t down) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_).count();
-  const bool allowed = decision.verdict == grant::Verdict::allow;
-  nlohmann::json fields{{"method", head.method},
-                        {"scheme", scheme_},
-                        {"host", head.host},
-                        {"port", destination_.port},
-                        {"path", head.target.substr(0, 2048)},
-                        {"decision", allowed ? "allow" : "deny"},
-                        {"rule", decision.reason},
-                        {"status", status},
-                        {"bytes_up", up},
-                        {"bytes_down", down},
-                        {"ms", ms}};
-  if (decision.grant != nullptr) fields["grant"] = decision.grant->id;
-  return shared_.record("http.request", fields);
-}
-
 Task<bool> Connection::judge(http::RequestReader& reader) {
   const http::RequestHead& head = reader.head();
-  const auto authority = grant::parse_authority(head.host);
-  const std::uint16_t usual = scheme_ == "https" ? 443 : 80;
-  const auto mismatch = [&](std::string text) {
-    grant::Decision decision;
-    decision.status = 421;
-    decision.reason = "host-mismatch";
-    decision.text = std::move(text);
-    return decision;
-  };
-  if (!authority) {
-    grant::Decision decision;
-    decision.status = 400;
-    decision.reason = "host-malformed";
-    decision.text = "the Host header is no canonical host name";
-    co_return co_await deny(reader, std::move(decision), url(head));
-  }
-  if (authority->port.value_or(usual) != destination_.port) {
-    co_return co_await deny(reader, mismatch("the Host header names another port than the one that was dialled"),
-                            url(head));
-  }
-  if (handshake_.sni && *handshake_.sni != authority->host) {
-    co_return co_await deny(reader, mismatch("the Host header and the TLS server name differ"), url(head));
-  }
+  Judged judged = front::judge(shared_, arrival_, head);
+  grant::Decision& decision = judged.decision;
+  Held held(shared_, arrival_, head, decision);
+  if (held) co_await ask(head, judged, held);
+  if (decision.verdict != grant::Verdict::allow) co_return co_await deny(reader, std::move(decision));
 
-  grant::RequestHead request{.method = head.method,
-                             .scheme = scheme_,
-                             .host = authority->host,
-                             .port = destination_.port,
-                             .target = head.target,
-                             .headers = head.headers,
-                             .body = head.body,
-                             .body_length = head.body_length};
-  grant::Decision decision = grant::judge(shared_.grants, shared_.tokens, request);
-  if (decision.verdict != grant::Verdict::allow) co_return co_await deny(reader, std::move(decision), url(head));
-
-  lane::Request up{.grant = decision.grant->id,
-                   .method = head.method,
-                   .scheme = scheme_,
-                   .host = request.host,
-                   .port = request.port,
-                   .target = head.target,
-                   .headers = grant::upstream_headers(request, shared_.slot_of(*decision.grant)),
-                   .slot_filled = decision.slot_filled,
-                   .body = head.body,
-                   .body_length = head.body_length};
-  const auto pool = shared_.egress.find(decision.grant->credential);
-  if (pool == shared_.egress.end()) {
-    decision.verdict = grant::Verdict::deny;
-    decision.status = 502;
-    decision.reason = "egress";
-    decision.text = "the gateway has no way out for this grant's credential";
-    co_return co_await deny(reader, std::move(decision), url(head));
-  }
-  const auto exchange = std::make_shared<Exchange>(shared_, shared_from_this(), stream_, input_, reader, std::move(up),
-                                                   decision.rule->max_body);
+  const auto exchange = std::make_shared<Exchange>(shared_, shared_from_this(), stream_, input_, reader,
+                                                   std::move(judged.up), decision.rule->max_body);
+  const auto moved = [&] { return Moved{exchange->status(), exchange->up(), exchange->down(), exchange->messages()}; };
   bool keep = false;
   {
     // The session may end before it does.
     const UnderWay::Entry entry(shared_.under_way, [&] {
       decision.reason = "ended";
-      (void)record_request(head, decision, exchange->status(), exchange->up(), exchange->down());
+      (void)record_request(shared_, arrival_, head, decision, moved(), began_);
     });
-    keep = co_await exchange->run(*pool->second);
+    const Live::Entry live(shared_.live, *decision.grant, decision.rule, [&](Gone why) { exchange->cut(why); });
+    keep = co_await exchange->run(*judged.pool);
   }
   if (!exchange->failure().empty()) decision.reason = exchange->failure();
   if (!exchange->denial().empty()) {
     decision.verdict = grant::Verdict::deny;
-    shared_.denied.add({head.method + " " + url(head) + " " + decision.reason,
-                        escape_for_terminal(head.method, 40) + " " + url(head), exchange->denial(), ""},
-                       Clock::now());
+    tell_denied(shared_, arrival_, head, decision.reason, exchange->denial(), "");
   }
-  if (!record_request(head, decision, exchange->status(), exchange->up(), exchange->down())) co_return false;
+  if (!record_request(shared_, arrival_, head, decision, moved(), began_)) co_return false;
   if (keep) co_return true;
   co_await stream_.linger(shared_.limits.linger, shared_.limits.linger_bytes);
   co_return false;
 }
 
-Task<bool> Connection::deny(http::RequestReader& reader, grant::Decision decision, std::string what) {
+// Denied for want of a grant: waits for the person's word, then judges again.
+Task<void> Connection::ask(const http::RequestHead& head, Judged& judged, Held& held) {
+  // The session may end before anybody answers.
+  const UnderWay::Entry entry(shared_.under_way, [&] {
+    judged.decision.reason = "ended";
+    (void)record_request(shared_, arrival_, head, judged.decision, {}, began_);
+  });
+  stream_.watch(shared_from_this(), [&held] { held.leave(); });
+  const bool again = co_await held.wait();
+  stream_.unwatch();
+  if (again) judged = front::judge(shared_, arrival_, head);
+}
+
+Task<bool> Connection::deny(http::RequestReader& reader, grant::Decision decision) {
   const http::RequestHead& head = reader.head();
-  if (!record_request(head, decision, decision.status, 0, 0)) co_return false;
-  const std::string key = head.method + " " + what + " " + decision.reason;
-  shared_.denied.add({key, escape_for_terminal(head.method, 40) + " " + what, decision.text, decision.add},
-                     Clock::now());
+  if (!record_request(shared_, arrival_, head, decision, {decision.status}, began_)) co_return false;
+  tell_denied(shared_, arrival_, head, decision.reason, decision.text, decision.add);
 
   // A client that waits for 100 has sent no body and now never will.
   const bool little =

@@ -4,21 +4,13 @@
 #include <memory>
 #include <string>
 
+#include "gateway/front/held.h"
 #include "gateway/front/input.h"
-#include "gateway/front/shared.h"
+#include "gateway/front/judge.h"
 #include "gateway/front/stream.h"
-#include "gateway/grant/grant.h"
 #include "gateway/http/http.h"
 
 namespace bulkhead::front {
-
-// Where a connection was going: getsockname(2), since every address of the room is ours.
-struct Destination {
-  std::string address;  // as inet_ntop(3) writes it, without brackets
-  std::string name;     // the name that DNS gave this address to, or empty
-  std::uint16_t port = 0;
-  std::string shown() const { return name.empty() ? address : name; }
-};
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
@@ -30,6 +22,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   enum class Spoken { tls, http, other, nothing };
   Task<Spoken> sniff();
+  Task<bool> through_proxy();
+  Task<void> tunnel(const Grant& grant);
+  bool only_tcp() const;
   bool only_tls() const;
   Task<void> refuse_ssh();
   Task<bool> secure();
@@ -38,21 +33,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<bool> request();
   Task<bool> read_head(http::RequestReader& reader);
   Task<bool> judge(http::RequestReader& reader);
+  Task<void> ask(const http::RequestHead& head, Judged& judged, Held& held);
   // Answers, records and reports; then reads what is left of the request where that is little.
-  Task<bool> deny(http::RequestReader& reader, grant::Decision decision, std::string what);
+  Task<bool> deny(http::RequestReader& reader, grant::Decision decision);
   Task<bool> reject(const http::Refusal& refusal);
   Task<bool> drain(http::RequestReader& reader);
-  std::string url(const http::RequestHead& head) const;
-  void refused(const std::string& what, const std::string& why);
-  bool record_request(const http::RequestHead& head, const grant::Decision& decision, std::uint16_t status,
-                      std::uint64_t up, std::uint64_t down);
 
   Shared& shared_;
   Stream stream_;
   Input input_;
-  Destination destination_;
+  Arrival arrival_;
   tls::Handshake handshake_;
-  std::string scheme_ = "http";
   Clock::time_point began_;
 };
 

@@ -98,8 +98,7 @@ bool push(ldns_pkt* reply, const ldns_rr* question, ldns_rr_type type, Field dat
   ::ldns_rr_set_ttl(record.get(), ttl);
   ::ldns_rr_push_rdf(record.get(), data.release());
   if (!::ldns_pkt_push_rr(reply, LDNS_SECTION_ANSWER, record.get())) return false;
-  (void)record.release();  // the reply's now
-  return true;
+  return record.release() != nullptr;  // the reply's now
 }
 
 template <class Bytes>

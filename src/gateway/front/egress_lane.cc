@@ -4,13 +4,16 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <utility>
+
 #include "base/ipc.h"
 #include "base/sys.h"
 
 namespace bulkhead::front {
 namespace {
 
-constexpr std::size_t buffer_size = 64 * 1024;
+// Most answers are small; one that fills the small buffer goes on in a large one.
+constexpr std::size_t small_buffer = 16 * 1024, large_buffer = 64 * 1024;
 
 }  // namespace
 
@@ -39,15 +42,20 @@ Task<bool> EgressLane::send(std::string_view bytes) {
 }
 
 Task<bool> EgressLane::fill() {
-  if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(buffer_size);
+  if (std::exchange(asked_, false) && !broken_ && !co_await wait(Wait::wait_read)) co_return false;
   if (begin_ == end_) begin_ = end_ = 0;
-  if (begin_ > 0 && buffer_size - end_ < lane::header_size) {
+  if (!buffer_ || (filled_ && end_ == 0 && size_ < large_buffer)) {
+    size_ = filled_ ? large_buffer : small_buffer;
+    buffer_ = std::make_unique_for_overwrite<char[]>(size_);
+  }
+  if (begin_ > 0 && size_ - end_ < lane::header_size) {
     ::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
     end_ -= std::exchange(begin_, 0);
   }
   for (;;) {
     if (abandoned_ || broken_) co_return false;
-    const ssize_t n = ::recv(socket_.native_handle(), buffer_.get() + end_, buffer_size - end_, 0);
+    const ssize_t n = ::recv(socket_.native_handle(), buffer_.get() + end_, size_ - end_, 0);
+    filled_ = n > 0 && static_cast<std::size_t>(n) == size_ - end_;
     if (n > 0) end_ += static_cast<std::size_t>(n);
     if (n > 0) co_return true;
     if (n < 0 && errno == EINTR) continue;
@@ -104,6 +112,7 @@ bool EgressLane::is_idle_and_alive() {
 
 void EgressLane::rest() {
   buffer_.reset();
+  filled_ = false;
   begin_ = end_ = 0;
   head_ = {};
 }

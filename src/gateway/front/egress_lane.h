@@ -27,6 +27,8 @@ class EgressLane {
   };
   // The next piece that is already here. nullopt: fill() first, or broken().
   std::optional<Piece> next();
+  // An answer is on its way: the next fill() waits for it before it looks.
+  void expect_answer() { asked_ = true; }
   // Waits for more bytes. False: the lane is gone or abandoned.
   Task<bool> fill();
   bool broken() const { return broken_; }  // the other side broke the protocol
@@ -45,6 +47,9 @@ class EgressLane {
 
   Descriptor socket_;
   std::unique_ptr<char[]> buffer_;
+  std::size_t size_ = 0;  // of it
+  bool filled_ = false;   // by the last read
+  bool asked_ = false;    // expect_answer()
   std::size_t begin_ = 0, end_ = 0;
   std::string head_;  // a response or failure payload that came in parts
   std::optional<lane::FrameHeader> frame_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "gateway/front/answer.h"
+#include "gateway/websocket/handshake.h"
+#include "policy/policy.h"
 
 namespace bulkhead::front {
 namespace {
@@ -59,6 +61,7 @@ Task<bool> Exchange::send_head() {
     head += lane::encode_end();
     uploaded_ = true;
     if (!co_await lane_->send(head)) co_return co_await lane_lost();
+    lane_->expect_answer();
     watch_for_hangup();
     co_return true;
   }
@@ -85,20 +88,34 @@ void Exchange::watch_for_hangup() {
 // second one.
 Task<bool> Exchange::lane_lost() {
   keep_alive_ = false;
-  (void)co_await answer_failure(502, "egress", "the gateway is ending");
+  if (upload_status_ != 0) {
+    (void)co_await answer_failure(upload_status_, upload_reason_, upload_text_);
+  } else {
+    (void)co_await answer_failure(502, "egress", "the gateway is ending");
+  }
   co_return false;
 }
 
 void Exchange::end_upload(std::string why, std::uint16_t status, std::string text) {
+  if (!upload_reason_.empty()) return;  // the first reason is the one that counts
   upload_reason_ = std::move(why);
   upload_status_ = status;
   upload_text_ = std::move(text);
   lane_->abandon();
 }
 
+void Exchange::cut(Gone why) {
+  if (complete_ || !lane_) return;
+  if (websocket_) return websocket_->cut(why);
+  end_upload(name_of(why), 403, text_of(why));
+  if (begun_) stream_.abandon();
+}
+
 Task<void> Exchange::upload() {
   const auto self = shared_from_this();
   std::string body, out;
+  const bool much = request_.body == lane::BodyKind::streamed || request_.body_length > lane::max_body;
+  if (much) stream_.expect_much(true);
   while (reader_.state() != http::State::done) {
     if (input_.empty()) {
       stream_.set_deadline(shared_.limits.body);
@@ -121,18 +138,19 @@ Task<void> Exchange::upload() {
       end_upload("body", 413, "the body is larger than the " + std::to_string(*max_body_) + " bytes the rule allows");
       break;
     }
-    for (std::string_view rest = body; !rest.empty();) {
-      const std::string_view part = rest.substr(0, lane::max_body);
-      out += lane::encode_body(part);
-      rest.remove_prefix(part.size());
-    }
+    lane::append_body(out, body);
     body.clear();
     const bool last = reader_.state() == http::State::done;
     if (last) out += lane::encode_end();
+    // What has come meanwhile goes up with it.
+    if (!last && out.size() < lane::max_body && (!input_.empty() || input_.fill_now(stream_))) {
+      continue;
+    }
     if (!out.empty() && !co_await lane_->send(out)) break;  // download() finds out why
     out.clear();
     if (last) uploaded_ = true;
   }
+  if (much) stream_.expect_much(false);
   if (uploaded_ && !complete_) watch_for_hangup();
   uploading_ = false;
   upload_ended_.cancel();
@@ -146,7 +164,7 @@ Task<bool> Exchange::answer_failure(std::uint16_t status, std::string reason, st
   }
   status_ = status;
   keep_alive_ = keep_alive_ && reader_.state() == http::State::done;
-  const Kind kind = status == 403 || status == 413 || status == 429 ? Kind::denied : Kind::failed;
+  const Kind kind = is_denial(status) ? Kind::denied : Kind::failed;
   if (kind == Kind::denied) denial_ = text;
   const std::string answer =
       serialise({kind, status, std::move(text), ""}, request_.headers, keep_alive_, head_request_);
@@ -183,6 +201,34 @@ bool Exchange::finish_body(std::string& out) const {
   return true;
 }
 
+std::optional<Moved::Messages> Exchange::messages() const {
+  if (!websocket_) return std::nullopt;
+  return Moved::Messages{websocket_->messages_up(), websocket_->messages_down()};
+}
+
+// The server has agreed. The client gets an answer of our own, then both speak until one of them closes.
+Task<void> Exchange::converse(const lane::Response& response) {
+  const lane::Headers& asked = reader_.head().headers;
+  const auto key = websocket::only(asked, "sec-websocket-key");
+  const std::vector<std::string> offered = websocket::offered_protocols(request_.headers);
+  const std::string protocol = response.headers.empty() ? "" : response.headers.front().second;
+  if (!key || (!protocol.empty() && std::find(offered.begin(), offered.end(), protocol) == offered.end())) {
+    (void)co_await answer_failure(502, "egress", "the gateway is broken");
+    co_return;
+  }
+  stream_.unwatch();
+  begun_ = true;
+  status_ = 101;
+  websocket_ = std::make_shared<WebSocket>(shared_, stream_, input_, *lane_);
+  if (!co_await stream_.write(http::serialise_switch(websocket::accept_of(*key), protocol), shared_.limits.write)) {
+    failure_ = "client-gone";
+    co_return;
+  }
+  co_await websocket_->run();
+  failure_ = websocket_->reason();
+  denial_ = websocket_->denial();
+}
+
 Task<bool> Exchange::download() {
   std::string out;
   for (;;) {
@@ -196,11 +242,27 @@ Task<bool> Exchange::download() {
       }
       if (piece->kind == lane::Kind::response && !begun_) {
         const auto response = lane::decode_response(piece->bytes);
-        if (!response) co_return co_await answer_failure(502, "egress", "the gateway is broken");
+        const bool switches = response && response->status == 101;
+        if (!response || (switches && !is_websocket(request_.scheme))) {
+          co_return co_await answer_failure(502, "egress", "the gateway is broken");
+        }
+        if (switches) {
+          co_await converse(*response);
+          co_return false;
+        }
         respond(*response, out);
         continue;
       }
-      bool good = begun_;
+      bool good = begun_ && (!trailers_ || piece->kind == lane::Kind::end);
+      if (good && piece->kind == lane::Kind::trailers) {  // which HTTP/1 clients don't expect
+        trailers_ = good = down_kind_ != lane::BodyKind::none && lane::decode_trailers(piece->bytes);
+        if (good) continue;
+      }
+      if (begun_ && piece->kind == lane::Kind::dropped) {
+        // HTTP/1 has no way to end an answer without saying that it is whole, but a cut.
+        if (!out.empty()) (void)co_await stream_.write(out, shared_.limits.write);
+        co_return co_await answer_failure(0, "truncated", "");
+      }
       if (good && piece->kind == lane::Kind::body) good = append_body(piece->bytes, out);
       if (good && piece->kind == lane::Kind::end) {
         good = finish_body(out);
@@ -222,7 +284,7 @@ Task<bool> Exchange::download() {
     if (!out.empty()) {
       // Written before waiting for more: a model's words appear as they come.
       if (!co_await stream_.write(out, shared_.limits.write)) {
-        failure_ = "client-gone";
+        failure_ = upload_reason_.empty() ? "client-gone" : upload_reason_;
         lane_->abandon();
         co_return false;
       }

@@ -8,8 +8,10 @@
 
 #include "gateway/front/egress_lane.h"
 #include "gateway/front/input.h"
+#include "gateway/front/judge.h"
 #include "gateway/front/shared.h"
 #include "gateway/front/stream.h"
+#include "gateway/front/websocket.h"
 #include "gateway/http/http.h"
 
 namespace bulkhead::front {
@@ -23,9 +25,13 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   // False: the connection ends here.
   Task<bool> run(LanePool& pool);
 
+  // Ends it: its grant is gone. Before the answer has begun the client is told; after that it is cut off.
+  void cut(Gone why);
+
   std::uint16_t status() const { return status_; }  // 0: the client got no answer
-  std::uint64_t up() const { return up_; }
-  std::uint64_t down() const { return down_; }
+  std::uint64_t up() const { return websocket_ ? websocket_->up() : up_; }
+  std::uint64_t down() const { return websocket_ ? websocket_->down() : down_; }
+  std::optional<Moved::Messages> messages() const;         // of what became a WebSocket
   const std::string& failure() const { return failure_; }  // evidence's word for what went wrong, or empty
   const std::string& denial() const { return denial_; }    // what was not granted after all: its budget, its body
 
@@ -35,6 +41,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void watch_for_hangup();
   Task<void> upload();
   Task<bool> download();
+  Task<void> converse(const lane::Response& response);
   void respond(const lane::Response& response, std::string& out);
   Task<bool> answer_failure(std::uint16_t status, std::string reason, std::string text);
   bool append_body(std::string_view bytes, std::string& out);
@@ -49,10 +56,12 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   lane::Request request_;
   std::optional<std::uint64_t> max_body_;
   std::unique_ptr<EgressLane> lane_;
+  std::shared_ptr<WebSocket> websocket_;  // once the server has agreed
   Timer upload_ended_;
   bool uploading_ = false, uploaded_ = false;
   bool begun_ = false, complete_ = false;  // the answer
   bool failed_ = false;                    // the answer is a failure frame
+  bool trailers_ = false;                  // came: nothing but the end may follow
   bool head_request_ = false, keep_alive_ = true;
   lane::BodyKind down_kind_ = lane::BodyKind::none;
   std::uint64_t down_length_ = 0;

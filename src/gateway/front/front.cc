@@ -7,12 +7,14 @@
 
 #include <algorithm>
 #include <ctime>
+#include <deque>
 
 #include "base/ipc.h"
 #include "base/sys.h"
 #include "gateway/front/connection.h"
 #include "gateway/front/dns_server.h"
 #include "gateway/grant/host.h"
+#include "gateway/question.h"
 
 namespace bulkhead::front {
 namespace {
@@ -30,7 +32,7 @@ std::optional<std::string> canonical_name(std::string_view name) {
 
 std::vector<std::string> granted_hosts(const std::vector<Grant>& grants) {
   std::vector<std::string> hosts;
-  for (const Grant& grant : grants) hosts.push_back(grant.host);
+  for (const Grant& grant : grants) hosts.insert(hosts.end(), grant.hosts.begin(), grant.hosts.end());
   return hosts;
 }
 
@@ -82,10 +84,61 @@ struct Front::Impl {
 
   void watch(Descriptor& descriptor, const char* who) {
     descriptor.async_wait(Wait::wait_read, [this, who](boost::system::error_code error) {
-      if (error) return;
-      shared->denied.flush(Clock::time_point::max());  // the supervisor may still listen
-      shared->under_way.record_all();
-      shared->halt(std::string(who) + " is gone");
+      if (!error) end(std::string(who) + " is gone");
+    });
+  }
+
+  void end(const std::string& why) {
+    shared->denied.flush(Clock::time_point::max());  // the supervisor may still listen
+    shared->under_way.record_all();
+    shared->halt(why);
+  }
+
+  // What the supervisor says once the session runs.
+  void listen() {
+    supervisor.async_wait(Wait::wait_read, [this](boost::system::error_code error) {
+      if (error || shared->stopped) return;
+      auto message = ipc::receive(supervisor.native_handle());
+      if (!message && message.error().code == EAGAIN) return listen();
+      if (!message || message->closed) return end("the supervisor is gone");
+      const auto object = ipc::parse(message->text);
+      if (object && shared->questions && object->value("type", "") == "answered") {
+        const auto number = question_word_from(*object);
+        if (!number) return end("the supervisor answered what nobody asked: " + number.error().message);
+        shared->questions->answered(*number);
+        return listen();
+      }
+      Result<GrantsUpdate> update = tl::unexpected(Error{"not a JSON object", 0});
+      if (object) update = grants_update_from(*object);
+      if (!update) return end("the supervisor sent something that is no update: " + update.error().message);
+      apply(std::move(*update));
+      listen();
+    });
+  }
+
+  void apply(GrantsUpdate update) {
+    leaves.grant(granted_hosts(update.grants));
+    const std::size_t cut = shared->live.apply(update);
+    shared->retired.push_back(std::move(shared->grants));
+    shared->grants = std::move(update.grants);
+    shared->withdrawn = std::move(update.withdrawn);
+    (void)say({{"type", "applied"}, {"number", update.number}, {"cut", cut}}, true);
+  }
+
+  // Behind a flood of denials it waits for its place, in order. False: it is not to wait, and would have to.
+  bool say(const nlohmann::json& message, bool may_wait) {
+    if (unsaid.empty() && tell(message)) return true;
+    if (!may_wait) return false;
+    unsaid.push_back(message);
+    if (unsaid.size() == 1) say_later();
+    return true;
+  }
+
+  void say_later() {
+    supervisor.async_wait(Wait::wait_write, [this](boost::system::error_code error) {
+      if (error || shared->stopped) return;
+      while (!unsaid.empty() && tell(unsaid.front())) unsaid.pop_front();
+      if (!unsaid.empty()) say_later();
     });
   }
 
@@ -187,6 +240,7 @@ struct Front::Impl {
   std::vector<std::pair<Descriptor, std::string>> egress_watch;  // with the credential's name
   Timer tick, last_tick;
   bool ticking = false;
+  std::deque<nlohmann::json> unsaid;  // to the supervisor; no more than what it asked for and what it was asked
 };
 
 Front::Front(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -216,6 +270,10 @@ Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig c
                               limits.denial_interval),
       .stop = std::move(parts.stop),
   });
+  if (config.ask) {
+    i.shared->questions.emplace([&i](const nlohmann::json& message, bool may_wait) { return i.say(message, may_wait); },
+                                limits.questions, limits.questions_per_second);
+  }
   for (std::size_t n = 0; n < config.egress.size(); ++n) {
     BH_TRY(UniqueFd watched, sys::duplicate(parts.egress[n].get()));
     i.egress_watch.emplace_back(Descriptor(io, watched.release()), config.egress[n]);
@@ -230,7 +288,7 @@ Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig c
                                                   [&i](std::string_view name) {
                                                     return std::any_of(i.shared->grants.begin(), i.shared->grants.end(),
                                                                        [&](const Grant& g) {
-                                                                         return grant::host_matches(g.host, name);
+                                                                         return grant::any_host_matches(g.hosts, name);
                                                                        });
                                                   },
                                               .ipv6 = ipv6,
@@ -247,7 +305,7 @@ Result<std::unique_ptr<Front>> Front::create(asio::io_context& io, FrontConfig c
 
 void Front::start() {
   Impl& i = *impl_;
-  i.watch(i.supervisor, "the supervisor");
+  i.listen();
   i.watch(i.evidence_watch, "evidence");
   for (auto& [descriptor, credential] : i.egress_watch) i.watch_egress(descriptor, credential);
   for (std::size_t n = 0; n < i.listeners.size(); ++n) {

@@ -5,10 +5,16 @@
 //   shared.h       what the connections of one front share
 //   connection.h   one connection: what does it speak, TLS, one request after another, each judged
 //   exchange.h     one allowed request: up to egress and down again, both at once
+//   judge.h        from a request's head to the verdict, and what is recorded and told of it
+//   h2_connection.h  a connection that speaks HTTP/2; h2_exchange.h one of its requests
+//   questions.h    requests that wait while the person is asked; held.h one of them
+//   withdrawn.h    what is said of a request whose grant is gone
 //   egress_lane.h  front's end of a lane
 //   answer.h       the answers front gives itself
 //   denied.h       what the person is told about denials
 //   dns_server.h   the DNS sockets; dns.h the answers, names.h an address for every name
+//   tunnel.h       one opaque connection that a tcp grant allows
+//   proxy.h        the proxy port: CONNECT and SOCKS 5
 //   ssh.h          what port 22 says
 //   stream.h       bytes of one connection, plain or TLS, every wait bounded; input.h, io.h what it
 //   stands on limits.h       every limit
@@ -33,7 +39,7 @@ namespace bulkhead::front {
 struct Parts {
   std::vector<UniqueFd> listeners;  // in the order of FrontConfig::listeners
   std::vector<UniqueFd> egress;     // in the order of FrontConfig::egress
-  UniqueFd supervisor;              // SEQPACKET; denials go there, nothing comes after the configuration
+  UniqueFd supervisor;              // SEQPACKET; denials go there, gateway/update.h comes from there
   UniqueFd evidence;                // SEQPACKET to the writer
   std::optional<tls::SessionCa> ca;
   // Called once, when the gateway must stop: supervisor, evidence or an egress is gone.

@@ -57,7 +57,7 @@ bulkhead::Result<void> serve(const std::string& session) {
   };
   const int ready = supervisor.get();
   parts.supervisor = std::move(supervisor);
-  front::asio::io_context io(1);
+  front::asio::io_context io(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);  // one thread, so no locks
   BH_TRY(const auto server, front::Front::create(io, std::move(config), std::move(parts)));
   BH_CHECK(confine(Role::front));
   server->start();

@@ -235,6 +235,43 @@ TEST_F(FrontTest, ForeignCredentialsStay) {
   EXPECT_TRUE(gateway.egress_api().requests().empty());
 }
 
+TEST_F(FrontTest, TheRecordHoldsWhatJudgingAgainTakes) {
+  const auto recorded = [&](const std::string& path) {
+    return gateway.event([&](const nlohmann::json& event) { return event.value("path", "") == path; });
+  };
+  Client own = https("cred.example.com");
+  own.ask(get("cred.example.com", "/hello?1", "X-Api-Key: " + std::string(token) + "\r\n"));
+  own.ask(get("cred.example.com", "/hello?2", "X-Api-Key: sk-somebody-elses\r\nCookie: a=secret\r\n"));
+  own.ask(get("cred.example.com", "/hello?5", "X-Odd: secret\r\nAccept: */*\r\nX-" + std::string(80, 'y') + ": 1\r\n"));
+  const auto used = recorded("/hello?1"), foreign = recorded("/hello?2"), odd = recorded("/hello?5");
+  EXPECT_EQ(odd["headers"], nlohmann::json::array({"x-odd"}));
+  EXPECT_EQ(odd["headers_cut"], true);
+  EXPECT_EQ(odd.dump().find("secret"), std::string::npos);
+  EXPECT_FALSE(used.contains("headers") || used.contains("headers_cut"));
+  EXPECT_EQ(used["body"], "none");
+  EXPECT_EQ(used["slot"], true);
+  EXPECT_EQ(used["credentials"], nlohmann::json::array({"x-api-key"}));
+  EXPECT_FALSE(used.contains("length") || used.contains("content_type"));
+  EXPECT_FALSE(foreign.contains("slot"));
+  EXPECT_EQ(foreign["credentials"], nlohmann::json::array({"x-api-key", "cookie"}));
+  // Names of headers, never what is in them.
+  EXPECT_EQ(foreign.dump().find("secret"), std::string::npos);
+  EXPECT_EQ(foreign.dump().find("somebody"), std::string::npos);
+  EXPECT_EQ(used.dump().find(token), std::string::npos);
+
+  Client client(80);
+  client.ask("POST /hello?3 HTTP/1.1\r\nHost: " + plain +
+             "\r\nContent-Type: text/plain; charset=x\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nab");
+  client.ask("POST /hello?4 HTTP/1.1\r\nHost: " + plain + "\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+  const auto length = recorded("/hello?3"), streamed = recorded("/hello?4");
+  EXPECT_EQ(length["body"], "length");
+  EXPECT_EQ(length["length"], 2);
+  EXPECT_EQ(length["content_type"], "text/plain; charset=x");
+  EXPECT_EQ(length["content_encoding"], "gzip");
+  EXPECT_EQ(streamed["body"], "streamed");
+  EXPECT_FALSE(streamed.contains("credentials"));
+}
+
 TEST_F(FrontTest, MalformedRequestsEndTheConnection) {
   const std::string host = "Host: " + plain + "\r\n";
   const std::pair<std::string, int> cases[] = {
@@ -244,7 +281,8 @@ TEST_F(FrontTest, MalformedRequestsEndTheConnection) {
       {"GET http://other.example.com/ HTTP/1.1\r\n" + host + "\r\n", 421},
       {"CONNECT plain.example.com:443 HTTP/1.1\r\n" + host + "\r\n", 405},
       {"GET / HTTP/1.0\r\n" + host + "\r\n", 505},
-      {"GET / HTTP/1.1\r\n" + host + "Upgrade: websocket\r\nConnection: upgrade\r\n\r\n", 501},
+      {"GET / HTTP/1.1\r\n" + host + "Upgrade: websocket\r\nConnection: upgrade\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\n" + host + "Upgrade: something\r\nConnection: upgrade\r\n\r\n", 501},
   };
   for (const auto& [request, status] : cases) {
     Client client(80);
@@ -321,7 +359,7 @@ TEST_F(FrontTest, FailuresAreAnswersAndTheirLaneIsNotUsedAgain) {
 }
 
 TEST_F(FrontTest, HalfAnAnswerNeverLooksWhole) {
-  for (const char* path : {"/cut", "/cut-stream", "/broken"}) {
+  for (const char* path : {"/cut", "/cut-stream", "/broken", "/dropped"}) {
     Client secure = https();
     EXPECT_FALSE(secure.ask(get(api, path))) << path;
     Client client(80);

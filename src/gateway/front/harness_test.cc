@@ -28,7 +28,7 @@ const room::Room& the_room() {
     if (!program) throw std::runtime_error(program.error().message);
     auto pending = room::begin(program->get());
     if (!pending) throw std::runtime_error(pending.error().message);
-    if (auto told = room::furnish(*pending, {22, 80, 443, 8080, 8443}); !told) {
+    if (auto told = room::furnish(*pending, {22, 80, 443, proxy_port, 5432, 8080, 8443}); !told) {
       throw std::runtime_error(told.error().message);
     }
     auto room = room::finish(std::move(*pending));
@@ -42,7 +42,7 @@ const room::Room& the_room() {
 Grant grant(const char* id, const char* host, std::uint16_t port, Protocol protocol) {
   Grant out;
   out.id = id;
-  out.host = host;
+  out.hosts = {host};
   out.port = port;
   out.protocol = protocol;
   out.allow = {{{"GET", "HEAD", "POST", "PUT"}, "/**", {"*"}, "", std::nullopt}};
@@ -55,11 +55,14 @@ FrontConfig config() {
   out.listeners = the_room().listeners;
   out.egress = {"", "api"};
   out.grants = {
-      grant("1", "api.example.com", 443, Protocol::https),   grant("2", "plain.example.com", 80, Protocol::http),
-      grant("3", "cred.example.com", 443, Protocol::https),  grant("4", "tls.example.com", 8443, Protocol::https),
-      grant("5", "a.example.com", 8080, Protocol::http),     grant("6", "b.example.com", 8080, Protocol::https),
-      grant("7", "small.example.com", 80, Protocol::http),   grant("8", "198.51.100.7", 443, Protocol::https),
-      grant("9", "orphan.example.com", 443, Protocol::https)};
+      grant("1", "api.example.com", 443, Protocol::https),    grant("2", "plain.example.com", 80, Protocol::http),
+      grant("3", "cred.example.com", 443, Protocol::https),   grant("4", "tls.example.com", 8443, Protocol::https),
+      grant("5", "a.example.com", 8080, Protocol::http),      grant("6", "b.example.com", 8080, Protocol::https),
+      grant("7", "small.example.com", 80, Protocol::http),    grant("8", "198.51.100.7", 443, Protocol::https),
+      grant("9", "orphan.example.com", 443, Protocol::https), grant("10", "db.example.com", 5432, Protocol::tcp),
+      grant("11", "198.51.100.9", 8080, Protocol::tcp),       grant("12", "ws.example.com", 80, Protocol::ws),
+      grant("13", "ws.example.com", 443, Protocol::wss)};
+  out.grants[11].allow[0].headers = {"sec-websocket-protocol"};
   out.grants[2].credential = "api";
   out.grants[6].allow[0].max_body = 1000;
   out.grants[8].credential = "nobody";  // no egress has it
@@ -194,6 +197,10 @@ std::vector<lane::Request> FakeEgress::requests() {
 void FakeEgress::serve(int fd) {
   for (;;) {
     const auto first = frame(fd);
+    if (first && first->kind == lane::Kind::tunnel) {
+      tunnel(fd, first->payload);
+      break;
+    }
     if (!first || first->kind != lane::Kind::request) break;
     const auto request = lane::decode_request(first->payload);
     if (!request) break;
@@ -206,8 +213,66 @@ void FakeEgress::serve(int fd) {
   ::shutdown(fd, SHUT_RDWR);
 }
 
+// Says back what it hears, and goodbye.
+void FakeEgress::tunnel(int fd, const std::string& payload) {
+  const auto asked = lane::decode_tunnel(payload);
+  if (!asked) return;
+  {
+    const std::lock_guard lock(mutex_);
+    tunnels_.push_back(*asked);
+  }
+  if (asked->host == "198.51.100.9") {
+    (void)put(fd, lane::encode(lane::Failure{429, "budget", "the budget is used up"}));
+    return;
+  }
+  if (!put(fd, lane::encode_opened() + lane::encode_body("ready\n"))) return;
+  while (const auto next = frame(fd)) {
+    if (next->kind == lane::Kind::end) {
+      (void)put(fd, lane::encode_body("bye\n") + lane::encode_end());
+      return;
+    }
+    if (!put(fd, lane::encode_body(next->payload))) return;
+  }
+}
+
+std::vector<lane::Tunnel> FakeEgress::tunnels() {
+  const std::lock_guard lock(mutex_);
+  return tunnels_;
+}
+
+// Agrees, also where nobody asked; then says back what it hears, but for some words.
+bool FakeEgress::websocket(int fd, const lane::Request& request) {
+  lane::Headers headers;
+  if (request.target.ends_with("?chosen")) headers.emplace_back("sec-websocket-protocol", "b");
+  if (!put(fd, lane::encode(lane::Response{.status = 101, .headers = headers}))) return false;
+  while (const auto next = frame(fd)) {
+    const auto message = lane::decode_message(next->payload);
+    if (next->kind != lane::Kind::message || !message) return false;
+    if (message->data == "wrong order") {
+      (void)put(fd, lane::encode(lane::Message{lane::Opcode::continuation, true, "x"}));
+    } else if (message->data == "wrong frame") {
+      (void)put(fd, lane::encode_body("x"));
+    } else if (message->data == "fail") {
+      (void)put(fd, lane::encode(lane::Failure{429, "budget", "the budget is used up"}));
+    } else if (message->data == "large") {
+      (void)put(fd, lane::encode(lane::Failure{413, "body", "too large"}));
+    } else if (message->data == "die") {
+      return false;
+    } else if (!put(fd, lane::encode(*message))) {
+      return false;
+    }
+  }
+  ++hangups_;
+  return false;
+}
+
 bool FakeEgress::answer(int fd, const lane::Request& request) {
   const std::string path = request.target.substr(0, request.target.find('?'));
+  if (path == "/stall") {  // takes nothing of the body
+    pollfd gone{fd, POLLRDHUP, 0};
+    return ::poll(&gone, 1, 10'000) > 0 && false;
+  }
+  if (path == "/switch") return frame(fd) && websocket(fd, request);
   if (path == "/early") return put(fd, whole(413, "no")) && frame(fd) && frame(fd) && false;
   if (path == "/both") {  // piece by piece, while the request still comes
     if (!put(fd, lane::encode(lane::Response{200, {}, lane::BodyKind::streamed, 0}))) return false;
@@ -241,6 +306,11 @@ bool FakeEgress::answer(int fd, const lane::Request& request) {
     (void)put(fd, lane::encode(lane::Response{200, {}, kind, path == "/cut" ? 100U : 0U}) + bodies("0123456789"));
     return false;
   }
+  if (path == "/dropped") {
+    (void)put(fd, lane::encode(lane::Response{200, {}, lane::BodyKind::streamed, 0}) + bodies("0123456789") +
+                      lane::encode_dropped());
+    return false;
+  }
   if (path == "/broken") {  // more than announced
     (void)put(fd, lane::encode(lane::Response{200, {}, lane::BodyKind::length, 3}) + bodies("0123456789") +
                       lane::encode_end());
@@ -256,7 +326,7 @@ bool FakeEgress::answer(int fd, const lane::Request& request) {
 
 // ---- front
 
-Gateway::Gateway(Run run, const Limits& limits) {
+Gateway::Gateway(Run run, const Limits& limits, bool ask) {
   const room::Room& room = the_room();
   auto control = std::move(*sys::socket_pair(SOCK_SEQPACKET));
   auto evidence = std::move(*sys::socket_pair(SOCK_SEQPACKET));
@@ -291,7 +361,9 @@ Gateway::Gateway(Run run, const Limits& limits) {
     lanes.push_back(std::move(*sys::socket_pair(SOCK_SEQPACKET)));
     sockets.push_back(lanes.back().first.get());
   }
-  EXPECT_TRUE(ipc::send(control_.get(), to_json(config()), sockets));
+  FrontConfig told = config();
+  told.ask = ask;
+  EXPECT_TRUE(ipc::send(control_.get(), to_json(told), sockets));
   for (sys::Pair& lane : lanes) {
     lane.first.reset();
     egress_.push_back(std::make_unique<FakeEgress>(std::move(lane.second)));
@@ -368,6 +440,10 @@ nlohmann::json Gateway::event(const std::string& word) {
   return event([&](const nlohmann::json& e) { return e.value("rule", "") == word || e.value("what", "") == word; });
 }
 
+void Gateway::tell(const nlohmann::json& message) {
+  EXPECT_TRUE(ipc::send(control_.get(), message));
+}
+
 nlohmann::json Gateway::denial() {
   if (!readable(control_.get(), milliseconds(3000))) return nullptr;
   const auto message = ipc::receive(control_.get());
@@ -398,6 +474,10 @@ bool Client::secure(const Gateway& gateway, const std::string& sni, const std::s
   ::SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
   ssl_.reset(::SSL_new(context_.get()));
   ::SSL_set_fd(ssl_.get(), socket_.get());
+  if (!alpn.empty()) {
+    ::SSL_set_alpn_protos(ssl_.get(), reinterpret_cast<const unsigned char*>(alpn.data()),
+                          static_cast<unsigned>(alpn.size()));
+  }
   const std::string& name = expected.empty() ? sni : expected;
   if (!sni.empty()) SSL_set_tlsext_host_name(ssl_.get(), sni.c_str());
   X509_VERIFY_PARAM* check = ::SSL_get0_param(ssl_.get());

@@ -32,6 +32,7 @@ class FakeEgress {
   explicit FakeEgress(UniqueFd control);
   ~FakeEgress();
   std::vector<lane::Request> requests();
+  std::vector<lane::Tunnel> tunnels();
   int lanes() const { return lanes_; }
   int hangups() const { return hangups_; }  // lanes that front left while /wait waited
   void die();                               // as a killed process: every socket closes at once
@@ -39,10 +40,13 @@ class FakeEgress {
  private:
   void serve(int fd);
   bool answer(int fd, const lane::Request& request);
+  bool websocket(int fd, const lane::Request& request);
+  void tunnel(int fd, const std::string& payload);
 
   UniqueFd control_;
   std::mutex mutex_;
   std::vector<lane::Request> requests_;
+  std::vector<lane::Tunnel> tunnels_;
   std::list<UniqueFd> sockets_;
   std::list<std::thread> threads_;
   std::thread accepting_;
@@ -53,7 +57,7 @@ enum class Run { library, program };  // front.h with limits of the test's, or t
 
 class Gateway {
  public:
-  Gateway(Run run, const Limits& limits);
+  Gateway(Run run, const Limits& limits, bool ask = false);
   ~Gateway();
 
   const std::string& ca() const { return ca_; }
@@ -68,6 +72,8 @@ class Gateway {
   std::size_t events();
   // The next denial told to the supervisor.
   nlohmann::json denial();
+  // As the supervisor says it.
+  void tell(const nlohmann::json& message);
   void leave_supervisor() { control_.reset(); }
   void leave_evidence();
   // Within seconds; nullopt: front still runs.
@@ -96,6 +102,7 @@ struct Reply {
 class Client {
  public:
   explicit Client(std::uint16_t port, const char* address = "127.0.0.1");
+  std::string alpn = {};  // offered, as on the wire; empty: nothing is
   // False: no handshake, or a certificate for another name. Empty `sni`: none is sent, and
   // `expected` is what the certificate must say.
   bool secure(const Gateway& gateway, const std::string& sni, const std::string& expected = {});

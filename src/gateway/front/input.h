@@ -20,6 +20,12 @@ class Input {
     end_ = co_await stream.read(bytes_.get(), size);
     co_return end_ > 0;
   }
+  // Only when empty, after a fill(). False: nothing more is here yet.
+  bool fill_now(Stream& stream) {
+    begin_ = 0;
+    end_ = stream.read_now(bytes_.get(), size);
+    return end_ > 0;
+  }
   // An idle connection needs no buffer.
   void rest() {
     if (empty()) bytes_.reset();

@@ -13,7 +13,9 @@
 #include "gateway/front/egress_lane.h"
 #include "gateway/front/limits.h"
 #include "gateway/front/names.h"
+#include "gateway/front/questions.h"
 #include "gateway/gateway.h"
+#include "gateway/live.h"
 #include "gateway/tls/server_context.h"
 #include "gateway/under_way.h"
 
@@ -35,7 +37,12 @@ struct Shared {
   std::map<std::string, std::unique_ptr<LanePool>> egress = {};  // by credential name
   std::set<Stream*> streams = {};                                // for their deadlines
   UnderWay under_way = {};                                       // requests that went up and have no record yet
+  Live live = {};                                                // the same, by the grant they go by
+  std::vector<WithdrawnGrant> withdrawn = {};                    // held once; only to say so
+  RetiredGrants retired = {};                                    // what is under way points into them
+  std::optional<Questions> questions = {};                       // unset: nobody is asked
   std::size_t connections = 0;
+  std::size_t h2_held = 0;  // Limits::h2_held
   bool stopped = false;
 
   const TokenSlot* slot_of(const Grant& grant) const {
@@ -45,13 +52,13 @@ struct Shared {
     return nullptr;
   }
   // False: evidence is gone, and so is this front; the caller does nothing more.
+  bool record(const evidence::Event& event) { return !stopped && recorded(recorder.record(event)); }
   bool record(std::string_view type, const nlohmann::json& fields) {
-    if (stopped) return false;
-    if (auto done = recorder.record(type, fields); !done) {
-      halt("evidence: " + done.error().message);
-      return false;
-    }
-    return true;
+    return !stopped && recorded(recorder.record(type, fields));
+  }
+  bool recorded(const Result<void>& done) {
+    if (!done) halt("evidence: " + done.error().message);
+    return done.has_value();
   }
   void halt(const std::string& why) {
     if (std::exchange(stopped, true)) return;

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <array>
 
+#include "gateway/tls/bulk.h"
+#include "gateway/tls/errors.h"
+
 namespace bulkhead::front {
 
 Stream::Stream(asio::io_context& context, UniqueFd socket) : socket_(context, socket.release()) {}
@@ -30,7 +33,7 @@ Task<bool> Stream::readable() {
 
 Stream::Step Stream::tls_step(int result) {
   const int error = ::SSL_get_error(ssl_.get(), result);
-  ::ERR_clear_error();
+  tls::clear_errors();
   if (error == SSL_ERROR_WANT_READ) return Step::want_read;
   if (error == SSL_ERROR_WANT_WRITE) return Step::want_write;
   return Step::end;
@@ -39,7 +42,7 @@ Stream::Step Stream::tls_step(int result) {
 Stream::Step Stream::try_read(char* into, std::size_t size, std::size_t& got) {
   got = 0;
   if (ssl_) {
-    ::ERR_clear_error();
+    tls::clear_errors();
     const int result = ::SSL_read_ex(ssl_.get(), into, size, &got);
     return result == 1 ? Step::done : tls_step(result);
   }
@@ -55,7 +58,7 @@ Stream::Step Stream::try_read(char* into, std::size_t size, std::size_t& got) {
 Stream::Step Stream::try_write(std::string_view bytes, std::size_t& put) {
   put = 0;
   if (ssl_) {
-    ::ERR_clear_error();
+    tls::clear_errors();
     const int result = ::SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &put);
     return result == 1 ? Step::done : tls_step(result);
   }
@@ -79,7 +82,18 @@ Task<std::size_t> Stream::read(char* into, std::size_t size) {
   }
 }
 
+std::size_t Stream::read_now(char* into, std::size_t size) {
+  std::size_t got = 0;
+  if (stopped_ || expired_ || abandoned_) return 0;
+  return try_read(into, size, got) == Step::done ? got : 0;  // an end, or an error, comes again
+}
+
+void Stream::expect_much(bool on) {
+  if (ssl_) tls::read_records(ssl_.get(), on ? 4 : 0);
+}
+
 Task<bool> Stream::write(std::string_view bytes, std::chrono::milliseconds patience) {
+  const tls::Together together(socket_.native_handle(), ssl_ ? bytes.size() : 0);
   while (!bytes.empty()) {
     if (expired_ || abandoned_) co_return false;
     std::size_t put = 0;
@@ -101,7 +115,7 @@ Task<bool> Stream::handshake(const tls::ServerContext& context, tls::Handshake& 
   if (!ssl) co_return false;
   ssl_ = std::move(*ssl);
   for (;;) {
-    ::ERR_clear_error();
+    tls::clear_errors();
     const int result = ::SSL_accept(ssl_.get());
     if (result == 1) co_return true;
     const Step step = tls_step(result);
@@ -110,18 +124,39 @@ Task<bool> Stream::handshake(const tls::ServerContext& context, tls::Handshake& 
   }
 }
 
+bool Stream::speaks_h2() const {
+  const unsigned char* name = nullptr;
+  unsigned int size = 0;
+  if (ssl_) ::SSL_get0_alpn_selected(ssl_.get(), &name, &size);
+  return std::string_view(reinterpret_cast<const char*>(name), size) == "h2";
+}
+
 std::string_view Stream::peek_raw(char* into, std::size_t size) {
   const ssize_t n = ::recv(socket_.native_handle(), into, size, MSG_PEEK | MSG_DONTWAIT);
   return {into, n > 0 ? static_cast<std::size_t>(n) : 0};
+}
+
+bool Stream::discard_raw(std::size_t size) {
+  std::array<char, 4096> sink;
+  while (size > 0) {
+    const ssize_t n = ::recv(socket_.native_handle(), sink.data(), std::min(size, sink.size()), MSG_DONTWAIT);
+    if (n <= 0) return false;
+    size -= static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
+void Stream::end_writing() {
+  ::shutdown(socket_.native_handle(), SHUT_WR);
 }
 
 Task<void> Stream::linger(std::chrono::milliseconds patience, std::size_t limit) {
   if (expired_ || abandoned_) co_return;
   set_deadline(patience);
   if (ssl_) {
-    ::ERR_clear_error();
+    tls::clear_errors();
     ::SSL_shutdown(ssl_.get());  // close_notify; the client's own is not waited for
-    ::ERR_clear_error();
+    tls::clear_errors();
   }
   ::shutdown(socket_.native_handle(), SHUT_WR);
   // Raw bytes from here on: nobody will look at them.
@@ -137,7 +172,7 @@ Task<void> Stream::linger(std::chrono::milliseconds patience, std::size_t limit)
 Stream::Peek Stream::peek() {
   char byte = 0;
   if (ssl_) {
-    ::ERR_clear_error();
+    tls::clear_errors();
     std::size_t got = 0;
     const int result = ::SSL_peek_ex(ssl_.get(), &byte, 1, &got);
     if (result == 1) return Peek::data;

@@ -20,16 +20,26 @@ class Stream {
 
   Task<bool> handshake(const tls::ServerContext& context, tls::Handshake& handshake);
   bool is_tls() const { return ssl_ != nullptr; }
+  // Did the handshake agree on HTTP/2?
+  bool speaks_h2() const;
 
   // Waits until there is something to read (or the end). False: deadline, abandoned, or an error.
   Task<bool> readable();
   // At least one byte; 0: the end, an error, the deadline, or stop_reading().
   Task<std::size_t> read(char* into, std::size_t size);
+  // As read(), of what is here already; 0: nothing is, and read() says why.
+  std::size_t read_now(char* into, std::size_t size);
+  // A body is on its way up: reads are worth larger buffers.
+  void expect_much(bool on);
   // All of it, giving the client `patience` for each step.
   Task<bool> write(std::string_view bytes, std::chrono::milliseconds patience);
 
   // The first bytes without taking them; only before the handshake.
   std::string_view peek_raw(char* into, std::size_t size);
+  // Takes `size` bytes that were peeked at. False: they are gone.
+  bool discard_raw(std::size_t size);
+  // Nothing more is written: the client sees the end, and may go on sending. Without TLS only.
+  void end_writing();
 
   // Tells the client nothing more will come and reads on for a while: closing with unread bytes would make the
   // kernel send a reset, which can overtake the answer.

@@ -68,14 +68,13 @@ std::optional<std::string_view> why_not4(const std::uint8_t* address) {
 }
 
 // Where an IPv4 address stands in an IPv6 one, as an offset; nullopt: nowhere.
-std::optional<std::size_t> embedded(const std::uint8_t* a) {
+std::optional<std::size_t> embedded_at(const std::uint8_t* a) {
   static constexpr std::uint8_t zero[16] = {};
   static constexpr std::uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b};
   if (std::equal(a, a + 12, zero)) return 12;                                    // compatible, ::, ::1
   if (std::equal(a, a + 10, zero) && a[10] == 0xff && a[11] == 0xff) return 12;  // mapped
   if (std::equal(a, a + 8, zero) && a[8] == 0xff && a[9] == 0xff && a[10] == 0 && a[11] == 0) return 12;  // translated
   if (std::equal(nat64, nat64 + 12, a)) return 12;  // NAT64, RFC 6052
-  if (a[0] == 0x20 && a[1] == 0x02) return 2;       // 6to4
   return std::nullopt;
 }
 
@@ -86,13 +85,21 @@ std::optional<std::string_view> why_not_dialled(std::span<const std::uint8_t> ad
   if (address.size() != 16) return "no address";
   const std::uint8_t* a = address.data();
   if (a[0] == 0x20 && a[1] == 0x01 && a[2] == 0 && a[3] == 0) return "a tunnel (Teredo)";
-  if (const auto at = embedded(a)) return why_not4(a + *at);
+  // Deprecated with its relays (RFC 7526); what is left of it is a way around.
+  if (a[0] == 0x20 && a[1] == 0x02) return "a tunnel (6to4)";
+  if (const auto at = embedded_at(a)) return why_not4(a + *at);
   for (const Range6& range : refused6) {
     if (in_prefix(a, range.prefix.data(), range.bits)) return range.what;
   }
   // Global unicast is 2000::/3; nothing else is anybody's public address.
   if ((a[0] & 0xe0) != 0x20) return "no public address";
   return std::nullopt;
+}
+
+std::span<const std::uint8_t> embedded_ipv4(std::span<const std::uint8_t> address) {
+  if (address.size() != 16) return {};
+  const auto at = embedded_at(address.data());
+  return at ? address.subspan(*at, 4) : std::span<const std::uint8_t>();
 }
 
 }  // namespace bulkhead::grant

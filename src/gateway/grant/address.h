@@ -11,9 +11,12 @@
 namespace bulkhead::grant {
 
 // 4 or 16 bytes in network order. What kind of address it is when it may not be dialled ("a private
-// network"), else nullopt. IPv4 inside IPv6 (mapped, NAT64, 6to4, Teredo) is judged as the IPv4
-// address it is. Ranges: IANA's special-purpose registries (RFC 6890), and the metadata addresses
-// that lie outside them.
+// network"), else nullopt. IPv4 inside IPv6 (mapped, NAT64) is judged as the IPv4
+// address it is; tunnels (6to4, Teredo) are refused. Ranges: IANA's special-purpose registries (RFC 6890), and the
+// metadata addresses that lie outside them.
 std::optional<std::string_view> why_not_dialled(std::span<const std::uint8_t> address);
+
+// The IPv4 address that such an IPv6 one leads to; empty: none.
+std::span<const std::uint8_t> embedded_ipv4(std::span<const std::uint8_t> address);
 
 }  // namespace bulkhead::grant

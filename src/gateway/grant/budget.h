@@ -16,28 +16,39 @@ class Meter {
   using Clock = std::chrono::steady_clock;
   explicit Meter(const Budget& budget) : budget_(budget) {}
 
-  // Counts one request, or names the limit it would pass ("requests", "requests_per_minute"). A
-  // minute is a sliding one, counted in two halves that are weighted by how much of them it covers.
+  // Each counts, or names the limit that would be passed as the policy file does ("requests_per_minute").
   std::optional<std::string_view> request(Clock::time_point now);
-  // Bytes of bodies. False: more than is left.
-  bool up(std::uint64_t bytes) { return add(up_, bytes, budget_.bytes_up); }
-  bool down(std::uint64_t bytes) { return add(down_, bytes, budget_.bytes_down); }
+  // Other limits from now on; what was counted stays counted.
+  void limit(const Budget& budget) { budget_ = budget; }
+  // Bytes of bodies.
+  std::optional<std::string_view> up(std::uint64_t bytes, Clock::time_point now);
+  std::optional<std::string_view> down(std::uint64_t bytes, Clock::time_point now);
 
-  // Is there room for that many bytes up? For a declared length, before anything is sent.
-  bool fits_up(std::uint64_t bytes) const {
-    return !budget_.bytes_up || (up_ <= *budget_.bytes_up && bytes <= *budget_.bytes_up - up_);
-  }
+  // Is there room for that many bytes up? For a declared length, before anything is sent; counts nothing.
+  std::optional<std::string_view> fits_up(std::uint64_t bytes, Clock::time_point now);
 
  private:
-  static bool add(std::uint64_t& counter, std::uint64_t bytes, const std::optional<std::uint64_t>& limit) {
-    counter = counter + bytes < counter ? UINT64_MAX : counter + bytes;
-    return !limit || counter <= *limit;
-  }
+  // A sliding minute, counted in two halves that are weighted by how much of them it covers.
+  class Minute {
+   public:
+    bool fits(std::uint64_t more, std::uint64_t limit, Clock::time_point now);
+    void add(std::uint64_t more) { this_ = this_ + more < more ? UINT64_MAX : this_ + more; }
+
+   private:
+    std::uint64_t this_ = 0, last_ = 0;
+    std::optional<Clock::time_point> began_;  // the present half
+  };
+  struct Direction {
+    std::uint64_t total = 0;
+    Minute minute;
+  };
+  static bool fits(Direction& counted, std::uint64_t bytes, const std::optional<std::uint64_t>& in_all,
+                   const std::optional<std::uint64_t>& per_minute, Clock::time_point now, bool& minute);
 
   Budget budget_;
-  std::uint64_t requests_ = 0, up_ = 0, down_ = 0;
-  std::uint64_t this_minute_ = 0, last_minute_ = 0;
-  std::optional<Clock::time_point> minute_;  // when the present one began
+  std::uint64_t requests_ = 0;
+  Minute request_minute_;
+  Direction up_, down_;
 };
 
 }  // namespace bulkhead::grant

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/text.h"
+#include "gateway/grant/sigv4.h"
 
 namespace bulkhead::grant {
 namespace {
@@ -108,6 +110,11 @@ constexpr std::array query_endings{"accesstoken"sv, "apikey"sv,     "apitoken"sv
 constexpr std::array query_methods{"method"sv,          "httpmethod"sv,          "xhttpmethod"sv,
                                    "xmethodoverride"sv, "xhttpmethodoverride"sv, "httpmethodoverride"sv};
 
+// Programs in a browser can't set a header on a WebSocket, so services take keys among the subprotocols: OpenAI's and
+// Kubernetes' ways, and a word for a token with the token behind it.
+constexpr std::array protocol_starts{"openai-insecure-api-key"sv, "base64url-bearer-authorization"sv};
+constexpr std::size_t longest_protocol = 64;
+
 std::string letters_and_digits(std::string_view key) {
   std::string out;
   for (const char c : key) {
@@ -129,7 +136,7 @@ bool equal(std::string_view a, std::string_view b) {
 }
 
 bool same_letters(std::string_view a, std::string_view lower) {
-  return a.size() == lower.size() && lower_ascii(a) == lower;
+  return std::ranges::equal(a, lower, {}, [](char c) { return is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c; });
 }
 
 // "scheme rest", with exactly one blank between.
@@ -169,12 +176,35 @@ bool holds_token(std::string_view value, const TokenSlot& slot) {
       const auto pair = encoded ? from_base64(*encoded) : std::nullopt;
       return pair && equal(*pair, slot.basic_user + ":" + slot.token);
     }
+    case Credential::Carrier::sigv4:  // judge_head()
+      break;
   }
   return false;
 }
 
+// "TOKEN-N": the number, in the one way it is written.
+std::optional<std::uint32_t> issued_number(std::string_view value, const TokenSlot& slot) {
+  std::optional<std::string_view> rest = value;
+  if (slot.carrier == Credential::Carrier::bearer) rest = after_scheme(value, "bearer");
+  const std::size_t length = slot.token.size();
+  if (!rest || rest->size() <= length + 1 || !equal(rest->substr(0, length), slot.token)) return std::nullopt;
+  const std::string_view digits = rest->substr(length + 1);
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  const bool whole = error == std::errc() && end == digits.data() + digits.size();
+  if ((*rest)[length] != '-' || !whole || digits.front() == '0' || number > lane::max_issued_number) {
+    return std::nullopt;
+  }
+  return number;
+}
+
 CarrierVerdict refuse(std::uint16_t status, std::string reason, std::string text) {
-  return {.ok = false, .slot_filled = false, .status = status, .reason = std::move(reason), .text = std::move(text)};
+  return {.ok = false,
+          .slot_filled = false,
+          .issued = 0,
+          .status = status,
+          .reason = std::move(reason),
+          .text = std::move(text)};
 }
 
 }  // namespace
@@ -217,10 +247,26 @@ bool query_overrides(std::string_view key) {
   return is_in(query_methods, letters_and_digits(key));
 }
 
+bool protocol_carries_credential(std::string_view list) {
+  std::string scratch;
+  for (const std::string& item : split(list, ',')) {
+    const auto begin = std::min(item.find_first_not_of(" \t"), item.size());
+    const std::string lower =
+        lower_ascii(std::string_view(item).substr(begin, item.find_last_not_of(" \t") + 1 - begin));
+    const std::string_view name = folded_name(lower, scratch);
+    if (name.size() > longest_protocol || carries_credential(lower)) return true;
+    if (std::any_of(protocol_starts.begin(), protocol_starts.end(),
+                    [&](std::string_view start) { return name.starts_with(start); })) {
+      return true;
+    }
+  }
+  return false;
+}
+
 CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw_target, const Target& target,
                               const TokenSlot* slot, const std::vector<TokenSlot>& tokens) {
   const std::string_view slot_name = slot != nullptr ? slot_header(*slot) : std::string_view();
-  CarrierVerdict verdict{.ok = true, .slot_filled = false, .status = 403, .reason = {}, .text = {}};
+  CarrierVerdict verdict{.ok = true, .slot_filled = false, .issued = 0, .status = 403, .reason = {}, .text = {}};
   std::string scratch, other, slot_scratch;
   const std::string_view slot_folded = folded_name(slot_name, slot_scratch);
   for (const auto& [name, value] : headers) {
@@ -236,7 +282,22 @@ CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw
       if (same > 1)
         return refuse(400, "carrier", "the request has more than one " + escape_for_terminal(name, 60) + " header");
     }
-    if (is_slot) {
+    if (is_slot && slot->carrier == Credential::Carrier::sigv4) {
+      if (auto refused = sigv4::judge_head(value, headers, *slot)) {
+        return refuse(403, std::move(refused->reason), std::move(refused->text));
+      }
+      verdict.slot_filled = true;
+    } else if (is_slot && slot->issued) {
+      const auto number = issued_number(value, *slot);
+      if (!number) {
+        return refuse(403, "foreign-credential",
+                      "the " + escape_for_terminal(name, 60) +
+                          " header holds something other than what this session was handed out for credential \"" +
+                          slot->credential + "\", which is its token with a number behind it");
+      }
+      verdict.slot_filled = true;
+      verdict.issued = *number;
+    } else if (is_slot) {
       if (!holds_token(value, *slot)) {
         const bool joined = value.find(',') != std::string::npos && slot->carrier != Credential::Carrier::header;
         return refuse(joined ? 400 : 403, "foreign-credential",
@@ -250,9 +311,13 @@ CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw
                     "the " + escape_for_terminal(name, 60) + " header can carry a credential, and " +
                         (slot != nullptr ? "this grant's is carried in " + std::string(slot_name)
                                          : std::string("this grant has none")));
+    } else if (folded == "sec-websocket-protocol" && protocol_carries_credential(value)) {
+      return refuse(403, "foreign-credential",
+                    "a subprotocol that can carry a credential, which no grant allows there; it goes into a header");
     } else {
       const bool leaked = std::any_of(tokens.begin(), tokens.end(), [&text = value](const TokenSlot& t) {
-        return text.find(t.token) != std::string::npos;
+        return text.find(t.token) != std::string::npos ||
+               (!t.signing_key.empty() && text.find(t.signing_key) != std::string::npos);
       });
       if (leaked)
         return refuse(
@@ -264,11 +329,15 @@ CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw
     if (query_carries_credential(key)) {
       return refuse(
           403, "foreign-credential",
-          "the query key \"" + escape_for_terminal(key, 60) + "\" can carry a credential, which no grant allows there");
+          "the query key \"" + escape_for_terminal(key, 60) + "\" can carry a credential, which no grant allows there" +
+              (slot != nullptr && slot->carrier == Credential::Carrier::sigv4
+                   ? "; a presigned address can't be exchanged, only a request signed in its Authorization header"
+                   : ""));
     }
   }
   for (const TokenSlot& token : tokens) {
-    if (raw_target.find(token.token) != std::string_view::npos) {
+    if (raw_target.find(token.token) != std::string_view::npos ||
+        (!token.signing_key.empty() && raw_target.find(token.signing_key) != std::string_view::npos)) {
       return refuse(403, "carrier", "this session's token is in the request target, where it is not exchanged");
     }
   }

@@ -24,12 +24,15 @@ bool carries_credential(std::string_view name);
 // `key` is decoded. Also the parameters of signed URLs. Case and punctuation make no difference:
 // `$key`, `key[]`, `Access-Token` and `access_token` are read as the same by one server or another.
 bool query_carries_credential(std::string_view key);
+// A Sec-WebSocket-Protocol header's list.
+bool protocol_carries_credential(std::string_view list);
 // Does a server that knows this key act on another method than the request's?
 bool query_overrides(std::string_view key);
 
 struct CarrierVerdict {
   bool ok = false;
   bool slot_filled = false;
+  std::uint32_t issued = 0;  // the number behind the token, where the slot has one
   std::uint16_t status = 403;
   std::string reason, text;  // when not ok; Decision::reason and ::text
 };

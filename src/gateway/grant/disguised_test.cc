@@ -26,6 +26,7 @@ host = "open.example.com"
 method = ["GET", "POST"]
 path = "/files/**"
 query = ["*"]
+headers = ["*"]
 [[grant]]
 host = "open.example.com"
 [[grant.allow]]
@@ -253,10 +254,10 @@ TEST(Meter, NeverWraps) {
   budget.bytes_down = UINT64_MAX;
   budget.requests_per_minute = 1;
   Meter meter(budget);
-  EXPECT_TRUE(meter.down(UINT64_MAX - 1));
-  EXPECT_TRUE(meter.down(5)) << "a counter at its end stays there";
-  EXPECT_TRUE(meter.down(UINT64_MAX));
   const auto start = Meter::Clock::time_point{} + std::chrono::hours(1);
+  EXPECT_FALSE(meter.down(UINT64_MAX - 1, start));
+  EXPECT_EQ(meter.down(5, start), "bytes_down") << "a counter at its end stays there";
+  EXPECT_EQ(meter.down(UINT64_MAX, start), "bytes_down");
   EXPECT_FALSE(meter.request(start));
   EXPECT_TRUE(meter.request(start - std::chrono::minutes(5))) << "a clock that runs back";
 }

@@ -92,6 +92,20 @@ method = "GET"
 path = "/a"
 
 [[grant]]
+hosts = ["one.set.example.com", "two.set.example.com", "*.three.set.example.com"]
+[[grant.allow]]
+method = "GET"
+path = "/plain"
+[[grant.allow]]
+method = "GET"
+path = "/headers"
+headers = ["x-app", "x-tool-*"]
+[[grant.allow]]
+method = "GET"
+path = "/headers/all"
+headers = ["*"]
+
+[[grant]]
 host = "2001:db8::1"
 [[grant.allow]]
 method = "GET"
@@ -153,6 +167,30 @@ std::vector<Case> cases() {
        head("GET", "plain.example.com", "/x", {{"connection", "Upgrade, HTTP2-Settings"}, {"upgrade", "h2c"}}, "http"),
        ""},
       {"idempotency key", head("GET", b, "/", {{"idempotency-key", "1"}}), ""},
+      {"one of a set", head("GET", "two.set.example.com", "/plain"), ""},
+      {"below one of a set", head("GET", "x.three.set.example.com", "/plain"), ""},
+      {"everyday headers",
+       head("GET", "one.set.example.com", "/plain",
+            {{"user-agent", "x"}, {"accept", "*/*"}, {"if_none_match", "x"}, {"sec-fetch-mode", "cors"}}),
+       ""},
+      {"a dropped header is not judged",
+       head("GET", "one.set.example.com", "/plain", {{"x-forwarded-for", "10.1.1.1"}}), ""},
+      {"listed header", head("GET", "one.set.example.com", "/headers", {{"x-app", "1"}, {"x_tool_v", "1"}}), ""},
+      {"any header", head("GET", "one.set.example.com", "/headers/all", {{"x-what-ever", "1"}}), ""},
+
+      {"none of a set", head("GET", "three.set.example.com", "/plain"), "no-grant"},
+      {"unlisted header", head("GET", "one.set.example.com", "/plain", {{"x-app", "1"}}), "header"},
+      {"header that only begins as a listed one", head("GET", "one.set.example.com", "/headers", {{"x-app-2", "1"}}),
+       "header"},
+      {"header that ends as a listed one", head("GET", "one.set.example.com", "/headers", {{"xx-tool-1", "1"}}),
+       "header"},
+      {"any header, but no key", head("GET", "one.set.example.com", "/headers/all", {{"x-auth-token", "1"}}),
+       "foreign-credential"},
+      {"any header, but no override", head("GET", "one.set.example.com", "/headers/all", {{"x-original-url", "/"}}),
+       "override"},
+      {"an unlisted header and a key",
+       head("GET", "one.set.example.com", "/plain", {{"x-app", "1"}, {"authorization", "Bearer k"}}),
+       "foreign-credential"},
 
       {"no grant", head("GET", "evil.example.net", "/"), "no-grant"},
       {"suffix", head("GET", "api.example.com.evil.net", "/v1/items"), "no-grant"},
@@ -275,8 +313,31 @@ TEST(Judge, ForeignKeysInEveryCarrier) {
 TEST(Judge, AnEmptyListAllowsNothing) {
   EXPECT_EQ(judge({}, tokens, head("GET", "api.example.com", "/")).reason, "no-grant");
   Grant empty;
-  empty.host = "api.example.com";
+  empty.hosts = {"api.example.com"};
   EXPECT_EQ(judge({empty}, tokens, head("GET", "api.example.com", "/")).verdict, Verdict::deny);
+}
+
+// What was allowed once at the terminal: that path and query, to the byte.
+TEST(Judge, ARuleForOneTarget) {
+  Grant grant;
+  grant.id = "1";
+  grant.hosts = {"once.example.com"};
+  grant.allow = {{{"GET"}, "/*", {"*"}, "", std::nullopt}};
+  grant.allow[0].target = "/a?b=%2f&c";
+  const auto verdict = [&](const std::string& target) {
+    return judge({grant}, {},
+                 {.method = "GET",
+                  .scheme = "https",
+                  .host = "once.example.com",
+                  .port = 443,
+                  .target = target,
+                  .headers = {}})
+        .verdict;
+  };
+  EXPECT_EQ(verdict("/a?b=%2f&c"), Verdict::allow);
+  for (const char* other : {"/a", "/a?b=%2F&c", "/a?c&b=%2f", "/a?b=%2f&c=", "/b?b=%2f&c"}) {
+    EXPECT_EQ(verdict(other), Verdict::deny) << other;
+  }
 }
 
 TEST(Judge, BodyLimit) {
@@ -430,8 +491,39 @@ TEST(Address, OnlyPublicOnes) {
     address[15] = 1;
     EXPECT_TRUE(why_not_dialled(address)) << int(start[0]);
   }
+  const std::array<std::uint8_t, 16> tunnelled{0x20, 0x02, 8, 8, 8, 8};
+  EXPECT_TRUE(why_not_dialled(tunnelled)) << "6to4, whatever stands in it";
   const std::array<std::uint8_t, 16> google{0x2a, 0x00, 0x14, 0x50, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
   EXPECT_FALSE(why_not_dialled(google));
+}
+
+TEST(Judge, AnUnlistedHeaderIsNamedAndOffered) {
+  const auto all = grants();
+  const Decision decision =
+      judge(all, tokens, head("GET", "one.set.example.com", "/headers", {{"x-new", "1"}, {"x-app", "1"}}));
+  EXPECT_NE(decision.text.find("x-new"), std::string::npos) << decision.text;
+  EXPECT_NE(decision.add.find("headers = [\"x-app\", \"x-tool-*\", \"x-new\"]"), std::string::npos) << decision.add;
+  EXPECT_EQ(judge(all, tokens, head("GET", "one.set.example.com", "/plain", {{"x-*", "1"}})).add, "")
+      << "who asks may not choose a wildcard";
+}
+
+TEST(Meter, BytesOfAnySixtySeconds) {
+  Budget budget;
+  budget.bytes_up_per_minute = 100;
+  budget.bytes_down_per_minute = 10;
+  Meter meter(budget);
+  auto now = Meter::Clock::time_point{} + std::chrono::hours(1);
+  EXPECT_FALSE(meter.fits_up(100, now));
+  EXPECT_EQ(meter.fits_up(101, now), "bytes_up_per_minute");
+  EXPECT_FALSE(meter.up(60, now));
+  EXPECT_FALSE(meter.up(40, now));
+  EXPECT_EQ(meter.up(1, now), "bytes_up_per_minute");
+  EXPECT_EQ(meter.down(11, now), "bytes_down_per_minute");
+  now += std::chrono::seconds(61);
+  EXPECT_EQ(meter.fits_up(50, now), "bytes_up_per_minute") << "the last minute still covers most of it";
+  now += std::chrono::seconds(60);
+  EXPECT_FALSE(meter.fits_up(100, now));
+  EXPECT_FALSE(meter.down(10, now));
 }
 
 TEST(Meter, CountsRequestsAndBytes) {
@@ -448,13 +540,51 @@ TEST(Meter, CountsRequestsAndBytes) {
   EXPECT_FALSE(meter.request(start + std::chrono::seconds(110)));
   EXPECT_FALSE(meter.request(start + std::chrono::seconds(300)));
   EXPECT_EQ(meter.request(start + std::chrono::seconds(900)), "requests");
-  EXPECT_TRUE(meter.fits_up(10));
-  EXPECT_FALSE(meter.fits_up(11));
-  EXPECT_TRUE(meter.up(10));
-  EXPECT_FALSE(meter.up(1));
-  EXPECT_FALSE(meter.up(UINT64_MAX));
-  EXPECT_FALSE(meter.fits_up(0));
-  EXPECT_TRUE(meter.down(UINT64_MAX));
+  EXPECT_FALSE(meter.fits_up(10, start));
+  EXPECT_EQ(meter.fits_up(11, start), "bytes_up");
+  EXPECT_FALSE(meter.up(10, start));
+  EXPECT_EQ(meter.up(1, start), "bytes_up");
+  EXPECT_EQ(meter.up(UINT64_MAX, start), "bytes_up");
+  EXPECT_EQ(meter.fits_up(0, start), "bytes_up");
+  EXPECT_FALSE(meter.down(UINT64_MAX, start));
+}
+
+// What servers hand out is known here by number alone.
+TEST(Judge, AnIssuedTokenHasANumber) {
+  const TokenSlot bearer{.credential = "c",
+                         .token = "bulkhead-0123",
+                         .carrier = Credential::Carrier::bearer,
+                         .header = "",
+                         .basic_user = "",
+                         .issued = true};
+  const TokenSlot header{.credential = "c",
+                         .token = "bulkhead-0123",
+                         .carrier = Credential::Carrier::header,
+                         .header = "x-api-key",
+                         .basic_user = "",
+                         .issued = true};
+  const auto judged = [](const TokenSlot& slot, const std::string& name, const std::string& value) {
+    const auto target = split_target("/v2/");
+    return judge_carriers({{name, value}}, "/v2/", *target, &slot, {slot});
+  };
+  EXPECT_EQ(judged(bearer, "authorization", "Bearer bulkhead-0123-1").issued, 1U);
+  EXPECT_EQ(judged(bearer, "authorization", "bearer bulkhead-0123-999999999").issued, 999'999'999U);
+  EXPECT_EQ(judged(header, "x-api-key", "bulkhead-0123-40").issued, 40U);
+  EXPECT_TRUE(judged(header, "x-api-key", "bulkhead-0123-40").slot_filled);
+  for (const char* value :
+       {"Bearer bulkhead-0123", "Bearer bulkhead-0123-", "Bearer bulkhead-0123-0", "Bearer bulkhead-0123-01",
+        "Bearer bulkhead-0123-+1", "Bearer bulkhead-0123--1", "Bearer bulkhead-0123-1 ", "Bearer bulkhead-0123-1x",
+        "Bearer bulkhead-0123-1000000000", "Bearer bulkhead-0123-99999999999999999999", "Bearer bulkhead-0124-1",
+        "Bearer bulkhead-0123x1", "Bearer  bulkhead-0123-1", "Basic bulkhead-0123-1", "bulkhead-0123-1",
+        "Bearer eyJhbGciOiJSUzI1NiJ9", ""}) {
+    const CarrierVerdict verdict = judged(bearer, "authorization", value);
+    EXPECT_FALSE(verdict.ok) << value;
+    EXPECT_EQ(verdict.reason, "foreign-credential") << value;
+    EXPECT_EQ(verdict.issued, 0U);
+  }
+  // Nowhere else.
+  EXPECT_EQ(judged(bearer, "accept", "bulkhead-0123-1").reason, "carrier");
+  EXPECT_EQ(judged(bearer, "x-api-key", "bulkhead-0123-1").reason, "foreign-credential");
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ std::optional<std::string> canonical_host(std::string_view host) {
   if (host.size() > 255) return std::nullopt;
   std::string lower = lower_ascii(host);
   const bool bracketed = lower.size() > 2 && lower.front() == '[' && lower.back() == ']';
-  const std::string bare(bracketed ? without_brackets(lower) : std::string_view(lower));
+  const std::string_view bare = bracketed ? without_brackets(lower) : std::string_view(lower);
   // The policy's own check, so that what a grant can name and what a request may name are the same
   // words.
   if (bare.find('*') != std::string::npos || !check_host(bare)) return std::nullopt;
@@ -51,6 +51,16 @@ bool host_matches(std::string_view pattern, std::string_view host) {
   if (host.size() <= suffix.size() || !host.ends_with(suffix)) return false;
   const std::string_view label = host.substr(0, host.size() - suffix.size());
   return label.find('.') == std::string_view::npos && !label.starts_with("xn--");
+}
+
+bool any_host_matches(const std::vector<std::string>& patterns, std::string_view host) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const auto& pattern) { return host_matches(pattern, host); });
+}
+
+bool by_wildcard_only(const std::vector<std::string>& patterns, std::string_view host) {
+  return std::none_of(patterns.begin(), patterns.end(),
+                      [&](const auto& pattern) { return !pattern.starts_with("*.") && host_matches(pattern, host); });
 }
 
 }  // namespace bulkhead::grant

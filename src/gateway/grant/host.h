@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bulkhead::grant {
 
@@ -25,6 +26,10 @@ std::optional<Authority> parse_authority(std::string_view value);
 // one (attack N10: look-alikes only where a grant spells them out). `host` is canonical; brackets
 // of an IPv6 address are not part of a pattern.
 bool host_matches(std::string_view pattern, std::string_view host);
+// Grant::hosts.
+bool any_host_matches(const std::vector<std::string>& patterns, std::string_view host);
+// Does only a wildcard of them match it? Then its first label is data for whoever runs the zone (attack D08).
+bool by_wildcard_only(const std::vector<std::string>& patterns, std::string_view host);
 
 // As in a policy: without the brackets.
 std::string_view without_brackets(std::string_view host);

@@ -1,5 +1,6 @@
 #include "gateway/grant/json_body.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_set>
@@ -22,11 +23,37 @@ struct Values {
   const std::vector<std::string>* texts;
 };
 
+// An object whose members are a closed list.
+struct Closed {
+  std::string parent_text;
+  std::optional<JsonPath> parent;  // none: the outermost
+  std::vector<std::string> keys;
+};
+
 // The rules, ready to be asked about each place of a document.
 struct Compiled {
   std::vector<Place> deny_keys;
+  std::vector<Closed> closed;
   std::vector<Values> deny, allow, require;
 };
+
+bool add_closed(std::vector<Closed>& all, const std::string& place) {
+  const std::size_t dot = place.rfind('.');
+  const std::string parent = dot == std::string::npos ? std::string() : place.substr(0, dot);
+  auto it = std::find_if(all.begin(), all.end(), [&](const Closed& one) { return one.parent_text == parent; });
+  if (it == all.end()) {
+    Closed closed{parent, std::nullopt, {}};
+    if (!parent.empty()) {
+      auto path = JsonPath::parse_object(parent);
+      if (!path) return false;
+      closed.parent = std::move(*path);
+    }
+    all.push_back(std::move(closed));
+    it = all.end() - 1;
+  }
+  it->keys.push_back(dot == std::string::npos ? place : place.substr(dot + 1));
+  return true;
+}
 
 // Load has seen every place to be one (policy/load_json_rules.cc); what is none all the same closes the rule.
 std::optional<Compiled> compile(const JsonRules& rules) {
@@ -35,6 +62,9 @@ std::optional<Compiled> compile(const JsonRules& rules) {
     auto path = JsonPath::parse(text);
     if (!path) return std::nullopt;
     out.deny_keys.push_back({text, std::move(*path)});
+  }
+  for (const std::string& text : rules.allow_keys) {
+    if (!JsonPath::parse(text) || !add_closed(out.closed, text)) return std::nullopt;
   }
   for (const auto& [from, to] :
        {std::pair(&rules.deny_values, &out.deny), {&rules.allow_values, &out.allow}, {&rules.require, &out.require}}) {
@@ -57,7 +87,7 @@ class Judge {
   bool number_integer(json::number_integer_t number) { return value(std::to_string(number), false); }
   bool number_unsigned(json::number_unsigned_t number) { return value(std::to_string(number), false); }
   bool number_float(json::number_float_t, const std::string& raw) { return value(raw, true); }
-  bool string(std::string& text) { return value(text, false); }
+  bool string(std::string& text) { return value(text, false, is_word(text)); }
   bool binary(json::binary_t&) { return refuse("something is no JSON"); }
 
   bool start_object(std::size_t) { return open(false); }
@@ -72,6 +102,10 @@ class Judge {
     exact_.back() = name;
     for (const Place& place : rules_.deny_keys) {
       if (place.path.matches(steps_)) return refuse(at() + " is not granted (deny_keys " + quoted(place.text) + ")");
+    }
+    for (const Closed& closed : rules_.closed) {
+      if (!is_in(closed) || among(closed.keys, name)) continue;
+      return refuse(at() + " is not granted (allow_keys: " + join(closed.keys, ", ") + ")");
     }
     return true;
   }
@@ -118,6 +152,7 @@ class Judge {
   bool open(bool array) {
     if (levels_.size() >= max_json_depth)
       return refuse("something is more than " + std::to_string(max_json_depth) + " deep");
+    if (array && levels_.empty() && closed_outermost()) return refuse("it has to be an object");
     if (!structure()) return false;
     levels_.push_back({array, {}});
     steps_.emplace_back();
@@ -141,6 +176,19 @@ class Judge {
       }
     }
     return true;
+  }
+
+  // A text that spells one of JSON's words is another value than the word.
+  static bool is_word(std::string_view text) { return text == "true" || text == "false" || text == "null"; }
+
+  bool closed_outermost() const {
+    return std::any_of(rules_.closed.begin(), rules_.closed.end(), [](const Closed& one) { return !one.parent; });
+  }
+
+  // Is the member at steps_ one of this object's?
+  bool is_in(const Closed& closed) const {
+    if (!closed.parent) return steps_.size() == 1;
+    return closed.parent->holds(steps_);
   }
 
   static bool among(const std::vector<std::string>& texts, std::string_view value) {
@@ -169,16 +217,20 @@ class Judge {
     return false;
   }
 
-  bool value(std::string_view text, bool fraction) {
+  bool value(std::string_view text, bool fraction, bool spelt = false) {
+    if (levels_.empty() && closed_outermost()) return refuse("it has to be an object");
     for (std::size_t i = 0; i < rules_.require.size(); ++i) {
       const Values& rule = rules_.require[i];
       if (!rule.place.path.matches(steps_)) continue;
       if (!among(*rule.texts, text)) return not_granted(text, rule);
+      if (spelt && among_exactly(*rule.texts, text)) return only_spelt(text);
       // Under another spelling it is there for some readers only.
       if (rule.place.path.matches_exactly(exact_)) found_[i] = true;
     }
     for (const Values& rule : rules_.allow) {
-      if (rule.place.path.matches(steps_) && !among(*rule.texts, text)) return not_granted(text, rule);
+      if (!rule.place.path.matches(steps_)) continue;
+      if (!among(*rule.texts, text)) return not_granted(text, rule);
+      if (spelt && among_exactly(*rule.texts, text)) return only_spelt(text);
     }
     if (rules_.deny.empty()) return true;
     for (const Values& rule : rules_.deny) {
@@ -190,6 +242,15 @@ class Judge {
       }
     }
     return true;
+  }
+
+  static bool among_exactly(const std::vector<std::string>& texts, std::string_view value) {
+    return std::find(texts.begin(), texts.end(), value) != texts.end();
+  }
+
+  // "false" is true to many a server.
+  bool only_spelt(std::string_view text) {
+    return refuse(at() + " is the text " + quoted(text) + ", which is not the JSON value " + std::string(text));
   }
 
   bool not_granted(std::string_view text, const Values& rule) {

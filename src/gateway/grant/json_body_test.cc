@@ -110,6 +110,67 @@ TEST(JsonBody, WhatItDoesNotAllowIsRefused) {  // A02, A12, C05
   EXPECT_NE(judge(good + '\0' + R"({"mcp_servers":[]})"), "");
 }
 
+TEST(JsonBody, ClosedObjectsHoldNothingElse) {  // A02, C05
+  const JsonRules rules{.deny_keys = {},
+                        .deny_values = {},
+                        .allow_values = {},
+                        .require = {},
+                        .allow_keys = {"channel", "text", "tools.*.functions", "tools.functions", "deep.**.x"}};
+  for (const char* body : {
+           "{}",
+           R"({"channel":"C1","text":"{\"token\":1}"})",
+           R"({"text":{"anything":{"goes":1}}})",
+           R"({"text":[{"token":1}]})",
+       }) {
+    EXPECT_EQ(judge(body, rules), "") << body;
+  }
+  for (const char* body : {
+           R"({"channel":"C1","token":"xoxb"})",
+           R"({"Channel":"C1"})",
+           R"({"ch\u0061nnel":"C1","t\u006fken":"x"})",
+           R"({"":1})",
+           R"({"channel ":"C1"})",
+           R"({"tools":[]})",  // not listed itself
+           R"([{"token":1}])",
+           "[]",
+           "\"channel\"",
+           "null",
+       }) {
+    EXPECT_NE(judge(body, rules), "") << body;
+  }
+  JsonRules tools = rules;
+  tools.allow_keys = {"tools.*.functions", "tools.functions", "deep.**.x"};
+  EXPECT_EQ(judge(R"({"tools":[{"functions":[{"name":"search"}]},{}],"other":1,"deep":{"x":{"x":1}}})", tools), "");
+  for (const char* body : {
+           R"({"tools":[{"search":{}}]})",
+           R"({"tools":[{"functions":[],"search":{}}]})",
+           R"({"Tools":[{"search":{}}]})",
+           R"({"tools":[{"Functions":[]}]})",
+           R"({"tools":{"search":{}}})",
+           R"({"tools":{"0":{"search":{}}}})",
+           R"({"deep":{"x":{"y":1}}})",
+           R"({"deep":[[{"y":1}]]})",
+       }) {
+    EXPECT_NE(judge(body, tools), "") << body;
+  }
+}
+
+TEST(JsonBody, AWordIsNotTheTextThatSpellsIt) {  // A11: "false" is true to many a server
+  const JsonRules rules{.deny_keys = {},
+                        .deny_values = {{"deny", {"true"}}},
+                        .allow_values = {{"maybe", {"null", "x*"}}, {"any", {"*"}}},
+                        .require = {{"unfurl", {"false"}}}};
+  EXPECT_EQ(judge(R"({"unfurl":false,"maybe":null,"any":"true"})", rules), "");
+  EXPECT_EQ(judge(R"({"unfurl":false,"maybe":"xy"})", rules), "");
+  EXPECT_NE(judge(R"({"unfurl":"false"})", rules).find("is the text"), std::string::npos);
+  EXPECT_NE(judge(R"({"unfurl":"False"})", rules), "");
+  EXPECT_NE(judge(R"({"unfurl":0})", rules), "");
+  EXPECT_NE(judge(R"({"unfurl":null})", rules), "");
+  EXPECT_NE(judge(R"({"unfurl":false,"maybe":"null"})", rules), "");
+  EXPECT_NE(judge(R"({"unfurl":false,"deny":"true"})", rules), "");  // denied in either form
+  EXPECT_NE(judge(R"({"unfurl":false,"deny":true})", rules), "");
+}
+
 TEST(JsonBody, DepthAndSizeAreBounded) {
   const auto nested = [](std::size_t depth) {
     return R"({"model":"claude-x","a":)" + std::string(depth, '[') + std::string(depth, ']') + "}";

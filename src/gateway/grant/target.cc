@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "base/text.h"
 #include "policy/names.h"
@@ -122,12 +123,95 @@ tl::expected<void, NotCanonical> read_query(std::string_view query, Target& out)
   for (std::size_t begin = 0; begin <= query.size();) {
     const std::size_t end = std::min(query.find('&', begin), query.size());
     const std::string_view pair = query.substr(begin, end - begin);
-    auto key = decoded_key(pair.substr(0, pair.find('=')));
+    const std::size_t equals = std::min(pair.find('='), pair.size());
+    auto key = decoded_key(pair.substr(0, equals));
     if (!key) return tl::unexpected(std::move(key).error());
     out.query_keys.push_back(std::move(*key));
+    out.query_values.push_back(pair.substr(std::min(equals + 1, pair.size())));
     begin = end + 1;
   }
   return {};
+}
+
+// Exact but for the case of percent-encodings, which means nothing.
+bool same_segment(std::string_view wanted, std::string_view segment) {
+  if (wanted.size() != segment.size()) return false;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i] == segment[i]) continue;
+    const bool digit = (i >= 1 && wanted[i - 1] == '%') || (i >= 2 && wanted[i - 2] == '%');
+    if (!digit || hex(wanted[i]) != hex(segment[i])) return false;
+  }
+  return true;
+}
+
+bool segment_matches(std::string_view wanted, std::string_view segment) {
+  const std::size_t close = wanted.starts_with('{') ? wanted.find('}') : std::string_view::npos;
+  if (wanted != "*" && close == std::string_view::npos) return same_segment(wanted, segment);
+  if (close != std::string_view::npos && close + 1 < wanted.size()) {  // `{name}:verb`
+    const std::string_view verb = wanted.substr(close + 1);
+    if (!segment.ends_with(verb)) return false;
+    segment.remove_suffix(verb.size());
+    if (segment.find(':') != std::string_view::npos || segment.find("%3") != std::string_view::npos) return false;
+    wanted = wanted.substr(0, close + 1);
+  }
+  if (segment.empty()) return false;
+  if (wanted == "{package}" && segment == "-") return false;
+  if (wanted == "{scope}" && (segment.size() < 2 || segment.front() != '@')) return false;
+  return !has_encoded_slash(segment) || (wanted == "{package}" && is_scoped_package(segment));
+}
+
+// The value as the server reads it; none where servers could disagree about that.
+std::optional<std::string> decoded_value(std::string_view value) {
+  std::string out;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    if (value[i] == '+') return std::nullopt;  // a blank to some, itself to others
+    if (value[i] != '%') {
+      out += value[i];
+      continue;
+    }
+    const int byte = hex(value[i + 1]) * 16 + hex(value[i + 2]);  // read_query() has seen both
+    if (byte < 0x20 || byte == 0x7f || byte == '%') return std::nullopt;
+    out += static_cast<char>(byte);
+    i += 2;
+  }
+  if (!valid_utf8(out)) return std::nullopt;
+  return out;
+}
+
+bool value_matches(std::string_view wanted, std::string_view value) {
+  if (!wanted.ends_with('*')) return wanted == value;
+  wanted.remove_suffix(1);
+  if (!value.starts_with(wanted)) return false;
+  // `a/*` is not to be left again.
+  for (const std::string& part : split(value.substr(wanted.size()), '/')) {
+    if (part == "." || part == "..") return false;
+  }
+  return true;
+}
+
+// Is `key` there, exactly once, with a value that `allowed` lists for it?
+bool has_value(const std::vector<std::string>& allowed, std::string_view key, const Target& target) {
+  std::optional<std::string> value;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < target.query_keys.size(); ++i) {
+    if (target.query_keys[i] != key) continue;
+    ++count;
+    value = decoded_value(target.query_values[i]);
+  }
+  if (count != 1 || !value) return false;
+  return std::any_of(allowed.begin(), allowed.end(), [&](std::string_view entry) {
+    const std::size_t equals = entry.find('=');
+    return equals != std::string_view::npos && entry.substr(0, equals) == key &&
+           value_matches(entry.substr(equals + 1), *value);
+  });
+}
+
+std::string values_of(const std::vector<std::string>& allowed, std::string_view key) {
+  std::vector<std::string> entries;
+  for (const std::string& entry : allowed) {
+    if (entry.starts_with(std::string(key) + "=")) entries.push_back(escape_for_terminal(entry, 100));
+  }
+  return join(entries, ", ");
 }
 
 }  // namespace
@@ -164,24 +248,35 @@ bool path_matches(std::string_view path_template, const Target& target) {
                           has_encoded_slash);
     }
     if (i == target.segments.size()) return false;
-    const std::string_view segment = target.segments[i++];
-    const bool any = wanted == "*" || (wanted.size() > 2 && wanted.front() == '{' && wanted.back() == '}');
-    if (!any) {
-      if (wanted != segment) return false;
-    } else if (segment.empty() ||
-               (has_encoded_slash(segment) && !(wanted == "{package}" && is_scoped_package(segment)))) {
-      return false;
-    }
+    if (!segment_matches(wanted, target.segments[i++])) return false;
     if (end == path_template.size()) return i == target.segments.size();
     begin = end + 1;
   }
 }
 
 bool query_matches(const std::vector<std::string>& allowed, const Target& target) {
-  if (allowed.size() == 1 && allowed.front() == "*") return true;
-  return std::all_of(target.query_keys.begin(), target.query_keys.end(), [&](const std::string& key) {
-    return std::find(allowed.begin(), allowed.end(), key) != allowed.end();
-  });
+  return query_mismatch(allowed, target).empty();
+}
+
+std::string query_mismatch(const std::vector<std::string>& allowed, const Target& target) {
+  if (allowed.size() == 1 && allowed.front() == "*") return {};
+  std::string unknown;
+  for (const std::string& key : target.query_keys) {
+    const bool known = std::any_of(allowed.begin(), allowed.end(),
+                                   [&](std::string_view entry) { return entry.substr(0, entry.find('=')) == key; });
+    if (!known) unknown += (unknown.empty() ? "" : ", ") + escape_for_terminal(key, 60);
+  }
+  if (!unknown.empty()) return "allows no query key " + unknown;
+  for (const std::string_view entry : allowed) {
+    const std::size_t equals = entry.find('=');
+    if (equals == std::string_view::npos) continue;
+    const std::string_view key = entry.substr(0, equals);
+    if (!has_value(allowed, key, target)) {
+      return "wants \"" + escape_for_terminal(key, 60) +
+             "\" in the query once, as it lists it: " + values_of(allowed, key);
+    }
+  }
+  return {};
 }
 
 std::string template_for(const Target& target) {

@@ -11,9 +11,10 @@
 namespace bulkhead::grant {
 
 struct Target {
-  std::string_view path;                   // with its leading slash
-  std::vector<std::string_view> segments;  // of the path, as received; the last is empty after a final slash
-  std::vector<std::string> query_keys;     // decoded
+  std::string_view path;                       // with its leading slash
+  std::vector<std::string_view> segments;      // of the path, as received; the last is empty after a final slash
+  std::vector<std::string> query_keys;         // decoded
+  std::vector<std::string_view> query_values;  // of the same places, as received: empty with and without a `=`
   bool has_query = false;
 };
 
@@ -26,12 +27,18 @@ struct NotCanonical {
 tl::expected<Target, NotCanonical> split_target(std::string_view target);
 
 // `path_template` as in Rule::path. `{…}` and `*` are one segment, never an empty one; `**` is any
-// number. An encoded slash is refused by all of them but `{package}`, which also takes npm's
-// `@scope%2fname` in one segment.
+// number; `{…}:verb` is a segment with one colon, before which stands anything. An encoded slash is
+// refused by all of them but `{package}`, which also takes npm's `@scope%2fname` in one segment.
+// `{package}` is never `-`, below which registries keep functions of their own, and `{scope}` begins
+// with `@`.
 bool path_matches(std::string_view path_template, const Target& target);
 
-// Is every key of the query in the closed list? {"*"}: any.
+// Is every key of the query in the closed list, and each key with values there, once, with one of
+// them? {"*"}: any.
 bool query_matches(const std::vector<std::string>& allowed, const Target& target);
+
+// What is wrong with the query for a rule that allows `allowed`, as a phrase for people.
+std::string query_mismatch(const std::vector<std::string>& allowed, const Target& target);
 
 // A template that matches exactly this path where one can be written, with `*` for segments that
 // can't.

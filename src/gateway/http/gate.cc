@@ -2,66 +2,31 @@
 #include "gateway/http/gate.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/text.h"
 
 namespace bulkhead::http {
 namespace {
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_upper(char c) {
-  return c >= 'A' && c <= 'Z';
-}
-
 // RFC 9110 §5.6.2.
+constexpr auto token_characters = [] {
+  std::array<bool, 256> table{};
+  for (unsigned char c = 0; c < 0x7f; ++c) {
+    const char letter = static_cast<char>(c);
+    table[c] = is_digit(letter) || is_upper(letter) || is_lower(letter) ||
+               std::string_view("!#$%&'*+-.^_`|~").find(letter) != std::string_view::npos;
+  }
+  return table;
+}();
+
 bool is_token_char(char c) {
-  return is_digit(c) || is_upper(c) || (c >= 'a' && c <= 'z') ||
-         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  return token_characters[static_cast<unsigned char>(c)];
 }
+}  // namespace
+
 bool is_token(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
-}
-
-bool same_letters(std::string_view a, std::string_view b) {
-  return lower_ascii(a) == lower_ascii(b);
-}
-
-std::string_view trim(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
-// Cuts the next CRLF-ended line off `raw`.
-std::string_view next_line(std::string_view& raw) {
-  const auto end = raw.find("\r\n");
-  const std::string_view line = raw.substr(0, end);
-  raw.remove_prefix(end == std::string_view::npos ? raw.size() : end + 2);
-  return line;
-}
-
-tl::expected<std::vector<Field>, Refusal> parse_fields(std::string_view raw, const Limits& limits) {
-  std::vector<Field> fields;
-  for (std::string_view line = next_line(raw); !line.empty(); line = next_line(raw)) {
-    const auto colon = line.find(':');
-    if (colon == std::string_view::npos) return refuse(400, "field", "a header line without colon");
-    // Also catches the blank before the colon and the empty name (ATTACKS H12).
-    const std::string_view name = line.substr(0, colon);
-    if (!is_token(name)) return refuse(400, "field-name", "a malformed header name");
-    if (fields.size() == limits.headers) return refuse(431, "headers", "too many header fields");
-    fields.push_back({name, trim(line.substr(colon + 1))});
-  }
-  return fields;
-}
-
-Gated check_version(std::string_view version) {
-  if (version == "HTTP/1.1") return {};
-  const bool shaped = version.size() == 8 && version.starts_with("HTTP/") && is_digit(version[5]) &&
-                      version[6] == '.' && is_digit(version[7]);
-  if (shaped) return refuse(505, "version", "only HTTP/1.1 is spoken here");
-  return refuse(400, "start-line", "a malformed request line");
 }
 
 Gated check_method(std::string_view method) {
@@ -76,6 +41,44 @@ Gated check_method(std::string_view method) {
   return {};
 }
 
+namespace {
+
+bool same_letters(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+// Cuts the next CRLF-ended line off `raw`.
+std::string_view next_line(std::string_view& raw) {
+  const auto end = raw.find("\r\n");
+  const std::string_view line = raw.substr(0, end);
+  raw.remove_prefix(end == std::string_view::npos ? raw.size() : end + 2);
+  return line;
+}
+
+tl::expected<std::vector<Field>, Refusal> parse_fields(std::string_view raw, const Limits& limits) {
+  std::vector<Field> fields;
+  fields.reserve(16);
+  for (std::string_view line = next_line(raw); !line.empty(); line = next_line(raw)) {
+    const auto colon = line.find(':');
+    if (colon == std::string_view::npos) return refuse(400, "field", "a header line without colon");
+    // Also catches the blank before the colon and the empty name (ATTACKS H12).
+    const std::string_view name = line.substr(0, colon);
+    if (!is_token(name)) return refuse(400, "field-name", "a malformed header name");
+    if (fields.size() == limits.headers) return refuse(431, "headers", "too many header fields");
+    fields.push_back({name, trim_blanks(line.substr(colon + 1))});
+  }
+  return fields;
+}
+
+Gated check_version(std::string_view version) {
+  if (version == "HTTP/1.1") return {};
+  const bool shaped = version.size() == 8 && version.starts_with("HTTP/") && is_digit(version[5]) &&
+                      version[6] == '.' && is_digit(version[7]);
+  if (shaped) return refuse(505, "version", "only HTTP/1.1 is spoken here");
+  return refuse(400, "start-line", "a malformed request line");
+}
+
 // Only the count of occurrences and the last value of a field.
 struct Single {
   std::size_t count = 0;
@@ -84,7 +87,7 @@ struct Single {
 Single find(const std::vector<Field>& fields, std::string_view lower_name) {
   Single found;
   for (const Field& field : fields) {
-    if (field.name.size() == lower_name.size() && same_letters(field.name, lower_name)) {
+    if (same_letters(field.name, lower_name)) {
       ++found.count;
       found.value = field.value;
     }
@@ -139,7 +142,7 @@ std::optional<bool> connection_lists(const std::vector<Field>& fields, std::stri
   for (const Field& field : fields) {
     if (!same_letters(field.name, "connection") && !same_letters(field.name, "proxy-connection")) continue;
     for (const std::string& part : split(field.value, ',')) {
-      const std::string_view token = trim(part);
+      const std::string_view token = trim_blanks(part);
       if (!is_token(token)) return std::nullopt;
       found |= same_letters(token, word);
     }
@@ -180,7 +183,55 @@ Gated check_target(const RawRequest& raw) {
   return {};
 }
 
+// 16 bytes in base64, as every encoder writes them: no whitespace, the unused bits zero.
+bool is_websocket_key(std::string_view key) {
+  const auto in_alphabet = [](char c) {
+    return is_digit(c) || is_upper(c) || (c >= 'a' && c <= 'z') || c == '+' || c == '/';
+  };
+  return key.size() == 24 && key.ends_with("==") && std::all_of(key.begin(), key.end() - 2, in_alphabet) &&
+         std::string_view("AQgw").find(key[21]) != std::string_view::npos;
+}
+
+// RFC 6455 §4.2.1. Whatever a server could take for half a handshake goes no further.
+Gated check_websocket(const RawRequest& raw, const Framing& body) {
+  if (raw.method != "GET") return refuse(400, "websocket", "a WebSocket is opened by GET");
+  if (body.declared || find(raw.fields, "expect").count > 0) {
+    return refuse(400, "websocket", "a WebSocket's opening request with a body");
+  }
+  const auto upgrades = connection_lists(raw.fields, "upgrade");
+  if (!upgrades || !*upgrades) return refuse(400, "websocket", "an Upgrade that the Connection header does not list");
+  const Single version = find(raw.fields, "sec-websocket-version");
+  if (version.count != 1 || version.value != "13") {
+    return refuse(400, "websocket", "a WebSocket of another version than 13");
+  }
+  const Single key = find(raw.fields, "sec-websocket-key");
+  if (key.count != 1 || !is_websocket_key(key.value)) return refuse(400, "websocket", "a malformed Sec-WebSocket-Key");
+  const Single protocols = find(raw.fields, "sec-websocket-protocol");
+  if (protocols.count > 1) return refuse(400, "websocket", "more than one Sec-WebSocket-Protocol");
+  for (std::string_view rest = protocols.value; protocols.count == 1;) {
+    const auto comma = rest.find(',');
+    if (!is_token(trim_blanks(rest.substr(0, comma))))
+      return refuse(400, "websocket", "a malformed Sec-WebSocket-Protocol");
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  return {};
+}
+
 }  // namespace
+
+lane::Headers headers_of(const std::vector<Field>& fields) {
+  lane::Headers headers;
+  headers.reserve(fields.size());
+  for (const Field& field : fields) {
+    if (std::any_of(field.value.begin(), field.value.end(),
+                    [](char c) { return static_cast<unsigned char>(c) >= 0x80; })) {
+      continue;
+    }
+    headers.emplace_back(lower_ascii(field.name), field.value);
+  }
+  return headers;
+}
 
 tl::expected<RawRequest, Refusal> parse_request_head(std::string_view raw, const Limits& limits) {
   const std::string_view line = next_line(raw);
@@ -201,6 +252,45 @@ tl::expected<RawRequest, Refusal> parse_request_head(std::string_view raw, const
   auto fields = parse_fields(raw, limits);
   if (!fields) return tl::unexpected(std::move(fields).error());
   request.fields = std::move(*fields);
+  return request;
+}
+
+tl::expected<RawRequest, Refusal> parse_connect_head(std::string_view raw, const Limits& limits) {
+  const std::string_view line = next_line(raw);
+  constexpr std::string_view method = "CONNECT ";
+  const std::string_view version = line.substr(line.size() - std::min(line.size(), std::size_t{9}));
+  if (!line.starts_with(method)) {
+    return refuse(405, "method",
+                  "the proxy port takes CONNECT; for plain HTTP leave the proxy out: every address is the gateway");
+  }
+  if ((version != " HTTP/1.1" && version != " HTTP/1.0") || line.size() < method.size() + version.size() + 1) {
+    return refuse(400, "start-line", "a malformed request line");
+  }
+  RawRequest request;
+  request.method = method.substr(0, method.size() - 1);
+  request.target = line.substr(method.size(), line.size() - method.size() - version.size());
+  if (request.target.find_first_of(" \t") != std::string_view::npos) {
+    return refuse(400, "start-line", "a malformed request line");
+  }
+  auto fields = parse_fields(raw, limits);
+  if (!fields) return tl::unexpected(std::move(fields).error());
+  request.fields = std::move(*fields);
+  for (const char* name : {"content-length", "transfer-encoding", "upgrade", "expect"}) {
+    if (find(request.fields, name).count > 0)
+      return refuse(400, "body", "a CONNECT with a " + std::string(name) + " header");
+  }
+  for (const char* name : {"proxy-authorization", "authorization", "cookie"}) {
+    if (find(request.fields, name).count > 0) {
+      return refuse(403, "foreign-credential",
+                    "a CONNECT with a " + std::string(name) + " header; the proxy wants none");
+    }
+  }
+  const Single host = find(request.fields, "host");
+  const std::string_view name = request.target.substr(0, request.target.rfind(':'));
+  if (host.count > 1) return refuse(400, "host-duplicate", "more than one Host header");
+  if (host.count == 1 && !same_letters(host.value, request.target) && !same_letters(host.value, name)) {
+    return refuse(421, "host-mismatch", "the CONNECT target and the Host header name different hosts");
+  }
   return request;
 }
 
@@ -232,10 +322,14 @@ tl::expected<RequestHead, Refusal> judge_request_fields(const RawRequest& raw) {
     return refuse(405, "max-forwards", "Max-Forwards belongs to methods that are not available");
   }
   // Java's client offers h2c on every plain-HTTP request and goes on in HTTP/1.1 when nobody takes it up, as RFC
-  // 9110 §7.8 allows; the offer is never passed on. Any other upgrade would end in an opaque stream.
+  // 9110 §7.8 allows; the offer is never passed on. A WebSocket has grants of its own. Any other upgrade would end in
+  // an opaque stream.
   const Single upgrade = find(raw.fields, "upgrade");
-  if (upgrade.count > 0 && !(upgrade.count == 1 && upgrade.value == "h2c")) {
-    return refuse(501, "upgrade", "protocol upgrades are not available");
+  head.websocket = upgrade.count == 1 && same_letters(upgrade.value, "websocket");
+  if (head.websocket) {
+    if (auto ok = check_websocket(raw, *body); !ok) return tl::unexpected(std::move(ok).error());
+  } else if (upgrade.count > 0 && !(upgrade.count == 1 && upgrade.value == "h2c")) {
+    return refuse(501, "upgrade", "protocol upgrades other than to WebSocket are not available");
   }
   if (find(raw.fields, "http2-settings").count > upgrade.count) {
     return refuse(400, "upgrade", "HTTP2-Settings without an upgrade");
@@ -262,7 +356,7 @@ tl::expected<RawResponse, Refusal> parse_response_head(std::string_view raw, con
   return response;
 }
 
-tl::expected<ResponseHead, Refusal> judge_response_fields(const RawResponse& raw, bool head_request) {
+tl::expected<ResponseHead, Refusal> judge_response_fields(const RawResponse& raw, bool head_request, bool may_switch) {
   auto body = framing(raw.fields, Side::response);
   if (!body) return tl::unexpected(std::move(body).error());
   ResponseHead head;
@@ -272,7 +366,9 @@ tl::expected<ResponseHead, Refusal> judge_response_fields(const RawResponse& raw
   head.keep_alive = raw.minor == 1 && !*close;
 
   if (raw.status < 200) {
-    if (raw.status == 101) return refuse(502, "upgrade", "the server switched protocols, which nobody asked for");
+    if (raw.status == 101 && !(may_switch && raw.minor == 1)) {
+      return refuse(502, "upgrade", "the server switched protocols, which nobody asked for");
+    }
     if (body->declared) return refuse(502, "interim", "the server's interim answer declares a body");
     return head;
   }

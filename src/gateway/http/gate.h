@@ -60,11 +60,21 @@ struct RawResponse {
 
 // `raw`: a whole head as HeadScanner passed it, with its empty line.
 tl::expected<RawRequest, Refusal> parse_request_head(std::string_view raw, const Limits& limits);
+// The head of a CONNECT on the proxy port, of HTTP/1.1 or 1.0 (which Python's client speaks there): no body, no
+// credential for a proxy, and a Host header, if any, that is the target.
+tl::expected<RawRequest, Refusal> parse_connect_head(std::string_view raw, const Limits& limits);
 tl::expected<RawResponse, Refusal> parse_response_head(std::string_view raw, const Limits& limits);
+
+// Parts of the above that HTTP/2 shares (h2_rules.h). is_token: RFC 9110 §5.6.2.
+Gated check_method(std::string_view method);
+bool is_token(std::string_view text);
+// Fields without those whose bytes not every reader takes for text (responses only); names in lower case.
+lane::Headers headers_of(const std::vector<Field>& fields);
 
 // The rules that span fields: Host, framing, Expect, Upgrade. The result's `headers` are set by the caller.
 tl::expected<RequestHead, Refusal> judge_request_fields(const RawRequest& raw);
-tl::expected<ResponseHead, Refusal> judge_response_fields(const RawResponse& raw, bool head_request);
+tl::expected<ResponseHead, Refusal> judge_response_fields(const RawResponse& raw, bool head_request,
+                                                          bool may_switch = false);
 
 // Chunked framing ahead of the parser. Feed it every byte that is not chunk data; it says when a chunk-size line
 // (with the CRLF of the chunk before) or the whole last chunk is in. Requests: hex digits and CRLF, nothing else.

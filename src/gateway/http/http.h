@@ -41,6 +41,7 @@ struct RequestHead {
   std::uint64_t body_length = 0;
   bool keep_alive = true;
   bool expect_continue = false;
+  bool websocket = false;  // asks to become one (RFC 6455 §4.1), in the one well-formed way
 };
 
 struct ResponseHead {
@@ -73,11 +74,30 @@ class RequestReader {
   std::unique_ptr<Impl> impl_;
 };
 
+// Reads the head of a CONNECT on the proxy port, and nothing beyond it.
+class ConnectReader {
+ public:
+  explicit ConnectReader(Limits limits = {});
+  ~ConnectReader();
+  ConnectReader(const ConnectReader&) = delete;
+  ConnectReader& operator=(const ConnectReader&) = delete;
+
+  // How many bytes belong to the head.
+  tl::expected<std::size_t, Refusal> feed(std::string_view bytes);
+  bool done() const;
+  const std::string& target() const;  // HOST:PORT, as received; valid once done()
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 class ResponseReader {
  public:
   // `method` of the request it answers (HEAD has no body). 1xx heads other than 101 are consumed silently, at
-  // most 8 of them; 101 is a Refusal.
-  explicit ResponseReader(std::string_view method, Limits limits = {});
+  // most 8 of them; 101 is a Refusal, unless the request asked for it (`may_switch`): then the answer ends with its
+  // head, and what follows on the connection is no HTTP.
+  explicit ResponseReader(std::string_view method, Limits limits = {}, bool may_switch = false);
   ~ResponseReader();
   ResponseReader(ResponseReader&&) noexcept;
   ResponseReader& operator=(ResponseReader&&) noexcept;
@@ -100,6 +120,10 @@ std::string serialise_request(std::string_view method, std::string_view host_hea
 // BodyKind::none with a length writes that length: an answer to HEAD. `answers_head`: without one, write none at all.
 std::string serialise_response(std::uint16_t status, const lane::Headers& headers, lane::BodyKind body,
                                std::uint64_t body_length, bool keep_alive, bool answers_head = false);
+// A WebSocket's opening handshake, asked and answered; `protocol` may be empty.
+std::string serialise_upgrade(std::string_view host_header, std::string_view target, const lane::Headers& headers,
+                              std::string_view key);
+std::string serialise_switch(std::string_view accept, std::string_view protocol);
 // One chunk of a streamed body; an empty one would end it, so it is never written. last_chunk() ends it.
 std::string chunk(std::string_view bytes);
 std::string last_chunk();

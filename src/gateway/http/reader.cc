@@ -17,7 +17,7 @@ namespace {
 
 namespace beast = boost::beast;
 
-std::string text_of(beast::string_view view) {
+std::string_view view_of(beast::string_view view) {
   return {view.data(), view.size()};
 }
 
@@ -27,8 +27,10 @@ class Parser final : public beast::http::basic_parser<is_request> {
  public:
   std::string method, target;
   int version = 0, status = 0;
-  std::vector<std::pair<std::string, std::string>> fields;
-  bool in_head = true;
+  // The gate's fields, which Beast's have to be, one after the other; while the head is parsed.
+  const std::vector<Field>* expected = nullptr;
+  std::size_t fields = 0;
+  bool differs = false;
   std::uint64_t chunk_size = 0;
   std::string* body = nullptr;
 
@@ -37,8 +39,8 @@ class Parser final : public beast::http::basic_parser<is_request> {
   using View = beast::string_view;
 
   void on_request_impl(beast::http::verb, View name, View path, int number, Code&) override {
-    method = text_of(name);
-    target = text_of(path);
+    method = view_of(name);
+    target = view_of(path);
     version = number;
   }
   void on_response_impl(int code, View, int number, Code&) override {
@@ -47,9 +49,14 @@ class Parser final : public beast::http::basic_parser<is_request> {
   }
   void on_field_impl(beast::http::field, View name, View value, Code&) override {
     // Trailers come here too, once the head is done: dropped.
-    if (in_head) fields.emplace_back(text_of(name), text_of(value));
+    if (expected == nullptr) return;
+    if (fields < expected->size()) {
+      const Field& field = (*expected)[fields];
+      differs = differs || field.name != view_of(name) || field.value != view_of(value);
+    }
+    ++fields;
   }
-  void on_header_impl(Code&) override { in_head = false; }
+  void on_header_impl(Code&) override { expected = nullptr; }
   void on_body_init_impl(const boost::optional<std::uint64_t>&, Code&) override {}
   std::size_t on_body_impl(View bytes, Code&) override {
     body->append(bytes.data(), bytes.size());
@@ -81,20 +88,18 @@ class Reader {
   // Beast's reading of the complete head must be the gate's.
   Gated parse_head(const std::vector<Field>& fields, bool skip_body) {
     parser_.emplace();
+    parser_->expected = &fields;
     parser_->header_limit(static_cast<std::uint32_t>(limits_.head + 1));
     parser_->body_limit(boost::none);
     parser_->eager(false);
     parser_->skip(skip_body);
     beast::error_code error;
     const std::size_t used = parser_->put(boost::asio::const_buffer(raw_.data(), raw_.size()), error);
+    parser_->expected = nullptr;
     if (error) return disagree(error.message());
     if (used != raw_.size() || !parser_->is_header_done()) return disagree("where the head ends");
-    if (parser_->fields.size() != fields.size()) return disagree("the number of fields");
-    for (std::size_t i = 0; i < fields.size(); ++i) {
-      if (parser_->fields[i].first != fields[i].name || parser_->fields[i].second != fields[i].value) {
-        return disagree("a field's value");
-      }
-    }
+    if (parser_->fields != fields.size()) return disagree("the number of fields");
+    if (parser_->differs) return disagree("a field's value");
     return {};
   }
 
@@ -210,20 +215,6 @@ class Reader {
   bool done_ = false;
 };
 
-// Names in lower case; values whose bytes not every reader takes for text are left out (responses only).
-lane::Headers headers_of(const std::vector<Field>& fields) {
-  lane::Headers headers;
-  headers.reserve(fields.size());
-  for (const Field& field : fields) {
-    if (std::any_of(field.value.begin(), field.value.end(),
-                    [](char c) { return static_cast<unsigned char>(c) >= 0x80; })) {
-      continue;
-    }
-    headers.emplace_back(lower_ascii(field.name), field.value);
-  }
-  return headers;
-}
-
 }  // namespace
 
 struct RequestReader::Impl {
@@ -284,13 +275,51 @@ const RequestHead& RequestReader::head() const {
   return impl_->head;
 }
 
+struct ConnectReader::Impl {
+  explicit Impl(const Limits& limits) : reader(limits) {}
+
+  Reader<true> reader;
+  bool done = false;
+  std::string target;
+
+  Gated finish_head() {
+    auto raw = parse_connect_head(reader.raw(), reader.limits());
+    if (!raw) return tl::unexpected(std::move(raw).error());
+    if (auto ok = reader.parse_head(raw->fields, true); !ok) return ok;
+    if (reader.parser().method != raw->method || reader.parser().target != raw->target) {
+      return reader.disagree("the request line");
+    }
+    target = raw->target;
+    done = true;
+    return {};
+  }
+};
+
+ConnectReader::ConnectReader(Limits limits) : impl_(std::make_unique<Impl>(limits)) {}
+ConnectReader::~ConnectReader() = default;
+
+tl::expected<std::size_t, Refusal> ConnectReader::feed(std::string_view bytes) {
+  if (impl_->done) return std::size_t{0};
+  auto taken = impl_->reader.take_head(bytes);
+  if (!taken || !impl_->reader.scanner().complete()) return taken;
+  if (auto ok = impl_->finish_head(); !ok) return tl::unexpected(std::move(ok).error());
+  return taken;
+}
+bool ConnectReader::done() const {
+  return impl_->done;
+}
+const std::string& ConnectReader::target() const {
+  return impl_->target;
+}
+
 struct ResponseReader::Impl {
-  Impl(std::string_view method, const Limits& limits) : reader(limits), head_request(method == "HEAD") {}
+  Impl(std::string_view method, const Limits& limits, bool switches)
+      : reader(limits), head_request(method == "HEAD"), may_switch(switches) {}
 
   static constexpr int max_interim = 8;
 
   Reader<false> reader;
-  bool head_request;
+  bool head_request, may_switch;
   State state = State::head;
   ResponseHead head;
   int interim = 0;
@@ -299,13 +328,13 @@ struct ResponseReader::Impl {
   Gated finish_head() {
     auto raw = parse_response_head(reader.raw(), reader.limits());
     if (!raw) return tl::unexpected(std::move(raw).error());
-    auto judged = judge_response_fields(*raw, head_request);
+    auto judged = judge_response_fields(*raw, head_request, may_switch);
     if (!judged) return tl::unexpected(std::move(judged).error());
     if (auto ok = reader.parse_head(raw->fields, head_request); !ok) return ok;
     if (reader.parser().status != raw->status || reader.parser().version != 10 + raw->minor) {
       return reader.disagree("the status line");
     }
-    if (raw->status < 200) {
+    if (raw->status < 200 && raw->status != 101) {
       if (++interim > max_interim) return refuse(502, "interim", "the server sent interim answers without end");
       reader.next_head();
       return {};
@@ -347,8 +376,8 @@ struct ResponseReader::Impl {
   }
 };
 
-ResponseReader::ResponseReader(std::string_view method, Limits limits)
-    : impl_(std::make_unique<Impl>(method, limits)) {}
+ResponseReader::ResponseReader(std::string_view method, Limits limits, bool may_switch)
+    : impl_(std::make_unique<Impl>(method, limits, may_switch)) {}
 ResponseReader::~ResponseReader() = default;
 ResponseReader::ResponseReader(ResponseReader&&) noexcept = default;
 ResponseReader& ResponseReader::operator=(ResponseReader&&) noexcept = default;

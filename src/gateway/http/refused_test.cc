@@ -27,6 +27,15 @@ std::string hosted(const std::string& host) {
 std::string line(const std::string& start) {
   return start + "\r\nHost: a.example\r\n\r\n";
 }
+const std::string upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+const std::string key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const std::string offer = key + "Sec-WebSocket-Version: 13\r\n";
+std::string websocket(const std::string& fields) {
+  return get(upgrade + offer + fields);
+}
+std::string with_key(const std::string& value) {
+  return get(upgrade + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + value + "\r\n");
+}
 std::string with_nul(std::string text) {
   text[text.find('@')] = '\0';
   return text;
@@ -174,7 +183,37 @@ std::vector<Case> cases() {
       // Expectations and upgrades
       {"H20", 417, "expect", post("Expect: 200-ok\r\nContent-Length: 5\r\n", "hello")},
       {"H20", 417, "expect", post("Expect: 100-continue\r\nExpect: x\r\nContent-Length: 5\r\n", "hello")},
-      {"upgrade", 501, "upgrade", get("Upgrade: websocket\r\nConnection: Upgrade\r\n")},
+      {"upgrade", 501, "upgrade", get("Upgrade: TLS/1.0\r\nConnection: Upgrade\r\n")},
+      {"upgrade", 501, "upgrade", get("Upgrade: websocket/13\r\nConnection: Upgrade\r\n")},
+      {"upgrade", 501, "upgrade", websocket("Upgrade: websocket\r\n")},
+      {"upgrade", 501, "upgrade", get("Upgrade: websocket, h2c\r\nConnection: Upgrade\r\n" + offer)},
+      // Half a WebSocket's opening request
+      {"ws", 400, "websocket", get("Upgrade: websocket\r\nConnection: Upgrade\r\n")},
+      {"ws", 400, "websocket", get("Upgrade: websocket\r\n" + offer)},
+      {"ws", 400, "websocket", get("Upgrade: websocket\r\nConnection: keep-alive\r\n" + offer)},
+      {"ws", 400, "websocket", get(upgrade + "Sec-WebSocket-Version: 13\r\n")},
+      {"ws", 400, "websocket", get(upgrade + key)},
+      {"ws", 400, "websocket", get(upgrade + key + "Sec-WebSocket-Version: 8\r\n")},
+      {"ws", 400, "websocket", get(upgrade + key + "Sec-WebSocket-Version: 13, 8\r\n")},
+      {"ws", 400, "websocket", websocket("Sec-WebSocket-Version: 13\r\n")},
+      {"ws", 400, "websocket", websocket(key)},
+      {"ws", 400, "websocket", websocket("Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b\r\n")},
+      {"ws", 400, "websocket", websocket("Sec-WebSocket-Protocol: a, ,b\r\n")},
+      {"ws", 400, "websocket", websocket("Sec-WebSocket-Protocol: \r\n")},
+      {"ws", 400, "websocket", websocket("Sec-WebSocket-Protocol: a b\r\n")},
+      {"ws", 400, "websocket", websocket("Content-Length: 0\r\n")},
+      {"ws", 400, "websocket", websocket("Content-Length: 5\r\n") + "hello"},
+      {"ws", 400, "websocket", websocket("Transfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
+      {"ws", 400, "websocket", websocket("Expect: 100-continue\r\n")},
+      {"ws", 400, "websocket", "POST / HTTP/1.1\r\nHost: a.example\r\n" + upgrade + offer + "\r\n"},
+      {"ws", 400, "websocket", with_key("dGhlIHNhbXBsZSBub25jZQ=")},
+      {"ws", 400, "websocket", with_key("dGhlIHNhbXBsZSBub25jZR==")},
+      {"ws", 400, "websocket", with_key("dGhlIHNhbXBsZSBub25j")},
+      {"ws", 400, "websocket", with_key("dGhlIHNhbXBsZSBub25jZQ==dGhl")},
+      {"ws", 400, "websocket", with_key("dGhlIHNhbXBsZSBub25j Q==")},
+      {"ws", 400, "websocket", with_key("dGhlIHNhbXBs-SBub25jZQ==")},
+      {"ws", 400, "websocket", with_key("")},
+      {"ws", 400, "upgrade", websocket("HTTP2-Settings: AAMAAABk\r\nHTTP2-Settings: AAMAAABk\r\n")},
       {"upgrade", 501, "upgrade", get("Upgrade: h2c\r\nUpgrade: websocket\r\n")},
       {"upgrade", 501, "upgrade", get("Upgrade: h2c, websocket\r\n")},
       {"upgrade", 400, "upgrade", get("HTTP2-Settings: AAMAAABk\r\n")},
@@ -226,6 +265,19 @@ TEST(Refused, StopsAtTheEndOfTheHead) {
   EXPECT_EQ(*taken, head.size());
   EXPECT_EQ(reader.state(), State::body);
   EXPECT_TRUE(body.empty());
+}
+
+TEST(Refused, AWholeWebSocketHandshakeIsNot) {
+  for (const std::string& bytes :
+       {websocket(""), websocket("Sec-WebSocket-Protocol: chat,v2.example\r\n"),
+        websocket("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"),
+        get("Connection: keep-alive, upgrade\r\nUPGRADE: WebSocket\r\n" + offer)}) {
+    const auto reading = read_request(bytes + "\x81\x80");
+    ASSERT_FALSE(reading.refusal) << reading.refusal->text;
+    EXPECT_TRUE(reading.head.websocket);
+    EXPECT_EQ(reading.used, bytes.size()) << "what follows is none of HTTP's";
+  }
+  EXPECT_FALSE(read_request(get(offer)).head.websocket) << "nothing is upgraded without Upgrade";
 }
 
 TEST(Refused, AnUnfinishedMessageIsNeverDone) {

@@ -157,5 +157,23 @@ TEST(Response, RefusedForItsFraming) {
   }
 }
 
+// Only where the request asked for it; then nothing of what follows is HTTP's.
+TEST(Response, SwitchesProtocolsOnlyWhenItMay) {
+  const std::string head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+  const auto read = [](const std::string& bytes, bool may_switch) {
+    return read_every_way<ResponseHead>([&] { return ResponseReader("GET", {}, may_switch); }, bytes);
+  };
+  EXPECT_TRUE(read(head, false).refusal);
+  const auto reading = read(head + "\x81\x01x", true);
+  ASSERT_FALSE(reading.refusal);
+  EXPECT_EQ(reading.state, State::done);
+  EXPECT_EQ(reading.head.status, 101);
+  EXPECT_EQ(reading.used, head.size());
+  EXPECT_EQ(read("HTTP/1.1 100 Continue\r\n\r\n" + head, true).head.status, 101);
+  EXPECT_EQ(read("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno", true).body, "no");
+  EXPECT_TRUE(read("HTTP/1.0 101 Switching Protocols\r\n\r\n", true).refusal);
+  EXPECT_TRUE(read("HTTP/1.1 101 Switching Protocols\r\nContent-Length: 5\r\n\r\nhello", true).refusal);
+}
+
 }  // namespace
 }  // namespace bulkhead::http

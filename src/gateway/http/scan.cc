@@ -1,4 +1,6 @@
 // The byte-level half of the gate: heads and chunk lines, one byte after the other.
+#include <algorithm>
+
 #include "gateway/http/gate.h"
 
 namespace bulkhead::http {
@@ -12,6 +14,11 @@ namespace {
 // NUL, VT, FF, DEL and the rest (ATTACKS H11): parsers disagree about each of them.
 bool is_control(unsigned char c) {
   return (c < 0x20 && c != '\t') || c == 0x7f;
+}
+
+// Not a control character, and taken by both sides.
+bool is_ordinary(char c) {
+  return c >= 0x20 && c < 0x7f;
 }
 
 int hex_digit(unsigned char c) {
@@ -64,6 +71,16 @@ Gated HeadScanner::step(unsigned char c) {
 tl::expected<std::size_t, Refusal> HeadScanner::take(std::string_view bytes) {
   std::size_t taken = 0;
   while (taken < bytes.size() && !complete_) {
+    // In the middle of a line most bytes mean nothing to step(), and are passed over together.
+    if (line_ > 0 && !after_cr_) {
+      const std::string_view rest = bytes.substr(taken, limits_.head - size_);
+      const auto end = std::ranges::find_if_not(rest, is_ordinary);
+      const auto count = static_cast<std::size_t>(end - rest.begin());
+      size_ += count;
+      line_ += count;
+      taken += count;
+      if (taken == bytes.size()) break;
+    }
     if (auto ok = step(static_cast<unsigned char>(bytes[taken])); !ok) return tl::unexpected(std::move(ok).error());
     ++taken;
   }

@@ -19,22 +19,32 @@ constexpr std::array<std::string_view, 11> own{
 }
 
 // Last line of defence against a header injected through a value: every value was checked long before.
-std::string_view checked(std::string_view text, const char* what) {
+using Bytes = std::array<bool, 256>;
+constexpr Bytes without_controls_and(std::string_view others) {
+  Bytes table{};
+  for (std::size_t c = 0; c < table.size(); ++c) {
+    table[c] = (c >= 0x20 || c == '\t') && c != 0x7f && others.find(static_cast<char>(c)) == std::string_view::npos;
+  }
+  return table;
+}
+constexpr Bytes in_value = without_controls_and(""), in_word = without_controls_and(" \t"),
+                in_name = without_controls_and(" \t:");
+
+std::string_view checked(std::string_view text, const Bytes& allowed, const char* what) {
   for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && byte != '\t') || byte == 0x7f) unfit(what);
+    if (!allowed[static_cast<unsigned char>(c)]) unfit(what);
   }
   return text;
 }
 
-std::string_view checked_word(std::string_view text, const char* what) {
-  if (text.empty() || text.find_first_of(" \t") != std::string_view::npos) unfit(what);
-  return checked(text, what);
+std::string_view checked_word(std::string_view text, const char* what, const Bytes& allowed = in_word) {
+  if (text.empty()) unfit(what);
+  return checked(text, allowed, what);
 }
 
 void field(std::string& out, std::string_view name, std::string_view value) {
-  if (checked_word(name, "header name").find(':') != std::string_view::npos) unfit("header name");
-  out.append(name).append(": ").append(checked(value, "header value")).append("\r\n");
+  checked_word(name, "header name", in_name);
+  out.append(name).append(": ").append(checked(value, in_value, "header value")).append("\r\n");
 }
 
 void fields(std::string& out, const lane::Headers& headers) {
@@ -137,7 +147,8 @@ std::string serialise_request(std::string_view method, std::string_view host_hea
     // Servers may insist on a length where a body is usual (RFC 9110 §8.6).
     field(out, "Content-Length", "0");
   }
-  return out.append("\r\n");
+  out.append("\r\n");
+  return out;  // itself: a copy would leave the credential behind in the original
 }
 
 std::string serialise_response(std::uint16_t status, const lane::Headers& headers, lane::BodyKind body,
@@ -156,6 +167,27 @@ std::string serialise_response(std::uint16_t status, const lane::Headers& header
     field(out, "Content-Length", std::to_string(body_length));
   }
   if (!keep_alive) field(out, "Connection", "close");
+  return out.append("\r\n");
+}
+
+std::string serialise_upgrade(std::string_view host_header, std::string_view target, const lane::Headers& headers,
+                              std::string_view key) {
+  std::string out = serialise_request("GET", host_header, target, headers, lane::BodyKind::none, 0);
+  out.resize(out.size() - 2);  // there was room for more than what follows: nothing is copied
+  field(out, "Upgrade", "websocket");
+  field(out, "Connection", "Upgrade");
+  field(out, "Sec-WebSocket-Version", "13");
+  field(out, "Sec-WebSocket-Key", key);
+  out.append("\r\n");
+  return out;
+}
+
+std::string serialise_switch(std::string_view accept, std::string_view protocol) {
+  std::string out = "HTTP/1.1 101 Switching Protocols\r\n";
+  field(out, "Upgrade", "websocket");
+  field(out, "Connection", "Upgrade");
+  field(out, "Sec-WebSocket-Accept", accept);
+  if (!protocol.empty()) field(out, "Sec-WebSocket-Protocol", protocol);
   return out.append("\r\n");
 }
 

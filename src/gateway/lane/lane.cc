@@ -4,6 +4,7 @@
 // up exactly is refused, so that two sides can't read one frame differently.
 #include "gateway/lane.h"
 
+#include <algorithm>
 #include <concepts>
 #include <cstdio>
 #include <cstdlib>
@@ -14,19 +15,41 @@ namespace {
 // More fields than any head has (http::Limits): a count is checked before it is believed.
 constexpr std::uint32_t max_headers = 1024;
 
+// In a message's first byte, beside its opcode.
+constexpr std::uint8_t last_part = 0x80;
+
 // Encoding what the other side would refuse is a programming error: ending here beats a lane that dies far away.
 [[noreturn]] void too_long(const char* what) {
   std::fprintf(stderr, "bulkhead: lane: %s does not fit its frame\n", what);
   std::abort();
 }
 
+void append_header(std::string& out, Kind kind, std::size_t length) {
+  out += static_cast<char>(kind);
+  for (std::size_t i = 0; i < sizeof(std::uint32_t); ++i) out += static_cast<char>((length >> (8 * i)) & 0xff);
+}
+
+std::string empty_frame(Kind kind) {
+  std::string out;
+  append_header(out, kind, 0);
+  return out;
+}
+
+// One frame.
 class Writer {
  public:
+  explicit Writer(Kind kind) {
+    bytes_.reserve(512);  // most heads fit
+    append_header(bytes_, kind, 0);
+  }
+
   template <std::unsigned_integral T>
   void number(T value) {
+    char bytes[sizeof(T)];
     for (std::size_t i = 0; i < sizeof(T); ++i) {
-      bytes_.push_back(static_cast<char>((static_cast<std::uint64_t>(value) >> (8 * i)) & 0xff));
+      bytes[i] = static_cast<char>((static_cast<std::uint64_t>(value) >> (8 * i)) & 0xff);
     }
+    bytes_.append(bytes, sizeof(T));
   }
   void flag(bool value) { number<std::uint8_t>(value ? 1 : 0); }
   void text(std::string_view value) {
@@ -42,7 +65,15 @@ class Writer {
       text(content);
     }
   }
-  std::string take() { return std::move(bytes_); }
+  void raw(std::string_view bytes) { bytes_.append(bytes); }
+  std::string take(std::size_t limit) {
+    const std::size_t length = bytes_.size() - header_size;
+    if (length > limit) too_long("a payload");
+    for (std::size_t i = 0; i < sizeof(std::uint32_t); ++i) {
+      bytes_[1 + i] = static_cast<char>((length >> (8 * i)) & 0xff);
+    }
+    return std::move(bytes_);
+  }
 
  private:
   std::string bytes_;
@@ -72,6 +103,7 @@ class Reader {
     // Every field takes at least its two lengths, so a count can't make us reserve more than the payload's worth.
     if (count > max_headers || std::size_t{count} * 8 > rest_.size()) bad_ = true;
     Headers value;
+    if (!bad_) value.reserve(count);
     for (std::uint32_t i = 0; i < count && !bad_; ++i) {
       std::string name = text();
       value.emplace_back(std::move(name), text());
@@ -100,16 +132,6 @@ class Reader {
   bool bad_ = false;
 };
 
-std::string frame(Kind kind, std::string_view payload, std::size_t limit) {
-  if (payload.size() > limit) too_long("a payload");
-  Writer writer;
-  writer.number(static_cast<std::uint8_t>(kind));
-  writer.number(static_cast<std::uint32_t>(payload.size()));
-  std::string whole = writer.take();
-  whole.append(payload);
-  return whole;
-}
-
 auto malformed(const char* what) {
   return fail(std::string("lane: malformed ") + what + " frame");
 }
@@ -122,7 +144,7 @@ bool consistent(BodyKind kind, std::uint64_t length) {
 }  // namespace
 
 std::string encode(const Request& request) {
-  Writer writer;
+  Writer writer(Kind::request);
   writer.text(request.grant);
   writer.text(request.method);
   writer.text(request.scheme);
@@ -131,33 +153,74 @@ std::string encode(const Request& request) {
   writer.text(request.target);
   writer.headers(request.headers);
   writer.flag(request.slot_filled);
+  writer.number(request.issued);
   writer.number(static_cast<std::uint8_t>(request.body));
   writer.number(request.body == BodyKind::length ? request.body_length : std::uint64_t{0});
-  return frame(Kind::request, writer.take(), max_head);
+  return writer.take(max_head);
 }
 
 std::string encode(const Response& response) {
-  Writer writer;
+  Writer writer(Kind::response);
   writer.number(response.status);
   writer.headers(response.headers);
   writer.number(static_cast<std::uint8_t>(response.body));
   writer.number(response.body != BodyKind::streamed ? response.body_length : std::uint64_t{0});
-  return frame(Kind::response, writer.take(), max_head);
+  return writer.take(max_head);
 }
 
 std::string encode(const Failure& failure) {
-  Writer writer;
+  Writer writer(Kind::failure);
   writer.number(failure.status);
   writer.text(failure.reason);
   writer.text(failure.text);
-  return frame(Kind::failure, writer.take(), max_head);
+  return writer.take(max_head);
+}
+
+std::string encode(const Tunnel& tunnel) {
+  Writer writer(Kind::tunnel);
+  writer.text(tunnel.grant);
+  writer.text(tunnel.host);
+  writer.number(tunnel.port);
+  return writer.take(max_head);
+}
+
+std::string encode(const Message& message) {
+  Writer writer(Kind::message);
+  writer.number(static_cast<std::uint8_t>(static_cast<std::uint8_t>(message.opcode) | (message.last ? last_part : 0)));
+  writer.raw(message.data);
+  return writer.take(max_body);
+}
+
+std::string encode_opened() {
+  return empty_frame(Kind::opened);
+}
+
+std::string encode_trailers(const Headers& trailers) {
+  Writer writer(Kind::trailers);
+  writer.headers(trailers);
+  return writer.take(max_head);
 }
 
 std::string encode_body(std::string_view bytes) {
-  return frame(Kind::body, bytes, max_body);
+  if (bytes.size() > max_body) too_long("a payload");
+  std::string out;
+  out.reserve(header_size + bytes.size());
+  append_header(out, Kind::body, bytes.size());
+  return out.append(bytes);
 }
+void append_body(std::string& out, std::string_view bytes) {
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), max_body))) {
+    const std::string_view part = bytes.substr(0, max_body);
+    append_header(out, Kind::body, part.size());
+    out.append(part);
+  }
+}
+
 std::string encode_end() {
-  return frame(Kind::end, {}, 0);
+  return empty_frame(Kind::end);
+}
+std::string encode_dropped() {
+  return empty_frame(Kind::dropped);
 }
 
 std::optional<FrameHeader> decode_header(std::string_view five_bytes) {
@@ -170,12 +233,17 @@ std::optional<FrameHeader> decode_header(std::string_view five_bytes) {
     case static_cast<std::uint8_t>(Kind::request):
     case static_cast<std::uint8_t>(Kind::response):
     case static_cast<std::uint8_t>(Kind::failure):
+    case static_cast<std::uint8_t>(Kind::tunnel):
+    case static_cast<std::uint8_t>(Kind::trailers):
       limit = max_head;
       break;
     case static_cast<std::uint8_t>(Kind::body):
+    case static_cast<std::uint8_t>(Kind::message):
       limit = max_body;
       break;
     case static_cast<std::uint8_t>(Kind::end):
+    case static_cast<std::uint8_t>(Kind::dropped):
+    case static_cast<std::uint8_t>(Kind::opened):
       break;
     default:
       return std::nullopt;
@@ -196,9 +264,11 @@ Result<Request> decode_request(std::string_view payload) {
   request.target = reader.text();
   request.headers = reader.headers();
   request.slot_filled = reader.flag();
+  request.issued = reader.number<std::uint32_t>();
   request.body = reader.body_kind();
   request.body_length = reader.number<std::uint64_t>();
-  if (!reader.whole() || !consistent(request.body, request.body_length)) return malformed("request");
+  const bool numbered = request.issued == 0 || (request.slot_filled && request.issued <= max_issued_number);
+  if (!reader.whole() || !numbered || !consistent(request.body, request.body_length)) return malformed("request");
   return request;
 }
 
@@ -225,6 +295,47 @@ Result<Failure> decode_failure(std::string_view payload) {
   failure.text = reader.text();
   if (!reader.whole()) return malformed("failure");
   return failure;
+}
+
+Result<Tunnel> decode_tunnel(std::string_view payload) {
+  if (payload.size() > max_head) return malformed("tunnel");
+  Reader reader(payload);
+  Tunnel tunnel;
+  tunnel.grant = reader.text();
+  tunnel.host = reader.text();
+  tunnel.port = reader.number<std::uint16_t>();
+  if (!reader.whole()) return malformed("tunnel");
+  return tunnel;
+}
+
+Result<Message> decode_message(std::string_view payload) {
+  if (payload.empty() || payload.size() > max_body) return malformed("message");
+  const auto first = static_cast<std::uint8_t>(payload.front());
+  Message message;
+  message.opcode = static_cast<Opcode>(first & ~last_part);
+  message.last = (first & last_part) != 0;
+  switch (message.opcode) {
+    case Opcode::continuation:
+    case Opcode::text:
+    case Opcode::binary:
+    case Opcode::close:
+    case Opcode::ping:
+    case Opcode::pong:
+      break;
+    default:
+      return malformed("message");
+  }
+  message.data = payload.substr(1);
+  return message;
+}
+
+Result<Headers> decode_trailers(std::string_view payload) {
+  if (payload.size() > max_head) return malformed("trailers");
+  Reader reader(payload);
+  Headers trailers = reader.headers();
+  // None are said by not sending the frame.
+  if (!reader.whole() || trailers.empty()) return malformed("trailers");
+  return trailers;
 }
 
 }  // namespace bulkhead::lane

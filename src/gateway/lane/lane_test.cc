@@ -15,6 +15,7 @@ Request sample_request() {
   request.target = "/v1/items?limit=3";
   request.headers = {{"accept", "*/*"}, {"x-empty", ""}, {"accept", "text/plain"}};
   request.slot_filled = true;
+  request.issued = 12;
   request.body = BodyKind::length;
   request.body_length = 0x0102030405060708;
   return request;
@@ -26,8 +27,8 @@ std::string payload_of(const std::string& frame) {
 
 bool same(const Request& a, const Request& b) {
   return a.grant == b.grant && a.method == b.method && a.scheme == b.scheme && a.host == b.host && a.port == b.port &&
-         a.target == b.target && a.headers == b.headers && a.slot_filled == b.slot_filled && a.body == b.body &&
-         a.body_length == b.body_length;
+         a.target == b.target && a.headers == b.headers && a.slot_filled == b.slot_filled && a.issued == b.issued &&
+         a.body == b.body && a.body_length == b.body_length;
 }
 
 TEST(Lane, RequestSurvives) {
@@ -59,6 +60,19 @@ TEST(Lane, ResponseAndFailureSurvive) {
   EXPECT_EQ(failure->status, 504);
   EXPECT_EQ(failure->reason, "connect");
   EXPECT_EQ(failure->text, "no answer");
+}
+
+TEST(Lane, TrailersSurviveAndAreNeverNone) {
+  const Headers trailers{{"grpc-status", "0"}, {"grpc-message", ""}};
+  const std::string payload = payload_of(encode_trailers(trailers));
+  const auto decoded = decode_trailers(payload);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(*decoded, trailers);
+  for (std::size_t size = 0; size < payload.size(); ++size) {
+    EXPECT_FALSE(decode_trailers(std::string_view(payload).substr(0, size))) << size;
+  }
+  EXPECT_FALSE(decode_trailers(payload + "x"));
+  EXPECT_FALSE(decode_trailers(std::string(4, '\0')));
 }
 
 TEST(Lane, AnAnswerToHeadDeclaresItsLength) {
@@ -98,9 +112,15 @@ TEST(Lane, NoPrefixAndNoSuffixDecodes) {
 
 TEST(Lane, OneValuePerMeaning) {
   std::string payload = payload_of(encode(sample_request()));
-  payload[payload.size() - 10] = 2;  // slot_filled: 0 or 1
+  payload[payload.size() - 14] = 2;  // slot_filled: 0 or 1
   EXPECT_FALSE(decode_request(payload));
-  payload[payload.size() - 10] = 1;
+  payload[payload.size() - 14] = 0;  // the number of what the slot does not hold
+  EXPECT_FALSE(decode_request(payload));
+  payload[payload.size() - 14] = 1;
+  EXPECT_TRUE(decode_request(payload));
+  payload[payload.size() - 10] = '\x7f';  // beyond the largest number
+  EXPECT_FALSE(decode_request(payload));
+  payload[payload.size() - 10] = 0;
   payload[payload.size() - 9] = 3;  // no such BodyKind
   EXPECT_FALSE(decode_request(payload));
   payload[payload.size() - 9] = 2;  // streamed, yet with a length
@@ -112,6 +132,25 @@ TEST(Lane, HeaderCountIsNotBelieved) {
   EXPECT_FALSE(decode_response(std::string("\xc8\0\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0", 15)));
 }
 
+TEST(Lane, MessagesSurvive) {
+  for (const Opcode opcode :
+       {Opcode::continuation, Opcode::text, Opcode::binary, Opcode::close, Opcode::ping, Opcode::pong}) {
+    for (const bool last : {false, true}) {
+      const auto decoded = decode_message(payload_of(encode(Message{opcode, last, "words"})));
+      ASSERT_TRUE(decoded);
+      EXPECT_EQ(decoded->opcode, opcode);
+      EXPECT_EQ(decoded->last, last);
+      EXPECT_EQ(decoded->data, "words");
+    }
+  }
+  EXPECT_EQ(encode(Message{Opcode::ping, true, ""}), std::string("\x12\x01\0\0\0\x89", 6));
+  EXPECT_FALSE(decode_message(""));
+  for (const int first : {0x03, 0x83, 0x07, 0x0b, 0x8f, 0x11, 0x41, 0xc1}) {
+    EXPECT_FALSE(decode_message(std::string(1, static_cast<char>(first)))) << first;
+  }
+  EXPECT_FALSE(decode_message(std::string(max_body + 1, '\x01')));
+}
+
 TEST(Lane, FrameHeaders) {
   const auto header = [](int kind, std::uint32_t length) {
     std::string bytes(1, static_cast<char>(kind));
@@ -119,7 +158,10 @@ TEST(Lane, FrameHeaders) {
     return decode_header(bytes);
   };
   EXPECT_FALSE(header(0, 0));
-  EXPECT_FALSE(header(6, 0));
+  EXPECT_TRUE(header(7, 0));
+  EXPECT_FALSE(header(7, 1));
+  EXPECT_FALSE(header(8, 0));
+  EXPECT_TRUE(header(6, max_head));
   EXPECT_TRUE(header(1, max_head));
   EXPECT_FALSE(header(1, max_head + 1));
   EXPECT_TRUE(header(2, max_body));

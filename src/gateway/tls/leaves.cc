@@ -12,7 +12,11 @@ bool fresh(std::time_t minted, std::time_t now) {
 
 Leaves::Leaves(const SessionCa& ca, const std::vector<std::string>& granted, LeafLimits limits)
     : ca_(ca), limits_(limits), rate_(limits.minted_per_second, limits.minted_burst) {
-  for (const std::string& host : granted) pinned_.try_emplace(host);
+  grant(granted);
+}
+
+void Leaves::grant(const std::vector<std::string>& hosts) {
+  for (const std::string& host : hosts) pinned_.try_emplace(host);
 }
 
 bool Leaves::mint(const LeafName& name, std::time_t now, Leaf& into) {

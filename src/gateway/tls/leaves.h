@@ -23,6 +23,9 @@ class Leaves {
   // `granted`: the grants' hosts, canonical, `*.example.com` included. `ca` outlives this.
   Leaves(const SessionCa& ca, const std::vector<std::string>& granted, LeafLimits limits);
 
+  // These are granted, too, from now on. (What was granted once stays pinned: it is minted already.)
+  void grant(const std::vector<std::string>& hosts);
+
   // The leaf for `name`, or null: rate exceeded or not mintable. Stays valid until the next call; SSL objects
   // that use it hold a reference of their own.
   X509* find(const LeafName& name, std::time_t now, TokenBucket::Clock::time_point tick);

@@ -1,5 +1,5 @@
 // How front speaks TLS to the workload: 1.2 or newer, ECDSA and AEAD only, no renegotiation, no compression, no
-// resumption, HTTP/1.1 only. A client that offers protocols without http/1.1 gets the no_application_protocol alert:
+// resumption, HTTP/2 or HTTP/1.1. A client that offers protocols without either gets the no_application_protocol alert:
 // nothing is tunnelled that we could not judge.
 #pragma once
 

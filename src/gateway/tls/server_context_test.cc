@@ -13,6 +13,7 @@ struct Outcome {
   bool client = false, server = false;
   std::string protocol;  // ALPN as the client saw it
   int version = 0;
+  std::string cipher;
 };
 
 struct ServerContextTest : testing::Test {
@@ -62,6 +63,7 @@ struct ServerContextTest : testing::Test {
     SSL_get0_alpn_selected(client.get(), &protocol, &length);
     outcome.protocol.assign(reinterpret_cast<const char*>(protocol), length);
     outcome.version = SSL_version(client.get());
+    if (outcome.client) outcome.cipher = SSL_get_cipher_name(client.get());
     return outcome;
   }
 
@@ -108,13 +110,25 @@ TEST_F(ServerContextTest, WeakCiphersAreRefused) {  // T10
   EXPECT_FALSE(run("api.example.com", handshake).client);
 }
 
-TEST_F(ServerContextTest, OnlyHttp11IsNegotiated) {  // T07
+TEST_F(ServerContextTest, TheCheapestCipherIsTakenWhateverTheClientLikes) {
   Handshake handshake;
-  offer("\x02h2\x08http/1.1");
-  const Outcome both = run("api.example.com", handshake);
-  EXPECT_TRUE(both.client);
-  EXPECT_EQ("http/1.1", both.protocol);
-  for (const std::string_view wire : {"\x02h2", "\x02h3\x06spdy/3", "\x08http/1.0"}) {
+  SSL_CTX_set_ciphersuites(client_context.get(),
+                           "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256");
+  EXPECT_EQ(run("api.example.com", handshake).cipher, "TLS_AES_128_GCM_SHA256");
+  SSL_CTX_set_ciphersuites(client_context.get(), "TLS_CHACHA20_POLY1305_SHA256");
+  EXPECT_EQ(run("api.example.com", handshake).cipher, "TLS_CHACHA20_POLY1305_SHA256");
+}
+
+TEST_F(ServerContextTest, OnlyHttp2AndHttp11AreNegotiated) {  // T07
+  Handshake handshake;
+  for (const auto& [wire, protocol] : {std::pair("\x02h2\x08http/1.1", "h2"), std::pair("\x08http/1.1\x02h2", "h2"),
+                                       std::pair("\x02h2", "h2"), std::pair("\x02h3\x08http/1.1", "http/1.1")}) {
+    offer(wire);
+    const Outcome both = run("api.example.com", handshake);
+    EXPECT_TRUE(both.client) << wire;
+    EXPECT_EQ(protocol, both.protocol) << wire;
+  }
+  for (const std::string_view wire : {"\x03h2c", "\x02h3\x06spdy/3", "\x08http/1.0"}) {
     offer(wire);
     const Outcome outcome = run("api.example.com", handshake);
     EXPECT_FALSE(outcome.client || outcome.server) << wire;
