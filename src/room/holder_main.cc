@@ -42,6 +42,8 @@ Result<UniqueFd> listen_on(const Listener& listener) {
     // Which address was asked: the answer must come from it.
     const bool done = listener.ipv6 ? set(IPPROTO_IPV6, IPV6_RECVPKTINFO) : set(IPPROTO_IP, IP_PKTINFO);
     if (!done) return fail_errno("setsockopt", "PKTINFO", errno);
+    // IPv6 lets an answer come only from an address that an interface has, which these are not (ipv6(7)).
+    if (listener.ipv6 && !set(IPPROTO_IPV6, IPV6_FREEBIND)) return fail_errno("setsockopt", "IPV6_FREEBIND", errno);
   }
   sockaddr_storage address{};
   socklen_t size = 0;

@@ -15,12 +15,23 @@
 
 namespace bulkhead::tier {
 
+// What lies over a folder that is shown in mode `review`, each opened as the folder itself is (O_PATH).
+struct Layers {
+  UniqueFd store;  // holds upper/ and work/, the session's uid's: what is written goes there (review/review.h)
+  UniqueFd mask;   // optional: a layer between the two that nobody writes; its whiteouts hide what the folder has
+};
+
 // A host path to show, already opened: what is mounted is this descriptor, not a name that could be swapped.
 struct PlannedMount {
   UniqueFd source;     // O_PATH
   std::string target;  // absolute, inside
   MountMode mode = MountMode::ro;
-  std::string described;  // the path as the user wrote it, for messages
+  std::string described = {};                   // the path as the user wrote it, for messages
+  std::optional<Layers> layers = std::nullopt;  // in mode review, always
+  std::string host = {};                        // where it is on the host; empty for a private copy
+  // rw_no_delete: what is shown is a FUSE mount, and on this socket its /dev/fuse goes to the process that serves it
+  // (keep/keep.h), which has the source.
+  UniqueFd serving = {};
 };
 
 // A small file made for the session (its /etc, its CA bundle). Read-only inside.

@@ -6,11 +6,13 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <set>
 
+#include "base/ipc.h"
 #include "base/sys.h"
 
 namespace bulkhead::tier::native {
@@ -37,6 +39,21 @@ class Stage {
       return fail_errno("mount(tmpfs)", stage, errno);
     }
     return {};
+  }
+
+  // The source itself is not here at all: whoever has the other end of the mount's socket serves it. The kernel takes
+  // the device only of who opened it in the mount's own user namespace, so here. Linux 4.18.
+  Result<void> serve(const PlannedMount& mount, const std::string& path) {
+    BH_CHECK(folder(path));
+    BH_TRY(const UniqueFd device, sys::open("/dev/fuse", O_RDWR));
+    const std::string options = "fd=" + std::to_string(device.get()) +
+                                ",rootmode=40000,user_id=" + std::to_string(::getuid()) +
+                                ",group_id=" + std::to_string(::getgid());
+    if (::mount("bulkhead", (stage + path).c_str(), "fuse", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
+      return fail_errno("mount(fuse)", mount.described, errno);
+    }
+    const int sent = device.get();
+    return ipc::send(mount.serving.get(), std::string_view("{}"), std::span(&sent, 1));
   }
 
   Result<void> folder(const std::string& path) {
@@ -66,15 +83,39 @@ class Stage {
     return {};
   }
 
-  // The source's descriptor belongs to the namespace it was opened in; here the same path has to be the same file.
   Result<void> bind(const PlannedMount& mount, const std::string& path) {
-    BH_TRY(const std::string name, sys::path_of(mount.source.get()));
-    BH_TRY(const UniqueFd here, sys::open(name, O_PATH | O_NOFOLLOW));
-    BH_TRY(const struct stat judged, sys::stat_fd(mount.source.get(), name));
-    BH_TRY(const struct stat found, sys::stat_fd(here.get(), name));
-    if (judged.st_dev != found.st_dev || judged.st_ino != found.st_ino) return fail(name + " was replaced");
+    if (mount.layers) return overlay(mount, path);
+    BH_TRY(const UniqueFd here, again(mount.source));
+    BH_TRY(const struct stat found, sys::stat_fd(here.get(), mount.described));
     BH_CHECK(S_ISDIR(found.st_mode) ? folder(path) : file(path, ""));
-    return bind("/proc/self/fd/" + std::to_string(here.get()), path);
+    return bind(place_of(here), path);
+  }
+
+  // overlayfs in our own user namespace (Linux 5.11), which then keeps its marks in user.overlay.* and follows no
+  // redirect and no metadata-only copy that somebody could have planted (overlayfs.rst, "Permission model").
+  Result<void> overlay(const PlannedMount& mount, const std::string& path) {
+    BH_TRY(const UniqueFd lower, again(mount.source));
+    BH_TRY(const UniqueFd store, again(mount.layers->store));
+    UniqueFd mask;
+    if (mount.layers->mask) {
+      BH_TRY(mask, again(mount.layers->mask));
+    }
+    // The new mount has only the flags it is given: the source's own have to go on to it.
+    struct statvfs below{};
+    if (::fstatvfs(lower.get(), &below) != 0) return fail_errno("fstatvfs", path, errno);
+    const unsigned long flags = MS_NOSUID | MS_NODEV | ((below.f_flag & ST_NOEXEC) != 0 ? MS_NOEXEC : 0);
+    const std::string options = "userxattr,lowerdir=" + (mask ? place_of(mask) + ":" : std::string()) +
+                                place_of(lower) + ",upperdir=" + place_of(store) + "/upper,workdir=" + place_of(store) +
+                                "/work";
+    BH_CHECK(folder(path));
+    if (::mount("overlay", (stage + path).c_str(), "overlay", flags, options.c_str()) != 0) {
+      Error error = errno_error("mount(overlay)", mount.described, errno);
+      error.message +=
+          ": mode review needs overlayfs (bulkhead doctor, `overlay`) and a folder and a state directory on "
+          "file systems it can take; use ro or rw";
+      return tl::unexpected(std::move(error));
+    }
+    return {};
   }
 
   // Of everything bound below it: read-only, without set-user-ID and device files.
@@ -98,6 +139,18 @@ class Stage {
   }
 
  private:
+  static std::string place_of(const UniqueFd& fd) { return "/proc/self/fd/" + std::to_string(fd.get()); }
+
+  // A plan's descriptor belongs to the namespace it was opened in; here the same path has to be the same file.
+  static Result<UniqueFd> again(const UniqueFd& planned) {
+    BH_TRY(const std::string name, sys::path_of(planned.get()));
+    BH_TRY(UniqueFd here, sys::open(name, O_PATH | O_NOFOLLOW));
+    BH_TRY(const struct stat judged, sys::stat_fd(planned.get(), name));
+    BH_TRY(const struct stat found, sys::stat_fd(here.get(), name));
+    if (judged.st_dev != found.st_dev || judged.st_ino != found.st_ino) return fail(name + " was replaced");
+    return here;
+  }
+
   std::set<std::string> made_;
 };
 
@@ -146,7 +199,11 @@ Result<void> make_stage(const Plan& plan) {
   for (std::size_t i = 0; i < plan.system.size(); ++i) {
     if (!in_etc(plan.system[i].target)) BH_CHECK(made.bind(plan.system[i], staged_system(plan, i)));
   }
-  for (std::size_t i = 0; i < plan.mounts.size(); ++i) BH_CHECK(made.bind(plan.mounts[i], staged_mount(i)));
+  for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
+    const PlannedMount& mount = plan.mounts[i];
+    BH_CHECK(mount.mode == MountMode::rw_no_delete ? made.serve(mount, staged_mount(i))
+                                                   : made.bind(mount, staged_mount(i)));
+  }
   for (const PlannedLink& link : plan.links) {
     // /bin and its like for bubblewrap, /etc's for the view.
     if (in_etc(link.target) || link.target.rfind('/') == 0) BH_CHECK(made.link(link.target, link.to));
