@@ -1,0 +1,43 @@
+// Making what is to come, beside: new files in the staging folder, complete, with their owner, mode and times.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "review/changes.h"
+#include "review/tree.h"
+
+namespace bulkhead::review {
+
+class Stage {
+ public:
+  // `into`: the folder new/. Both trees outlive this.
+  Stage(const Tree& host, const Tree& upper, int into) : host_(host), upper_(upper), into_(into) {}
+
+  // The change's new state as `name` ("3", or "3/src/a.cc" in a folder that was made before).
+  Result<void> make(const Change& change, const std::string& name);
+  // Folders last of all: what is made in them changes their times, and they may be read-only.
+  Result<void> finish();
+  // Folders of new/ itself whose owner is not to write them, by name, with their modes. They are left writable: a
+  // folder that is not can't be moved by its owner.
+  const std::map<std::string, mode_t>& closed() const { return closed_; }
+
+ private:
+  struct Folder {
+    std::string name;
+    struct stat wanted;
+    mode_t mode;
+  };
+  Result<void> own(int fd, const Change& change, mode_t& mode) const;
+
+  const Tree &host_, &upper_;
+  int into_;
+  std::vector<Folder> folders_;
+  std::map<std::string, mode_t> closed_;
+};
+
+}  // namespace bulkhead::review
