@@ -1,0 +1,95 @@
+#include "trust/filter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "base/process.h"
+#include "base/sys.h"
+#include "base/text.h"
+
+namespace bulkhead::trust {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds patience{2000};
+constexpr uid_t nobody = 65534;
+
+Result<UniqueFd> open_program(const Filter& filter) {
+  for (const std::string& place : filter.places) {
+    auto fd = sys::open(place, O_PATH);
+    if (fd) return fd;
+  }
+  return fail(filter.arguments.front() + " is not installed (" + join(filter.places, ", ") + ")");
+}
+
+Result<void> give_up_privilege() {
+  if (::geteuid() == 0 && (::setgroups(0, nullptr) != 0 || ::setresgid(nobody, nobody, nobody) != 0 ||
+                           ::setresuid(nobody, nobody, nobody) != 0)) {
+    return fail_errno("setresuid", "nobody", errno);
+  }
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("prctl(PR_SET_NO_NEW_PRIVS)", "", errno);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // changing uids took it away
+  const rlimit cpu{2, 2};
+  const rlimit none{0, 0};
+  const rlimit memory{rlim_t{512} << 20, rlim_t{512} << 20};
+  ::setrlimit(RLIMIT_CPU, &cpu);
+  ::setrlimit(RLIMIT_CORE, &none);
+  ::setrlimit(RLIMIT_FSIZE, &none);
+  ::setrlimit(RLIMIT_DATA, &memory);
+  if (::chdir("/") != 0) return fail_errno("chdir", "/", errno);
+  return {};
+}
+
+Result<std::string> read_until_end(int fd, std::size_t most) {
+  std::string out;
+  const auto end = Clock::now() + patience;
+  char buffer[16384];
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
+    pollfd p{fd, POLLIN, 0};
+    const int ready = left > 0 ? ::poll(&p, 1, static_cast<int>(left)) : 0;
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return fail("it took longer than two seconds");
+    const ssize_t n = ::read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("read", "", errno);
+    if (n == 0) return out;
+    if (out.size() + static_cast<std::size_t>(n) > most) return fail("it says too much", EFBIG);
+    out.append(buffer, static_cast<std::size_t>(n));
+  }
+}
+
+}  // namespace
+
+Result<Filtered> run_filter(const Filter& filter) {
+  BH_TRY(const UniqueFd program, open_program(filter));
+  BH_TRY(sys::Pair pipe, sys::pipe());
+  std::vector<UniqueFd> files;
+  for (const std::string_view bytes : filter.inputs) {
+    BH_TRY(UniqueFd file, sys::memory_file("bulkhead-filter", bytes));
+    files.push_back(std::move(file));
+  }
+  SpawnOptions options;
+  options.program = program.get();
+  options.arguments = filter.arguments;
+  options.environment = filter.environment;
+  options.fds = {files.empty() ? -1 : files.front().get(), pipe.second.get(), -1};
+  for (std::size_t i = 1; i < files.size(); ++i) options.fds.push_back(files[i].get());
+  options.before_exec = give_up_privilege;
+  BH_TRY(Child child, spawn(options));
+  pipe.second.reset();
+  BH_TRY(std::string out, read_until_end(pipe.first.get(), filter.most));  // an early end kills the child
+  BH_TRY(const ExitStatus ended, child.wait());
+  if (ended.signal != 0) return fail("it was killed by signal " + std::to_string(ended.signal));
+  return Filtered{ended.code, std::move(out)};
+}
+
+}  // namespace bulkhead::trust

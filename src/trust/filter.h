@@ -1,0 +1,29 @@
+// A well-kept program of the machine's that reads hostile bytes for us (git, diff): by its absolute path, with an empty
+// environment but for what is said here, without privilege, its output bounded, dead after two seconds.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace bulkhead::trust {
+
+struct Filter {
+  std::vector<std::string> places;       // where the program may be; the first that is there
+  std::vector<std::string> arguments;    // argv
+  std::vector<std::string> environment;  // KEY=value
+  std::vector<std::string_view> inputs;  // descriptor 0, then 3, 4, …: anonymous files that hold these
+  std::size_t most = std::size_t{1} << 20;
+};
+
+struct Filtered {
+  int status = 0;
+  std::string out;
+};
+
+// An error when it can't be run, is killed, or says more than `most` bytes.
+Result<Filtered> run_filter(const Filter& filter);
+
+}  // namespace bulkhead::trust
