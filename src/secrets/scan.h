@@ -1,0 +1,41 @@
+// The files below a folder that look like keys: by their names, and a few small ones by what is in them. The tree may
+// be a stranger's: no link is followed, nothing but regular files is opened for reading, and everything is bounded.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "secrets/secrets.h"
+
+namespace bulkhead::secrets {
+
+struct Bounds {
+  std::size_t entries = 20'000;  // of folders, in all
+  std::size_t read = 50;         // files that are read
+  std::size_t found = 20;
+  std::size_t depth = 12;
+  std::chrono::milliseconds time{10};
+};
+// For somebody who asked, and waits.
+inline constexpr Bounds thorough{500'000, 5'000, 500, 64, std::chrono::milliseconds(5000)};
+
+inline constexpr std::size_t most_read = 64 * 1024;  // of a file; a longer one is read that far
+
+struct Key {
+  std::string path;  // relative to where the scan began; "" is that itself
+  std::string what;
+};
+
+struct Scan {
+  std::vector<Key> keys;
+  std::uint64_t files = 0, bytes = 0;  // seen; bytes only with `sizes`
+  bool whole = true;                   // nothing was left out for a bound
+};
+
+// `root`: O_PATH, a folder or a regular file called `name`. What can't be read is passed over: neither can the
+// workload.
+Scan scan(const Patterns& patterns, int root, const std::string& name, const Bounds& bounds, bool sizes = false);
+
+}  // namespace bulkhead::secrets
