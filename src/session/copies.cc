@@ -20,17 +20,18 @@ namespace {
 
 class Copier {
  public:
-  Copier(std::string described, const std::vector<std::string>& except)
-      : described_(std::move(described)), except_(except) {}
+  explicit Copier(const Mount& mount) : mount_(mount) {}
 
-  // `at`/`name` is what to copy, `path` its place below the copied folder (for `except`).
+  // `at`/`name` is what to copy, `path` its place below the copied folder.
   Result<void> entry(int at, const std::string& name, const std::string& path, int into, const std::string& as) {
-    if (std::find(except_.begin(), except_.end(), path) != except_.end()) return {};
+    const bool wanted = in_copy(mount_, path);
+    if (!wanted && !leads_to_copied(mount_, path)) return {};
     if (++entries_ > max_copy_entries) return too_large();
     struct stat st{};
     if (::fstatat(at, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
       return errno == ENOENT ? Result<void>() : fail_errno("fstatat", name, errno);  // gone meanwhile
     }
+    if (!wanted && !S_ISDIR(st.st_mode)) return {};
     if (S_ISLNK(st.st_mode)) return link(at, name, into, as);
     if (S_ISDIR(st.st_mode)) {
       auto folder = sys::open_at2(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
@@ -80,45 +81,48 @@ class Copier {
   }
 
   tl::unexpected<Error> too_large() const {
-    return fail("\"" + escape_for_terminal(described_) +
+    return fail("\"" + escape_for_terminal(mount_.path) +
                 "\" is too large for a private copy (512 MB, 200,000 entries); " +
-                "name the large parts in the mount's `except`");
+                "name its large parts in the mount's `except`, or what is needed in `only`");
   }
 
-  std::string described_;
-  const std::vector<std::string>& except_;
+  const Mount& mount_;
   std::uint64_t bytes_ = 0, entries_ = 0;
 };
 
-// A JSON file without some of its top-level keys.
-Result<void> json_file(int file, const std::string& described, const std::vector<std::string>& except, int into,
-                       const std::string& name) {
-  BH_TRY(const std::string text, sys::read_all(file, 64U << 20, described));
-  nlohmann::ordered_json object = nlohmann::ordered_json::parse(text, nullptr, false);
-  if (!object.is_object()) {
-    return fail("\"" + escape_for_terminal(described) +
-                "\" is not a JSON object, so `except` cannot leave keys out of its copy");
+// Some of the top-level keys of a JSON file.
+Result<void> json_file(int file, const Mount& mount, int into, const std::string& name) {
+  BH_TRY(const std::string text, sys::read_all(file, 64U << 20, mount.path));
+  const nlohmann::ordered_json whole = nlohmann::ordered_json::parse(text, nullptr, false);
+  if (!whole.is_object()) {
+    return fail("\"" + escape_for_terminal(mount.path) +
+                "\" is not a JSON object, so `only` and `except` cannot choose keys for its copy");
   }
-  for (const std::string& key : except) object.erase(key);
+  nlohmann::ordered_json object = nlohmann::ordered_json::object();
+  const auto names = [](const std::vector<std::string>& list, const std::string& key) {
+    return std::ranges::find(list, key) != list.end();
+  };
+  for (const auto& [key, value] : whole.items()) {
+    if ((!mount.only || names(*mount.only, key)) && !names(mount.except, key)) object[key] = value;
+  }
   BH_TRY(const UniqueFd copy, sys::open_at(into, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
   return sys::write_all(copy.get(), object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace), name);
 }
 
 }  // namespace
 
-Result<void> copy_for_session(int source, const std::string& described, const std::vector<std::string>& except,
-                              int into, const std::string& name) {
-  BH_TRY(const struct stat st, sys::stat_fd(source, described));
+Result<void> copy_for_session(int source, const Mount& mount, int into, const std::string& name) {
+  BH_TRY(const struct stat st, sys::stat_fd(source, mount.path));
   // The O_PATH descriptor is opened again through /proc: the same file, whatever its name means by now.
   const std::string again = "/proc/self/fd/" + std::to_string(source);
-  Copier copier(described, except);
+  Copier copier(mount);
   if (S_ISDIR(st.st_mode)) {
     BH_TRY(const UniqueFd folder, sys::open(again, O_RDONLY | O_DIRECTORY));
     return copier.directory(folder.get(), "", into, name, st.st_mode);
   }
-  if (!S_ISREG(st.st_mode)) return fail("\"" + escape_for_terminal(described) + "\" is neither a file nor a folder");
+  if (!S_ISREG(st.st_mode)) return fail("\"" + escape_for_terminal(mount.path) + "\" is neither a file nor a folder");
   BH_TRY(const UniqueFd file, sys::open(again, O_RDONLY));
-  if (!except.empty()) return json_file(file.get(), described, except, into, name);
+  if (mount.only || !mount.except.empty()) return json_file(file.get(), mount, into, name);
   return copier.regular(file.get(), into, name, st.st_mode);
 }
 

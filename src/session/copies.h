@@ -4,10 +4,9 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
-#include "base/fd.h"
 #include "base/result.h"
+#include "policy/policy.h"
 
 namespace bulkhead::session {
 
@@ -16,8 +15,7 @@ inline constexpr std::uint64_t max_copy_entries = 200'000;
 
 // Copies the file or folder `source` (an O_PATH descriptor) to `name` below the directory `into`. Symlinks are
 // copied as symlinks and never followed; sockets, FIFOs and devices are left out; setuid bits are dropped.
-// `except` as in policy/policy.h (Mount::except). Refused above the two limits.
-Result<void> copy_for_session(int source, const std::string& described, const std::vector<std::string>& except,
-                              int into, const std::string& name);
+// `mount` says what of it (policy/policy.h). Refused above the two limits.
+Result<void> copy_for_session(int source, const Mount& mount, int into, const std::string& name);
 
 }  // namespace bulkhead::session

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "session/git.h"
 
 namespace bulkhead::session {
 namespace {
@@ -57,6 +58,7 @@ std::map<std::string, std::string> make_environment(const Policy& policy, const 
   for (const auto& [name, credential] : policy.credentials) {
     if (credential.source == Credential::Source::env) secret.insert(credential.source_value);
     secret.insert(credential.expose_env);
+    secret.insert(credential.expose_secret_env);
   }
   for (const std::string& name : policy.env.pass) {
     if (!secret.contains(name)) pass(name);
@@ -69,11 +71,15 @@ std::map<std::string, std::string> make_environment(const Policy& policy, const 
   out["XDG_RUNTIME_DIR"] = "/run/user/" + std::to_string(identity.uid);
   out["BULKHEAD"] = "1";  // so that scripts can tell where they are
   for (const char* name : ca_variables) out[name] = ca_bundle_path;
+  for (const auto& [name, value] : git_environment(policy)) out[name] = value;
   for (const auto& [name, value] : policy.env.set) out[name] = value;
   for (const TokenSlot& token : tokens) {
     const auto credential = policy.credentials.find(token.credential);
     if (credential != policy.credentials.end() && !credential->second.expose_env.empty()) {
       out[credential->second.expose_env] = token.token;
+    }
+    if (credential != policy.credentials.end() && !credential->second.expose_secret_env.empty()) {
+      out[credential->second.expose_secret_env] = token.signing_key;
     }
   }
   return out;

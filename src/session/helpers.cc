@@ -1,5 +1,6 @@
 #include "session/helpers.h"
 
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -71,19 +72,31 @@ Result<Helper> start(const std::string& name, const std::string& source, std::ve
   return helper;
 }
 
+// Whether the user's other programs go through a proxy here. Which one is not taken from there: who dials where is the
+// policy's to say.
+bool environment_names_a_proxy() {
+  for (const char* name : {"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"}) {
+    if (const char* value = ::getenv(name); value != nullptr && *value != '\0') return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 std::vector<std::string> needed_egress(const Policy& policy) {
   std::vector<std::string> names;
+  if (policy.ask) names.emplace_back();  // for what an answer grants
   for (const Grant& grant : policy.grants) {
     if (std::find(names.begin(), names.end(), grant.credential) == names.end()) names.push_back(grant.credential);
   }
   return names;
 }
 
-}  // namespace
-
 std::vector<Helper*> Helpers::all() {
   std::vector<Helper*> out{&evidence, &front};
   for (Helper& helper : egress) out.push_back(&helper);
+  if (relay) out.push_back(&*relay);
+  for (Helper& helper : keeps) out.push_back(&helper);
   return out;
 }
 
@@ -92,7 +105,14 @@ Result<HelperFiles> open_helper_files(const Policy& policy) {
   BH_TRY(files.evidence, open_helper("bulkhead-evidence"));
   BH_TRY(files.front, open_helper("bulkhead-front"));
   BH_TRY(files.egress, open_helper("bulkhead-egress"));
-  if (policy.grants.empty()) return files;  // nothing will be dialled
+  if (!policy.publish.empty()) {
+    BH_TRY(files.relay, open_helper("bulkhead-relay"));
+  }
+  if (std::any_of(policy.mounts.begin(), policy.mounts.end(),
+                  [](const Mount& mount) { return mount.mode == MountMode::rw_no_delete; })) {
+    BH_TRY(files.keep, open_helper("bulkhead-keep"));
+  }
+  if (policy.grants.empty() && !policy.ask) return files;  // nothing will be dialled
   BH_TRY(files.ca_bundle, open_ca_bundle());
   for (const std::string& path : policy.upstream_ca) {
     auto fd = sys::open(path, O_RDONLY);
@@ -118,6 +138,9 @@ Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy, co
     helpers.egress.push_back(std::move(egress));
     BH_TRY(sys::Pair lanes, sys::socket_pair(SOCK_SEQPACKET));
     helpers.lanes.push_back(std::move(lanes));
+  }
+  if (files.relay) {
+    BH_TRY(helpers.relay, start("relay", "relay", {"bulkhead-relay"}, files.relay.get()));
   }
   return helpers;
 }
@@ -149,25 +172,16 @@ Result<void> configure_evidence(Helpers& helpers, const std::string& session, Un
   return {};
 }
 
-Result<void> give_secrets(Helpers& helpers, const Credentials& credentials) {
-  for (std::size_t i = 0; i < helpers.egress.size(); ++i) {
-    const std::string& name = helpers.egress_credentials[i];
-    if (name.empty()) continue;
-    const auto secret = credentials.secrets.find(name);
-    if (secret == credentials.secrets.end()) return fail("the credential \"" + name + "\" was not read");
-    BH_CHECK(ipc::send(helpers.egress[i].control.get(), secret->second.reveal()));
-  }
-  return {};
-}
-
 Result<void> configure_egress(Helpers& helpers, const std::string& session, const Policy& policy,
-                              const HelperFiles& files, const Credentials& credentials) {
+                              const HelperFiles& files, Credentials& credentials) {
   for (std::size_t i = 0; i < helpers.egress.size(); ++i) {
     EgressConfig config;
     config.session = session;
     config.credential = helpers.egress_credentials[i];
     config.dns_servers = files.dns_servers;
     config.upstream_ca = files.upstream_ca.size();
+    config.proxy.upstream = policy.upstream;
+    config.proxy.environment_names_one = environment_names_a_proxy();
     for (const TokenSlot& token : credentials.tokens) {
       if (token.credential == config.credential) config.slot = token;
     }
@@ -176,10 +190,52 @@ Result<void> configure_egress(Helpers& helpers, const std::string& session, cons
     }
     std::vector<int> fds{helpers.lanes[i].second.get(), files.ca_bundle.get()};
     for (const UniqueFd& fd : files.upstream_ca) fds.push_back(fd.get());
+    UniqueFd secret;
+    if (!config.credential.empty() && !config.slot.issued) {
+      secret = std::move(credentials.sockets[config.credential]);
+      if (!secret) return fail("the credential \"" + config.credential + "\" was not read");
+      fds.push_back(secret.get());
+    }
+    UniqueFd proxy_secret;
+    if (!policy.upstream.credential.empty()) {
+      config.proxy.slot.basic_user = policy.credentials.at(policy.upstream.credential).basic_user;
+      if (credentials.proxy_sockets.empty()) return fail("the proxy's credential was not read");
+      proxy_secret = std::move(credentials.proxy_sockets.back());
+      credentials.proxy_sockets.pop_back();
+      fds.push_back(proxy_secret.get());
+    }
     BH_CHECK(ipc::send(helpers.egress[i].control.get(), to_json(config), fds));
     helpers.lanes[i].second.reset();
   }
+  credentials.proxy_sockets.clear();  // of those that have nothing to do
   return {};
+}
+
+Result<void> start_keep(Helpers& helpers, const HelperFiles& files, const std::string& name, int tree, int kept,
+                        int device, std::uint64_t quota) {
+  BH_TRY(Helper helper, start("keep " + name, "", {"bulkhead-keep"}, files.keep.get(), {tree, kept, device}));
+  BH_CHECK(ipc::send(helper.control.get(), nlohmann::json{{"type", "keep"}, {"quota", quota}}));
+  helpers.keeps.push_back(std::move(helper));
+  return {};
+}
+
+Result<void> configure_relay(Helpers& helpers, const Policy& policy, const room::Room& room,
+                             std::vector<UniqueFd> listeners) {
+  if (!helpers.relay) return {};
+  BH_TRY(sys::Pair pair, sys::socket_pair(SOCK_SEQPACKET));
+  // The holder has more to do than to wait for a relay that does not listen.
+  BH_CHECK(sys::set_nonblocking(pair.second.get(), true));
+  nlohmann::json ports = nlohmann::json::array(), inside = nlohmann::json::array();
+  std::vector<int> fds{pair.first.get()};
+  for (std::size_t i = 0; i < listeners.size(); ++i) {
+    ports.push_back({{"port", policy.publish.at(i).port}, {"inside", policy.publish.at(i).inside}});
+    inside.push_back(policy.publish.at(i).inside);
+    fds.push_back(listeners[i].get());
+  }
+  const int holders = pair.second.get();
+  BH_CHECK(
+      ipc::send(room.control.get(), nlohmann::json{{"type", "publish"}, {"ports", inside}}, std::span(&holders, 1)));
+  return ipc::send(helpers.relay->control.get(), nlohmann::json{{"type", "relay"}, {"ports", ports}}, fds);
 }
 
 Result<void> configure_front(Helpers& helpers, const std::string& session, const Policy& policy, const room::Room& room,
@@ -190,6 +246,7 @@ Result<void> configure_front(Helpers& helpers, const std::string& session, const
   config.egress = helpers.egress_credentials;
   config.grants = policy.grants;
   config.tokens = credentials.tokens;
+  config.ask = policy.ask;
   std::vector<int> fds;
   for (const UniqueFd& socket : room.sockets) fds.push_back(socket.get());
   for (const sys::Pair& lane : helpers.lanes) fds.push_back(lane.first.get());

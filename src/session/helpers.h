@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,16 +30,22 @@ struct Helper {
 // What has to be opened while files can still be opened with the caller's privileges.
 struct HelperFiles {
   UniqueFd evidence, front, egress;  // programs
+  UniqueFd relay, keep;              // where ports are published; where a mount is rw-no-delete
   UniqueFd ca_bundle;
   std::vector<UniqueFd> upstream_ca;
   std::vector<std::string> dns_servers;
 };
 Result<HelperFiles> open_helper_files(const Policy& policy);
 
+// Which egress processes there are: one for each credential that a grant uses, "" for those without.
+std::vector<std::string> needed_egress(const Policy& policy);
+
 struct Helpers {
   Helper evidence, front;
   std::vector<Helper> egress;
   std::vector<std::string> egress_credentials;  // "" = without credential; same order as egress
+  std::optional<Helper> relay;                  // where ports are published
+  std::vector<Helper> keeps;                    // one for each mount `rw-no-delete` (kept.h)
   std::vector<sys::Pair> lanes;                 // front's and egress's ends, until both have theirs
   UniqueFd supervisor_evidence;                 // the supervisor's own way to evidence
 
@@ -58,10 +65,14 @@ void drop_idle_egress(Helpers& helpers, const Policy& policy);
 
 // The order is free but for evidence first.
 Result<void> configure_evidence(Helpers& helpers, const std::string& session, UniqueFd log);
-// Only once the start of the session is on the disk.
-Result<void> give_secrets(Helpers& helpers, const Credentials& credentials);
 Result<void> configure_egress(Helpers& helpers, const std::string& session, const Policy& policy,
-                              const HelperFiles& files, const Credentials& credentials);
+                              const HelperFiles& files, Credentials& credentials);
+// Serves one mount `rw-no-delete`: the folder, the kept folder, and the socket on which the tier hands over the device.
+Result<void> start_keep(Helpers& helpers, const HelperFiles& files, const std::string& name, int tree, int kept,
+                        int device, std::uint64_t quota);
+// `listeners`: the host's, one for each published port.
+Result<void> configure_relay(Helpers& helpers, const Policy& policy, const room::Room& room,
+                             std::vector<UniqueFd> listeners);
 Result<void> configure_front(Helpers& helpers, const std::string& session, const Policy& policy, const room::Room& room,
                              const Credentials& credentials);
 

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/mount.h>
-#include <pwd.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +19,7 @@
 #include <charconv>
 #include <memory>
 
+#include "base/account.h"
 #include "base/process.h"
 #include "base/random.h"
 #include "base/sys.h"
@@ -32,25 +33,6 @@ constexpr uid_t session_uids = 1000;
 // Where the clones hang, in the private mount namespace only: a folder every Linux has, that any
 // uid can reach and that nothing of a policy can lie in.
 constexpr const char* stage = "/dev/shm";
-
-struct Account {
-  uid_t uid = 0;
-  gid_t gid = 0;
-  std::string name, home;
-};
-
-// Reads /etc/passwd itself: getpwuid(3) needs NSS, which a static program does not have. A user
-// known only to LDAP or SSSD is then nameless here and goes by $USER and $HOME.
-bool find_account(uid_t uid, Account& out) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> file(::fopen("/etc/passwd", "re"), ::fclose);
-  if (!file) return false;
-  while (const passwd* entry = ::fgetpwent(file.get())) {
-    if (entry->pw_uid != uid) continue;
-    out = {entry->pw_uid, entry->pw_gid, entry->pw_name, entry->pw_dir};
-    return true;
-  }
-  return false;
-}
 
 std::string environment(const char* name) {
   const char* value = ::getenv(name);
@@ -68,8 +50,7 @@ uid_t free_session_uid() {
     const std::string random = random_bytes(2);
     const unsigned value = static_cast<unsigned char>(random[0]) * 256U + static_cast<unsigned char>(random[1]);
     const uid_t uid = first_session_uid + value % session_uids;
-    Account taken;
-    if (!find_account(uid, taken)) return uid;
+    if (!find_account(uid)) return uid;
   }
 }
 
@@ -78,13 +59,14 @@ uid_t free_session_uid() {
 Result<Identity> decide_identity() {
   Identity identity;
   identity.home = environment("HOME");
-  Account account;
   if (::geteuid() != 0) {
     if (::getuid() != ::geteuid()) return fail("bulkhead must not be setuid; run it as yourself");
     identity.uid = ::getuid();
     identity.gid = ::getgid();
-    if (find_account(identity.uid, account)) identity.name = account.name;
-    if (identity.home.empty()) identity.home = account.home;
+    if (const auto account = find_account(identity.uid)) {
+      identity.name = account->name;
+      if (identity.home.empty()) identity.home = account->home;
+    }
   } else {
     identity.from_root = true;
     uid_t sudo_uid = 0;
@@ -93,7 +75,7 @@ Result<Identity> decide_identity() {
         sudo_gid != 0) {
       identity.uid = sudo_uid;
       identity.gid = sudo_gid;
-      if (find_account(sudo_uid, account)) identity.name = account.name;
+      if (const auto account = find_account(sudo_uid)) identity.name = account->name;
     } else {
       identity.uid = free_session_uid();
       identity.gid = identity.uid;
@@ -159,22 +141,62 @@ Result<int> Sources::user_namespace(uid_t owner, gid_t group) {
   return known.get();
 }
 
+Result<void> Sources::map_onto_session(int tree, const struct stat& st) {
+  if (st.st_uid == identity_.uid) return {};
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  BH_TRY(const int user_ns, user_namespace(st.st_uid, st.st_gid));
+  attributes.userns_fd = static_cast<std::uint64_t>(user_ns);
+  if (::syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0) {
+    return fail_errno("mount_setattr(MOUNT_ATTR_IDMAP)", "", errno);
+  }
+  return {};
+}
+
+Result<std::pair<UniqueFd, UniqueFd>> Sources::together(const std::string& folder, const std::string& other) {
+  std::string above = folder;
+  while (!above.empty() && !other.starts_with(above + "/")) above.resize(above.rfind('/'));
+  BH_TRY(const UniqueFd common, open(above.empty() ? "/" : above));
+  std::uint64_t mount = 0;
+  struct stat owner{};
+  std::pair<UniqueFd, UniqueFd> out;
+  for (const std::string& path : {other, folder}) {
+    BH_TRY(const UniqueFd fd, open(path));
+    BH_TRY(owner, sys::stat_fd(fd.get(), path));  // the folder's in the end
+    struct statx about{}, top{};
+    if (::statx(fd.get(), "", AT_EMPTY_PATH, STATX_MNT_ID, &about) != 0 ||
+        ::statx(common.get(), "", AT_EMPTY_PATH, STATX_MNT_ID, &top) != 0) {
+      return fail_errno("statx", path, errno);
+    }
+    mount = top.stx_mnt_id;
+    if ((about.stx_mask & STATX_MNT_ID) == 0 || about.stx_mnt_id != mount) return fail("two mounts", EXDEV);
+  }
+  const UniqueFd tree(static_cast<int>(
+      ::syscall(SYS_open_tree, common.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)));
+  if (!tree) return fail_errno("open_tree", above, errno);
+  BH_CHECK(map_onto_session(tree.get(), owner));
+  const auto within = [&](const std::string& path) -> Result<UniqueFd> {
+    BH_TRY(UniqueFd fd, sys::open_at2(tree.get(), path.substr(above.size() + 1), O_PATH | O_DIRECTORY | O_CLOEXEC,
+                                      RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
+    BH_TRY(const UniqueFd there, open(path));
+    BH_TRY(const struct stat one, sys::stat_fd(fd.get(), path));
+    BH_TRY(const struct stat same, sys::stat_fd(there.get(), path));
+    if (one.st_dev != same.st_dev || one.st_ino != same.st_ino) return fail("two mounts", EXDEV);
+    return fd;
+  };
+  if (above == folder) return fail("one folder in the other", EXDEV);
+  BH_TRY(out.first, within(folder));
+  BH_TRY(out.second, within(other));
+  return out;
+}
+
 Result<UniqueFd> Sources::clone(int fd, const struct stat& st) {
   // With what is mounted below: a folder would look empty where the host has files.
   const long tree =
       ::syscall(SYS_open_tree, fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
   if (tree < 0) return fail_errno("open_tree", "", errno);
   const UniqueFd cloned(static_cast<int>(tree));
-  if (st.st_uid != identity_.uid) {
-    mount_attr attributes{};
-    attributes.attr_set = MOUNT_ATTR_IDMAP;
-    BH_TRY(const int user_ns, user_namespace(st.st_uid, st.st_gid));
-    attributes.userns_fd = static_cast<std::uint64_t>(user_ns);
-    if (::syscall(SYS_mount_setattr, cloned.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) !=
-        0) {
-      return fail_errno("mount_setattr(MOUNT_ATTR_IDMAP)", "", errno);
-    }
-  }
+  BH_CHECK(map_onto_session(cloned.get(), st));
   const std::string place = std::string(stage) + "/" + std::to_string(count_++);
   if (S_ISDIR(st.st_mode)) {
     if (::mkdir(place.c_str(), 0755) != 0) return fail_errno("mkdir", place, errno);

@@ -43,11 +43,16 @@ class Sources {
   // The same file or folder, ready to be handed to a tier. `name` is for messages.
   Result<UniqueFd> mountable(UniqueFd fd, const std::string& name);
 
+  // Started as root: two folders, id-mapped as the first one's owner wants, as parts of one mount, which stands
+  // nowhere: between them files can be moved and linked. An error with code EXDEV where they are on two mounts.
+  Result<std::pair<UniqueFd, UniqueFd>> together(const std::string& folder, const std::string& other);
+
   // As root: gives up every privilege for good. From here on the process is the session's uid.
   Result<void> drop_privileges();
 
  private:
   Result<UniqueFd> clone(int fd, const struct stat& st);
+  Result<void> map_onto_session(int tree, const struct stat& st);
   Result<int> user_namespace(uid_t owner, gid_t group);
 
   Identity identity_;

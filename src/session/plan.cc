@@ -7,9 +7,14 @@
 
 #include <algorithm>
 
+#include "base/account.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "policy/managed.h"
+#include "review/begin.h"
+#include "secrets/stores.h"
 #include "session/copies.h"
+#include "session/keys.h"
 #include "session/view.h"
 
 namespace bulkhead::session {
@@ -50,14 +55,18 @@ std::string absolute(const std::string& path, const Identity& identity, const st
 
 class Planner {
  public:
-  Planner(const Identity& identity, Sources& sources, int session_directory, std::string working_directory)
+  Planner(const Identity& identity, const Managed* managed, const PolicyRequest& request,
+          const std::vector<secrets::Present>& stores, KeyFinder* keys, Sources& sources, const PlanOf& of)
       : identity_(identity),
+        managed_(managed),
+        request_(request),
+        stores_(stores),
+        keys_(keys),
         sources_(sources),
-        session_directory_(session_directory),
-        working_directory_(std::move(working_directory)) {}
+        of_(of) {}
 
   Result<void> add(const Mount& mount, Planned& out) {
-    const std::string wanted = absolute(mount.path, identity_, working_directory_);
+    const std::string wanted = absolute(mount.path, identity_, of_.working_directory);
     auto opened = sources_.open(wanted);
     if (!opened) {
       const bool absent = opened.error().code == ENOENT || opened.error().code == ENOTDIR;
@@ -69,6 +78,8 @@ class Planner {
     // What was opened is what is judged; the name may mean something else by now.
     BH_TRY(const std::string real, sys::path_of(opened->get()));
     BH_CHECK(judge(real, identity_, mount.path));
+    if (managed_ != nullptr) BH_CHECK(judge_mount(*managed_, mount, real));
+    BH_CHECK(judge_stores(stores_, mount, real, request_.flags.allow_secrets, request_.place));
     BH_TRY(const struct stat st, sys::stat_fd(opened->get(), real));
     if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
       return fail("mount \"" + escape_for_terminal(mount.path) + "\" is neither a file nor a folder");
@@ -78,28 +89,95 @@ class Planner {
     std::string target = mount.target.empty() ? (mount.path == "." ? real : wanted) : mount.target;
     if (target.find("/../") != std::string::npos || target.ends_with("/..") || !target.starts_with("/")) target = real;
     while (target.size() > 1 && target.back() == '/') target.pop_back();
+    if (keys_ != nullptr) keys_->look(mount, opened->get(), target, of_.working_directory);
     MountMode mode = mount.mode;
-    if (mount.copy) {
+    if (mount.copy && of_.reviews != nullptr) {
       BH_TRY(*opened, copied(*opened, mount));
       mode = MountMode::rw;
-    } else if (mode == MountMode::rw && out.workspace.empty() && S_ISDIR(st.st_mode)) {
+    } else if (mode != MountMode::ro && out.workspace.empty() && S_ISDIR(st.st_mode)) {
       out.workspace = target;
+      out.workspace_mode = mode;
+    }
+    if (mode == MountMode::review) {
+      const std::string shown = "mount \"" + escape_for_terminal(mount.path) + "\"";
+      BH_CHECK(review::can_review(opened->get(), real, shown));
+      if (!of_.state.empty() && (at_or_below(of_.state, real) || at_or_below(real, of_.state))) {
+        return fail(shown + " holds Bulkhead's own state, which no review can be kept in; mount the folder you need");
+      }
+      BH_TRY(UniqueFd folder, sys::duplicate(opened->get()));
+      in_review_.push_back({out.plan.mounts.size(), std::move(folder), real});
+    }
+    if (of_.reviews != nullptr && !mount.copy && mount.mode != MountMode::ro && S_ISDIR(st.st_mode)) {
+      BH_TRY(UniqueFd folder, sys::duplicate(opened->get()));
+      projects_.push_back({real, std::move(folder)});
     }
     BH_TRY(*opened, sources_.mountable(std::move(*opened), mount.path));
-    out.plan.mounts.push_back({std::move(*opened), target, mode, mount.path});
+    if (mode == MountMode::rw_no_delete && !S_ISDIR(st.st_mode)) {
+      return fail("mount \"" + escape_for_terminal(mount.path) +
+                  "\": mode rw-no-delete is for folders; mount the one " + "it is in");
+    }
+    out.plan.mounts.push_back({.source = std::move(*opened),
+                               .target = target,
+                               .mode = mode,
+                               .described = mount.path,
+                               .layers = std::nullopt,
+                               .host = mount.copy ? "" : real,
+                               .serving = UniqueFd()});
     out.visible.push_back(target);
     return {};
   }
 
+  // With the caller's own privileges, before anything of them is shown.
+  Result<void> look(Planned& out) {
+    BH_TRY(out.projects, look_at_projects(projects_, request_.data_dir));
+    return {};
+  }
+
+  // When all mounts are known: those inside another are no change of the workload's.
+  Result<void> open_reviews(const review::Reviews& reviews, Planned& out) {
+    for (const InReview& one : in_review_) {
+      tier::PlannedMount& mount = out.plan.mounts[one.index];
+      review::Info info;
+      info.session = of_.session;
+      info.command = of_.command;
+      for (const tier::PlannedMount& other : out.plan.mounts) {
+        if (other.target.starts_with(mount.target + "/"))
+          info.inner.push_back(other.target.substr(mount.target.size() + 1));
+      }
+      for (std::string& line : review::earlier_lines(reviews, one.real, of_.session))
+        out.notes.push_back(std::move(line));
+      BH_TRY(review::Review review,
+             review::begin(reviews, one.folder.get(), one.real, std::move(info), identity_.uid, identity_.gid));
+      BH_TRY(UniqueFd store, sys::open_at(review.directory(), "layers", O_PATH | O_DIRECTORY | O_NOFOLLOW));
+      mount.layers.emplace();
+      BH_TRY(mount.layers->store, sources_.mountable(std::move(store), "layers"));
+      BH_TRY(UniqueFd mask, hide_untrusted(out.projects, one.real, one.folder.get(), review.directory()));
+      if (mask) {
+        for (const Untrusted& project : out.projects.untrusted) {
+          if (project.path == one.real && keys_ != nullptr) keys_->hide(mount.target, project.verdict.to_mask());
+        }
+        BH_TRY(mount.layers->mask, sources_.mountable(std::move(mask), "mask"));
+      }
+      out.reviews.push_back(std::move(review));
+    }
+    return {};
+  }
+
  private:
+  struct InReview {
+    std::size_t index = 0;  // of its mount
+    UniqueFd folder;        // as it was opened, on the host
+    std::string real;
+  };
+
   // The session's private copy, opened for mounting.
   Result<UniqueFd> copied(const UniqueFd& source, const Mount& mount) {
-    if (::mkdirat(session_directory_, "copies", 0700) != 0 && errno != EEXIST) {
+    if (::mkdirat(of_.session_directory, "copies", 0700) != 0 && errno != EEXIST) {
       return fail_errno("mkdir", "copies", errno);
     }
-    BH_TRY(const UniqueFd copies, sys::open_at(session_directory_, "copies", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    BH_TRY(const UniqueFd copies, sys::open_at(of_.session_directory, "copies", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     const std::string name = std::to_string(count_++);
-    BH_CHECK(copy_for_session(source.get(), mount.path, mount.except, copies.get(), name));
+    BH_CHECK(copy_for_session(source.get(), mount, copies.get(), name));
     if (identity_.from_root) BH_CHECK(give_away(copies.get(), name));
     // By its path again: as root the session's directory was opened in another mount namespace than
     // the present one, and only what is mounted in this one can be cloned.
@@ -127,30 +205,54 @@ class Planner {
   }
 
   const Identity& identity_;
+  const Managed* const managed_;  // null: nobody manages
+  const PolicyRequest& request_;
+  const std::vector<secrets::Present>& stores_;
+  KeyFinder* const keys_;  // null: somebody else looks
   Sources& sources_;
-  int session_directory_;
-  std::string working_directory_;
+  const PlanOf& of_;
+  std::vector<InReview> in_review_;
+  std::vector<ProjectFolder> projects_;
   int count_ = 0;
 };
 
 }  // namespace
 
-Result<Planned> make_plan(const Policy& policy, const Identity& identity, Sources& sources, int session_directory,
-                          const std::string& working_directory) {
+std::vector<std::string> homes_of(const Identity& identity) {
+  std::vector<std::string> homes{identity.home};
+  for (const uid_t uid : {identity.uid, ::getuid()}) {
+    const auto account = find_account(uid);
+    if (account && std::ranges::find(homes, account->home) == homes.end()) homes.push_back(account->home);
+  }
+  return homes;
+}
+
+Result<Planned> make_plan(const Policy& policy, const PolicyRequest& request, const Identity& identity,
+                          Sources& sources, const PlanOf& of) {
   Planned out;
   out.plan.uid = identity.uid;
   out.plan.gid = identity.gid;
   out.plan.limits = policy.limits;
-  BH_TRY(out.visible, add_view(out.plan, sources, identity, policy.toolchains));
-  Planner planner(identity, sources, session_directory, working_directory);
+  BH_TRY(out.visible, add_view(out.plan, sources, identity, policy));
+  BH_TRY(const secrets::Patterns patterns, secrets::load_patterns(request.data_dir));
+  const bool starts = of.reviews != nullptr;
+  const std::vector<secrets::Present> stores =
+      starts ? secrets::present_stores(patterns, homes_of(identity)) : std::vector<secrets::Present>();
+  KeyFinder keys(patterns, secrets::Bounds());
+  Planner planner(identity, policy.managed.get(), request, stores, starts ? &keys : nullptr, sources, of);
   for (const Mount& mount : policy.mounts) BH_CHECK(planner.add(mount, out));
+  if (starts) {
+    BH_CHECK(planner.look(out));
+    BH_CHECK(planner.open_reviews(*of.reviews, out));
+  }
+  out.keys = keys.line();
   // Outermost first, so that a mount inside another stays visible.
   std::sort(out.plan.mounts.begin(), out.plan.mounts.end(),
             [](const auto& a, const auto& b) { return a.target.size() < b.target.size(); });
   const bool seen = std::any_of(out.plan.mounts.begin(), out.plan.mounts.end(),
-                                [&](const auto& m) { return at_or_below(working_directory, m.target); }) ||
-                    at_or_below(working_directory, "/usr");
-  out.directory = seen ? working_directory : !out.workspace.empty() ? out.workspace : identity.home;
+                                [&](const auto& m) { return at_or_below(of.working_directory, m.target); }) ||
+                    at_or_below(of.working_directory, "/usr");
+  out.directory = seen ? of.working_directory : !out.workspace.empty() ? out.workspace : identity.home;
   return out;
 }
 

@@ -4,8 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "policy/effective.h"
 #include "policy/policy.h"
+#include "review/review.h"
 #include "session/identity.h"
+#include "session/projects.h"
 #include "tier/tier.h"
 
 namespace bulkhead::session {
@@ -14,11 +17,29 @@ struct Planned {
   tier::Plan plan;
   std::vector<std::string> visible;  // folders for PATH
   std::string directory;             // working directory inside
-  std::string workspace;             // the first rw mount, for the start line; empty when there is none
+  Projects projects;                 // what nobody trusted in what the policy lets be written
+  std::string workspace;             // the first mount that can be written, for the start line; empty: there is none
+  MountMode workspace_mode = MountMode::rw;
+  std::vector<review::Review> reviews;  // one for each mount in mode review, locked; the order is that of their paths
+  std::vector<std::string> notes;       // about reviews that earlier sessions left
+  std::string keys;                     // what to say of files that look like keys (keys.h); may be empty
 };
 
-// `session_directory`: where private copies go. `working_directory`: the caller's, resolved.
-Result<Planned> make_plan(const Policy& policy, const Identity& identity, Sources& sources, int session_directory,
-                          const std::string& working_directory);
+// The home folders whose credential stores count: HOME's, and those of the accounts.
+std::vector<std::string> homes_of(const Identity& identity);
+
+struct PlanOf {
+  std::string session;               // its id
+  int session_directory = -1;        // where private copies go
+  std::string working_directory;     // the caller's, resolved
+  std::string state;                 // Bulkhead's own folder on the host (Paths::state)
+  std::vector<std::string> command;  // for who reads a review later
+  // Null: nothing starts, it is only looked at. What would be copied is then what it is, credential stores
+  // (secrets/stores.h) are not refused, and no review is opened. May be of a state that has none.
+  const review::Reviews* reviews = nullptr;
+};
+// With the privileges of whoever starts the session. `request`: what the policy was made from.
+Result<Planned> make_plan(const Policy& policy, const PolicyRequest& request, const Identity& identity,
+                          Sources& sources, const PlanOf& of);
 
 }  // namespace bulkhead::session

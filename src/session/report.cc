@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "session/publish.h"
 
 namespace bulkhead::session {
 namespace {
@@ -14,7 +15,9 @@ std::string reach(const Policy& policy) {
   std::vector<std::string> hosts;
   std::set<std::string> seen;
   for (const Grant& grant : policy.grants) {
-    if (seen.insert(grant.host).second) hosts.push_back(grant.host);
+    for (const std::string& host : grant.hosts) {
+      if (seen.insert(host).second) hosts.push_back(host);
+    }
   }
   if (hosts.empty()) return "no network";
   const std::size_t count = hosts.size();
@@ -31,14 +34,28 @@ std::string secrets(const Policy& policy) {
   return "tokens for: " + join({names.begin(), names.end()}, ", ");
 }
 
+std::string workspace(const Planned& planned) {
+  const std::string shown = escape_for_terminal(planned.workspace);
+  if (shown.empty()) return "no folder is writable";
+  if (planned.workspace_mode == MountMode::review) return shown + " is under review";
+  if (planned.workspace_mode == MountMode::rw_no_delete) return shown + " is writable, its originals are kept";
+  return shown + " is writable";
+}
+
 }  // namespace
 
-std::string start_line(const Policy& policy, const std::string& workspace, const std::vector<std::string>& missing) {
+std::string start_line(const Policy& policy, const Planned& planned, const std::vector<std::string>& missing) {
   std::string line = std::string(name_of(policy.tier)) + " tier";
   if (!policy.profile.empty()) line += ", profile " + policy.profile;
-  line += workspace.empty() ? "; no folder is writable" : "; " + escape_for_terminal(workspace) + " is writable";
+  line += "; " + workspace(planned);
   line += "; toolchains " + std::string(policy.toolchains ? "read-only" : "hidden");
   line += "; " + reach(policy) + "; " + secrets(policy);
+  if (!policy.publish.empty()) {
+    std::vector<std::string> ports;
+    for (const Publish& one : policy.publish) ports.push_back(published_as(one));
+    line += "; published: " + join(ports, ", ");
+  }
+  if (policy.ask) line += "; asks about what is not granted";
   if (!missing.empty()) line += "; missing here: " + join(missing, ", ") + " (see `bulkhead doctor`)";
   return line;
 }

@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "policy/policy.h"
+#include "session/plan.h"
 
 namespace bulkhead::session {
 
 // One line: what the workload can see and reach. `missing`: guarantees this machine can't give.
-std::string start_line(const Policy& policy, const std::string& workspace, const std::vector<std::string>& missing);
+std::string start_line(const Policy& policy, const Planned& planned, const std::vector<std::string>& missing);
 
 // Collects front's reports. Bounded: front bounds what it sends, this bounds what is kept.
 class Denials {

@@ -11,7 +11,10 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "base/trim.h"
+#include "session/credentials.h"
 #include "session/identity.h"
+#include "session/publish.h"
+#include "session/reviews.h"
 #include "session/session.h"
 #include "session/state/state.h"
 #include "session/supervisor.h"
@@ -26,7 +29,7 @@ std::string environment(const char* name) {
 
 // Started as root: what supervises drops root for good, and then can no longer remove root's own state. So a
 // parent stays behind that does nothing but wait, pass signals on and clean up.
-Result<int> run_from_root(const Options& options, const Identity& identity, SessionDir& directory) {
+Result<int> run_from_root(const Options& options, const Paths& paths, const Identity& identity, SessionDir& directory) {
   sigset_t signals;
   sigemptyset(&signals);
   for (const int s : {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGCHLD}) sigaddset(&signals, s);
@@ -39,13 +42,14 @@ Result<int> run_from_root(const Options& options, const Identity& identity, Sess
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(exit_failure);
-    auto status = supervise(options, identity, directory, {});
+    auto status = supervise(options, paths, identity, directory, {});
     if (!status) {
       std::fprintf(stderr, "bulkhead: %s\n", status.error().message.c_str());
       ::_exit(exit_failure);
     }
     ::_exit(*status);
   }
+  wipe_environment(options.policy);  // the child has its own copy, and does the same
   release_startup_pages();
   for (;;) {
     int status = 0;
@@ -101,15 +105,25 @@ Result<int> run(const Options& options, Begun begun) {
     std::fprintf(stderr, "bulkhead: cleaned up after %zu session%s that ended badly\n", swept->size(),
                  swept->size() == 1 ? "" : "s");
   }
+  const auto say = [&](const std::vector<std::string>& lines) {
+    for (const std::string& line : lines) {
+      if (!options.quiet) std::fprintf(stderr, "bulkhead: %s\n", line.c_str());
+    }
+  };
+  say(tend_reviews(paths));
   SessionInfo info;
   info.tier = name_of(options.policy.tier);
   info.profile = options.policy.profile;
   info.command = options.command;
+  for (const Publish& one : options.policy.publish) info.published.push_back(published_as(one));
   char cwd[4096];
   if (::getcwd(cwd, sizeof cwd) != nullptr) info.workspace = cwd;
   BH_TRY(SessionDir directory, store.create(info));
-  if (identity.from_root) return run_from_root(options, identity, directory);
-  return supervise(options, identity, directory, std::move(begun.state_->room));
+  const std::string id = directory.id();
+  auto status = identity.from_root ? run_from_root(options, paths, identity, directory)
+                                   : supervise(options, paths, identity, directory, std::move(begun.state_->room));
+  say(close_reviews(paths, id));
+  return status;
 }
 
 }  // namespace bulkhead::session

@@ -2,9 +2,13 @@
 //
 //   session.h    run(): from a Policy and a command to an exit status (this file)
 //   plan.h       Policy -> tier::Plan: paths opened and judged, environment, tokens
+//   keys.h       what in the mounts looks like a key, for the start line; reach.h the same for `policy show --reach`
 //   view.h       what the workload sees of the host: /usr, parts of /etc, toolchains
+//   projects.h   what nobody trusted in the project (trust/)
 //   helpers.h    starting evidence, front and egress, each with its configuration
 //   recorded.h   what goes into the evidence about a session's start
+//   owner.h      what `bulkhead revoke` asks of a session that runs: control.h its socket, live_grants.h what holds
+//   ask.h        `bulkhead run --ask`: asking.h the logic, policy_file.h where `always` is written
 //   terminal.h   the user's terminal: raw mode, resize, filtering, draining
 //   state.h      what is on disk about a session: who runs, since when; sweeping after a crash
 //   identity.h   started as root: the unprivileged uid and id-mapped mounts
@@ -15,6 +19,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "policy/effective.h"
 #include "policy/policy.h"
 
 namespace bulkhead::session {
@@ -26,6 +31,7 @@ inline constexpr int exit_not_found = 127;
 
 struct Options {
   Policy policy;
+  PolicyRequest request;  // what it was made from, to be loaded again
   std::vector<std::string> command;
   bool quiet = false;  // no start line, no summary of denials
 };

@@ -43,7 +43,16 @@ class Scratch : public testing::Test {
     policy.mounts = mounts;
     auto sources = Sources::make(identity_);
     if (!sources) return tl::unexpected(std::move(sources).error());
-    return make_plan(policy, identity_, *sources, session_.get(), root_ + "/home/project");
+    session::Paths paths;
+    paths.home = identity_.home;
+    paths.state = root_ + "/home/.local/state/bulkhead";
+    auto reviews = review::Reviews::open(paths);
+    if (!reviews) return tl::unexpected(std::move(reviews).error());
+    const PlanOf of{"abcdefghijkl", session_.get(), root_ + "/home/project", paths.state, {"true"}, &*reviews};
+    PolicyRequest request;
+    request.data_dir = BULKHEAD_SOURCE_DIR;
+    request.place = {root_ + "/home/project", root_ + "/home"};
+    return make_plan(policy, request, identity_, *sources, of);
   }
 
   std::string root_;
@@ -108,6 +117,55 @@ TEST_F(Plan, PrivateCopiesLeaveTheHostsAlone) {
   EXPECT_EQ(*sys::read_link(*path + "/link"), "/etc/passwd");  // copied as a link, not through it
 }
 
+TEST_F(Plan, PrivateCopiesOfAPartHoldThatPart) {
+  ASSERT_TRUE(sys::make_directories(root_ + "/home/.agent/skills/one", 0700));
+  ASSERT_TRUE(sys::make_directories(root_ + "/home/.agent/state/deep", 0700));
+  for (const char* name : {"settings.json", "settings.json.old", "memories.sqlite", "skills/one/text", "skills/secret",
+                           "state/deep/kept", "state/deep/other"}) {
+    write("home/.agent/" + std::string(name), name);
+  }
+  Mount mount = mount_of("~/.agent");
+  mount.copy = true;
+  mount.only = {"settings.json", "skills", "state/deep/kept", "absent"};
+  mount.except = {"skills/secret"};
+  const auto planned = plan({mount});
+  ASSERT_TRUE(planned) << planned.error().message;
+  const std::string path = *sys::path_of(planned->plan.mounts[0].source.get()) + "/";
+  for (const char* name : {"settings.json", "skills/one/text", "state/deep/kept"}) {
+    EXPECT_TRUE(sys::exists(path + name)) << name;
+  }
+  for (const char* name : {"settings.json.old", "memories.sqlite", "skills/secret", "state/deep/other", "absent"}) {
+    EXPECT_FALSE(sys::exists(path + name)) << name;
+  }
+}
+
+TEST_F(Plan, AnEmptyListOfWhatToCopyCopiesNothing) {
+  ASSERT_TRUE(sys::make_directories(root_ + "/home/.agent", 0700));
+  write("home/.agent/settings.json", "{}");
+  Mount mount = mount_of("~/.agent");
+  mount.copy = true;
+  mount.only.emplace();
+  const auto planned = plan({mount});
+  ASSERT_TRUE(planned) << planned.error().message;
+  EXPECT_FALSE(sys::exists(*sys::path_of(planned->plan.mounts[0].source.get()) + "/settings.json"));
+}
+
+TEST_F(Plan, CopiesOfJsonFilesHoldTheKeysTheyMay) {
+  write("home/.agent.json", R"({"theme":"dark","theme/x":1,"oauth":{"token":"secret"},"new":1})");
+  Mount mount = mount_of("~/.agent.json");
+  mount.copy = true;
+  mount.only = {"theme", "oauth"};
+  mount.except = {"oauth"};
+  const auto planned = plan({mount});
+  ASSERT_TRUE(planned) << planned.error().message;
+  const auto text = sys::read_file(*sys::path_of(planned->plan.mounts[0].source.get()), 4096);
+  ASSERT_TRUE(text);
+  EXPECT_EQ(nlohmann::json::parse(*text), (nlohmann::json{{"theme", "dark"}}));
+  write("home/.agent.json", "not json");
+  mount.except.clear();
+  EXPECT_FALSE(plan({mount}));
+}
+
 TEST_F(Plan, CopiesOfJsonFilesLeaveKeysOut) {
   write("home/.agent.json", R"({"theme":"dark","oauth":{"token":"secret"}})");
   Mount mount = mount_of("~/.agent.json");
@@ -149,15 +207,38 @@ TEST_F(Env, HoldsTokensAndNothingOfTheHosts) {
   EXPECT_FALSE(without.contains("BULKHEAD_TEST_SECRET"));
 }
 
+TEST_F(Scratch, AReviewIsOfAFolderAndGetsALayerOfItsOwn) {
+  write("home/project/file", "text");
+  const auto planned = plan({mount_of(".", MountMode::review)});
+  ASSERT_TRUE(planned) << planned.error().message;
+  ASSERT_EQ(planned->reviews.size(), 1U);
+  EXPECT_TRUE(planned->reviews.front().locked());
+  EXPECT_EQ(planned->reviews.front().info().folder, root_ + "/home/project");
+  ASSERT_TRUE(planned->plan.mounts.front().layers);
+  EXPECT_TRUE(sys::is_directory(planned->reviews.front().path() + "/layers/upper"));
+  EXPECT_EQ(planned->workspace, root_ + "/home/project");
+  EXPECT_EQ(planned->workspace_mode, MountMode::review);
+
+  const auto file = plan({mount_of("file", MountMode::review)});
+  ASSERT_FALSE(file);
+  EXPECT_NE(file.error().message.find("needs a folder"), std::string::npos) << file.error().message;
+  const auto state = plan({mount_of("~/.local", MountMode::review)});
+  ASSERT_FALSE(state);
+  EXPECT_NE(state.error().message.find("Bulkhead's own state"), std::string::npos) << state.error().message;
+}
+
 TEST(Report, StartLineSaysWhatIsOpen) {
   Policy policy;
-  EXPECT_EQ(start_line(policy, "/w", {}), "native tier; /w is writable; toolchains read-only; no network; no secrets");
+  Planned planned;
+  planned.workspace = "/w";
+  EXPECT_EQ(start_line(policy, planned, {}),
+            "native tier; /w is writable; toolchains read-only; no network; no secrets");
   Grant grant;
-  grant.host = "api.example.com";
+  grant.hosts = {"api.example.com"};
   grant.credential = "example";
   policy.grants = {grant, grant};
   policy.profile = "claude";
-  const std::string line = start_line(policy, "/w", {"Landlock"});
+  const std::string line = start_line(policy, planned, {"Landlock"});
   EXPECT_NE(line.find("network: api.example.com; tokens for: example; missing here: Landlock"), std::string::npos);
 }
 

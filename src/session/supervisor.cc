@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,13 +21,20 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "base/trim.h"
+#include "gateway/gateway.h"
 #include "guest/protocol.h"
+#include "session/ask.h"
 #include "session/environment.h"
 #include "session/helpers.h"
+#include "session/kept.h"
 #include "session/limits.h"
+#include "session/owner.h"
 #include "session/plan.h"
+#include "session/projects.h"
+#include "session/publish.h"
 #include "session/recorded.h"
 #include "session/report.h"
+#include "session/reviews.h"
 #include "session/state/guarantees.h"
 #include "session/terminal/terminal.h"
 
@@ -44,8 +52,10 @@ constexpr auto memory_interval = milliseconds(250);
 
 class Supervisor {
  public:
-  Supervisor(const Options& options, const Identity& identity, SessionDir& directory, room::Pending room)
+  Supervisor(const Options& options, const Paths& paths, const Identity& identity, SessionDir& directory,
+             room::Pending room)
       : options_(options),
+        paths_(paths),
         policy_(options.policy),
         identity_(identity),
         directory_(directory),
@@ -84,22 +94,41 @@ class Supervisor {
     return {};
   }
 
+  // Nobody can be asked without a terminal in front of the session; then what is not granted is denied, as always.
+  void decide_asking() {
+    const std::string why = policy_.ask ? why_not_asked(::getenv("TERM")) : "";
+    if (why.empty()) return;
+    policy_.ask = false;
+    if (options_.request.flags.ask) say("--ask: " + why + "; what is not granted is denied");
+  }
+
   // Everything that needs the caller's own privileges: opening. As root, they end here.
   Result<void> prepare() {
+    decide_asking();
     BH_TRY(isolation_, tier::open_tier(policy_.tier));
     BH_CHECK(isolation_->accepts(policy_));
     BH_TRY(files_, open_helper_files(policy_));
+    std::vector<std::uint16_t> taken = room_ports();
+    taken.push_back(53);
+    BH_CHECK(check_inside(policy_.publish, taken));
+    BH_TRY(published_, listen_for(policy_.publish));
     BH_TRY(Sources sources, Sources::make(identity_));
     char cwd[4096];
     if (::getcwd(cwd, sizeof cwd) == nullptr) return fail_errno("getcwd", "", errno);
-    BH_TRY(planned_, make_plan(policy_, identity_, sources, directory_.directory(), cwd));
+    BH_TRY(const review::Reviews reviews, open_reviews(policy_, paths_));
+    const PlanOf of{directory_.id(), directory_.directory(), cwd, paths_.state, options_.command, &reviews};
+    BH_TRY(planned_, make_plan(policy_, options_.request, identity_, sources, of));
+    BH_TRY(kept_, prepare_kept(planned_, identity_, sources, directory_));
     for (const auto& mount : planned_.plan.mounts) {
-      if (mount.mode == MountMode::rw) writable_.push_back(mount.target);
+      if (mount.mode != MountMode::ro) writable_.push_back(mount.target);
     }
-    if (identity_.from_root) {
-      BH_TRY(credentials_, read_credentials(policy_));
+    BH_TRY(reader_, CredentialReader::start(policy_, identity_));
+    if (identity_.from_root) {  // it reads what root may read, and then gives that up, too
+      BH_TRY(credentials_, reader_.finish(policy_, signals_.get()));
     }
     log_ = directory_.take_log();
+    BH_CHECK(owner_.open(directory_.directory()));
+    if (policy_.ask) BH_CHECK(ask_.prepare(options_, !identity_.from_root));
     BH_TRY(Terminal terminal, Terminal::open({0, 1, 2}));
     terminal_.emplace(std::move(terminal));
     UniqueFd holder;
@@ -115,14 +144,16 @@ class Supervisor {
     return {};
   }
 
-  Result<void> furnish_room() {
-    std::vector<std::uint16_t> ports{80, 443, 22};
+  std::vector<std::uint16_t> room_ports() const {
+    std::vector<std::uint16_t> ports{80, 443, 22, proxy_port};
     for (const Grant& grant : policy_.grants) {
       const bool known = grant.port == 53 || std::find(ports.begin(), ports.end(), grant.port) != ports.end();
       if (!known) ports.push_back(grant.port);
     }
-    return room::furnish(pending_room_, ports);
+    return ports;
   }
+
+  Result<void> furnish_room() { return room::furnish(pending_room_, room_ports()); }
 
   Result<void> start() {
     BH_TRY(room_, room::finish(std::move(pending_room_)));
@@ -138,14 +169,16 @@ class Supervisor {
     // The tier's program is busy with its mounts for a while and then waits at the CA and the gate: time for the
     // helpers to come up.
     BH_TRY(helpers_, start_helpers(files_, policy_, directory_.id(), std::move(ca_)));
-    // Only now, with every helper exec'd, does a secret enter this process.
+    BH_CHECK(serve_kept(kept_, helpers_, files_));
     if (!identity_.from_root) {
-      BH_TRY(credentials_, read_credentials(policy_));
+      BH_TRY(credentials_, reader_.finish(policy_, signals_.get()));
     }
     drop_idle_egress(helpers_, policy_);
     BH_CHECK(configure_egress(helpers_, directory_.id(), policy_, files_, credentials_));
     files_ = HelperFiles();
     BH_CHECK(configure_front(helpers_, directory_.id(), policy_, room_, credentials_));
+    BH_CHECK(configure_relay(helpers_, policy_, room_, std::move(published_)));
+    published_.clear();
     room_.sockets.clear();
     BH_CHECK(configure_evidence(helpers_, directory_.id(), std::move(log_)));
     recorder_.emplace(std::move(helpers_.supervisor_evidence));
@@ -157,14 +190,28 @@ class Supervisor {
 
   Result<void> record_start(const nlohmann::json& policy) {
     for (const Missing& missing : start_line_missing()) missing_.push_back(missing.what);
+    for (const Missing& missing : missing_by_policy(policy_)) missing_.push_back(missing.what);
     BH_CHECK(recorder_->record("session.policy", policy));
+    for (const Untrusted& project : planned_.projects.untrusted) {
+      if (project.verdict.trusted() && !project.hidden) continue;
+      BH_CHECK(recorder_->record("trust.untrusted", untrusted_event(project)));
+    }
+    for (const review::Review& review : planned_.reviews) {
+      BH_CHECK(recorder_->record("review.open", {{"review", review.info().id}, {"folder", review.info().folder}}));
+    }
     for (const TokenSlot& token : credentials_.tokens) {
       const Credential& credential = policy_.credentials.at(token.credential);
+      if (token.issued) continue;  // egress records what servers hand out
       BH_CHECK(recorder_->record("credential.release", {{"credential", token.credential},
                                                         {"read_from", source_name(credential)},
                                                         {"to", "egress:" + token.credential}}));
     }
-    // On the disk before any secret leaves this process and before the workload runs.
+    if (const std::string& name = policy_.upstream.credential; !name.empty() && !helpers_.egress.empty()) {
+      BH_CHECK(recorder_->record(
+          "credential.release",
+          {{"credential", name}, {"read_from", source_name(policy_.credentials.at(name))}, {"to", "proxy"}}));
+    }
+    // On the disk before an egress is handed any secret, and before the workload runs.
     BH_CHECK(
         recorder_->begin_sync("session.start", start_event(options_, planned_.workspace, identity_.uid, missing_)));
     waiting_for_evidence_ = true;
@@ -252,7 +299,9 @@ class Supervisor {
       watch(tier_.messages.get(), &Supervisor::on_tier_message);
       watch(room_.holder ? room_.holder.pidfd() : -1, &Supervisor::on_holder_end);
       watch(room_.control.get(), &Supervisor::on_holder);
+      watch(reader_.pidfd(), &Supervisor::on_reader_end);
       if (waiting_for_evidence_) watch(recorder_->socket(), &Supervisor::on_evidence_ack);
+      for (const int fd : owner_.listening()) watch(fd, &Supervisor::on_owner, static_cast<std::size_t>(fd));
       const std::vector<Helper*> helpers = helpers_.all();
       for (std::size_t i = 0; i < helpers.size(); ++i) {
         watch(helpers[i]->child ? helpers[i]->child.pidfd() : -1, &Supervisor::on_helper_end, i);
@@ -271,10 +320,13 @@ class Supervisor {
           if (fds[i].revents != 0 && is_end(sources[i]) == ends) (this->*sources[i].ready)(sources[i].index);
         }
       }
-      if (n > 0) {
+      if (n >= 0) {
         if (auto handled = terminal_->handle(fds); !handled) stop("the terminal failed: " + handled.error().message);
       }
       check_time();
+      if (failure_.empty()) {
+        if (auto done = ask_.step(Clock::now()); !done) stop(done.error().message);
+      }
       maybe_open_gate();
     }
     if (!failure_.empty()) return fail(failure_);
@@ -296,6 +348,9 @@ class Supervisor {
     consider(session_deadline_);
     consider(kill_at_);
     consider(finish_at_);
+    consider(owner_.deadline());
+    consider(ask_.deadline());
+    consider(terminal_->deadline());
     if (policy_.limits.memory) consider(Clock::now() + memory_interval);
     if (!next) return trim_.timeout(-1);
     const auto left = std::chrono::duration_cast<milliseconds>(*next - Clock::now()).count();
@@ -311,6 +366,7 @@ class Supervisor {
       stop("the session reached its limit: duration");
     }
     if (kill_at_ && now >= *kill_at_) kill_tier();
+    if (auto done = owner_.check(now); !done) stop(done.error().message);
     if (finish_at_ && (now >= *finish_at_ || terminal_->flushed())) {
       finish_at_.reset();
       tell_shim(shim::Finish{});
@@ -337,7 +393,9 @@ class Supervisor {
   // The workload is gone and all it said is heard: the helpers end while the tier does.
   void begin_end() {
     ending_ = true;
+    if (recorder_) (void)ask_.close();  // evidence that is gone is told of below
     (void)::shutdown(helpers_.front.control.get(), SHUT_WR);
+    if (helpers_.relay && helpers_.relay->control) (void)::shutdown(helpers_.relay->control.get(), SHUT_WR);
     room_.control.reset();
   }
 
@@ -358,17 +416,27 @@ class Supervisor {
 
   void maybe_open_gate() {
     if (gate_open_ || !shim_ready_ || !front_ready_ || waiting_for_evidence_ || !failure_.empty() ||
-        egress_ready_ < helpers_.egress.size()) {
+        others_ready_ < helpers_.egress.size() + helpers_.keeps.size() + (helpers_.relay ? 1 : 0)) {
       return;
     }
     gate_open_ = true;
     deadline_.reset();
-    say(start_line(policy_, planned_.workspace, missing_));
+    say(start_line(policy_, planned_, missing_));
+    for (const std::string& line : planned_.notes) say(line);
+    for (const std::string& line : lines_about(planned_.projects)) say(line);
+    if (!planned_.keys.empty()) say(planned_.keys);
+    for (const std::string& line : publish_warnings(policy_.publish)) say(line);
     for (const std::string& line : credentials_.closed) say(line + " (its grants stay closed)");
     for (const std::string& line : credentials_.notes) say(line);
     // Before the workload's first word: a terminal in its own settings would double its line ends.
     if (auto done = terminal_->start(); !done) return stop(done.error().message);
     tell_shim(shim::Go{});
+    owner_.begin(options_, policy_.grants, helpers_, *recorder_);
+    if (policy_.ask) ask_.begin(options_, *terminal_, owner_, *recorder_, helpers_.front.control.get());
+  }
+
+  void on_owner(std::size_t fd) {
+    if (auto done = owner_.ready(static_cast<int>(fd)); !done) stop(done.error().message);
   }
 
   void on_signal(std::size_t) {
@@ -378,6 +446,7 @@ class Supervisor {
       switch (number) {
         case SIGWINCH:
           terminal_->resize();
+          if (auto done = ask_.resized(); !done) stop(done.error().message);
           break;
         case SIGINT:
         case SIGQUIT:
@@ -510,8 +579,11 @@ class Supervisor {
     waiting_for_evidence_ = false;
     if (auto done = recorder_->finish_sync(); !done) return stop("evidence: " + done.error().message);
     // The start is on the disk; now the secrets may go to their egress processes.
-    if (auto done = give_secrets(helpers_, credentials_); !done) return stop(done.error().message);
-    credentials_.secrets.clear();
+    if (auto done = reader_.release(); !done) stop(done.error().message);
+  }
+
+  void on_reader_end(std::size_t) {
+    if (auto done = reader_.ended(); !done) stop(done.error().message);
   }
 
   void on_helper_end(std::size_t index) {
@@ -544,8 +616,19 @@ class Supervisor {
     } else if (index == 1 && type == "denied") {
       denials_.add(object->value("count", std::uint64_t{1}), object->value("what", ""), object->value("why", ""),
                    object->value("add", ""));
+    } else if (index == 1 && (type == "question" || type == "ended") && policy_.ask) {
+      auto heard = ask_.heard(*object);
+      if (!heard || !*heard) {
+        stop("front said something that makes no sense (" + (heard ? "it is early" : heard.error().message) +
+             "), so the session was stopped");
+      }
     } else if (index > 1 && type == "ready") {
-      ++egress_ready_;
+      ++others_ready_;
+    } else if (index > 1 && type == "quota") {
+      say(helper.name + ": no room is left for originals, so what would lose one is refused from now on (EDQUOT); " +
+          "`bulkhead restore --list` shows what was kept");
+    } else if (index > 0 && type == "applied" && owner_.applied(index == 1, *object)) {
+      // What its owner asked for is done there.
     } else {
       stop(helper.name + " said something that makes no sense, so the session was stopped");
     }
@@ -577,6 +660,10 @@ class Supervisor {
 
   void wind_down(const Result<int>& ended) {
     tier_.process.kill_and_wait();
+    // Nobody uses their mounts any more.
+    for (Helper& helper : helpers_.keeps) {
+      if (helper.control) (void)::shutdown(helper.control.get(), SHUT_WR);
+    }
     // The gateway first, so that evidence hears its last words; all of it at once, so that it ends in parallel.
     if (!ending_) begin_end();
     const Clock::time_point until = Clock::now() + helper_grace;
@@ -598,12 +685,15 @@ class Supervisor {
     }
     // Reaped, each of them: in a container there may be no init that would do it.
     for (Helper& helper : helpers_.egress) (void)end_child(helper.child, until);
+    if (helpers_.relay) (void)end_child(helpers_.relay->child, until);
+    for (Helper& helper : helpers_.keeps) (void)end_child(helper.child, until);
     (void)end_child(helpers_.front.child, until);
     (void)end_child(room_.holder, until);
     if (!end_child(helpers_.evidence.child, Clock::now() + evidence_grace) && ended) {
       say("the last lines of the session's record may be missing: evidence did not end well");
     }
     if (!denials_.empty()) say(denials_.summary());
+    for (const std::string& line : ask_.summary()) say(line);
   }
 
   // Once front has nothing more to ask it.
@@ -642,6 +732,7 @@ class Supervisor {
   }
 
   const Options& options_;
+  const Paths& paths_;
   Policy policy_;
   const Identity& identity_;
   SessionDir& directory_;
@@ -649,10 +740,13 @@ class Supervisor {
   const Clock::time_point started_ = Clock::now();
 
   UniqueFd signals_, log_;
+  std::vector<UniqueFd> published_;  // until the relay has them
   CaPipes ca_;
   std::unique_ptr<tier::Isolation> isolation_;
   Planned planned_;
+  std::vector<KeptMount> kept_;
   HelperFiles files_;
+  CredentialReader reader_;
   Credentials credentials_;
   Helpers helpers_;
   std::optional<evidence::Recorder> recorder_;
@@ -660,6 +754,8 @@ class Supervisor {
   tier::Started tier_;
   std::optional<Terminal> terminal_;
   Denials denials_;
+  Owner owner_;
+  Ask ask_;
   StartupTrim trim_;
   std::vector<std::string> missing_, writable_;
   std::vector<Source> sources_;
@@ -667,7 +763,7 @@ class Supervisor {
   bool waiting_for_evidence_ = false, front_ready_ = false, shim_ready_ = false, gate_open_ = false;
   bool listening_ = false, ending_ = false;
   bool shim_closed_ = false, tier_ended_ = false, stopped_ = false;
-  std::size_t egress_ready_ = 0;
+  std::size_t others_ready_ = 0;  // every egress, and the relay
   std::string tier_messages_, failure_;
   int status_ = exit_failure;
   std::optional<int> shim_failed_;
@@ -683,8 +779,9 @@ Result<UniqueFd> open_holder() {
   return open_helper("bulkhead-holder");
 }
 
-Result<int> supervise(const Options& options, const Identity& identity, SessionDir& directory, room::Pending room) {
-  return Supervisor(options, identity, directory, std::move(room)).run();
+Result<int> supervise(const Options& options, const Paths& paths, const Identity& identity, SessionDir& directory,
+                      room::Pending room) {
+  return Supervisor(options, paths, identity, directory, std::move(room)).run();
 }
 
 }  // namespace bulkhead::session

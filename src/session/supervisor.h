@@ -15,6 +15,7 @@ Result<UniqueFd> open_holder();
 // `directory`: the session's own, already locked. `room`: as begun; started as root an empty one, because this then
 // runs in a process of its own that gives root up on the way (run.cc) and begins it afterwards. The value is the exit
 // status for the shell.
-Result<int> supervise(const Options& options, const Identity& identity, SessionDir& directory, room::Pending room);
+Result<int> supervise(const Options& options, const Paths& paths, const Identity& identity, SessionDir& directory,
+                      room::Pending room);
 
 }  // namespace bulkhead::session

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/sys.h"
+#include "policy/managed.h"
 
 namespace bulkhead::session {
 namespace {
@@ -61,7 +62,7 @@ Result<void> add_system(tier::Plan& plan, Sources& sources, const std::string& p
   if (in_home) {
     BH_TRY(fd, sources.mountable(std::move(fd), path));
   }
-  plan.system.push_back({std::move(fd), path, MountMode::ro, path});
+  plan.system.push_back({std::move(fd), path, MountMode::ro, path, std::nullopt});
   return {};
 }
 
@@ -136,7 +137,7 @@ Result<void> add_etc(tier::Plan& plan, Sources& sources, const Identity& identit
 }  // namespace
 
 Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources, const Identity& identity,
-                                          bool toolchains) {
+                                          const Policy& policy) {
   BH_CHECK(add_root(plan, sources));
   plan.tmpfs = {"/tmp", "/run", "/var", identity.home};
   plan.folders = {"/run/user/" + std::to_string(identity.uid)};  // XDG_RUNTIME_DIR
@@ -144,7 +145,7 @@ Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources, co
   plan.links.push_back({"/var/tmp", "/tmp"});
   BH_CHECK(add_etc(plan, sources, identity));
   std::vector<std::string> visible{"/usr", "/bin", "/sbin"};
-  if (!toolchains) return visible;
+  if (!policy.toolchains) return visible;
   for (const char* name : toolchain_folders) {
     const std::string path = identity.home + "/" + name;
     if (!sys::exists(path)) continue;
@@ -152,6 +153,7 @@ Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources, co
     // A toolchain that is a link out of HOME is somebody's own arrangement: show it only by a mount
     // of the policy.
     if (!real || *real != path) continue;
+    if (policy.managed) BH_CHECK(judge_toolchain(*policy.managed, path));
     BH_CHECK(add_system(plan, sources, path, true));
     visible.push_back(path);
   }

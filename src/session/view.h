@@ -11,9 +11,9 @@
 
 namespace bulkhead::session {
 
-// Adds the view to `plan`. `toolchains`: also ~/.nvm, ~/.cargo/bin, … read-only where they exist. Returns the
-// folders outside /usr that became visible (for PATH).
+// Adds the view to `plan`; with the policy's toolchains also ~/.nvm, ~/.cargo/bin, … read-only where they exist.
+// Returns the folders outside /usr that became visible (for PATH).
 Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources, const Identity& identity,
-                                          bool toolchains);
+                                          const Policy& policy);
 
 }  // namespace bulkhead::session

@@ -22,11 +22,36 @@ constexpr std::array table = {
               "read-only mounts in a namespace whose capabilities are dropped; fresh tmpfs for the rest", "native",
               "X01 X29", "userns bwrap"},
     Guarantee{
+        "fs-review",
+        "What is written to a folder in mode `review` the host does not see until it is applied; applying takes all "
+        "of it or nothing, overwrites nothing that changed on the host meanwhile, and brings no device, FIFO, socket "
+        "or set-user-ID bit.",
+        "overlayfs mounted in the session's user namespace (Linux 5.11), its upper layer in the user's state; "
+        "openat2(2) without links, renames that a synced journal lists first",
+        "native", "X01 X02 X07", "userns overlay"},
+    Guarantee{
+        "fs-keep",
+        "In a folder mounted `rw-no-delete`, what existed when the session began can be brought back with its "
+        "mode, times and attributes, whatever the workload does to it.",
+        "a FUSE mount in the session's user namespace (Linux 4.18), served from outside by a process that keeps an "
+        "original before the operation that would lose it and is confined to that folder (Landlock ABI 2, 5.19)",
+        "native", "X03 X08 X10 X34 X36", "userns fuse"},
+    Guarantee{
         "landlock",
         "A second, independent layer repeats the view of the files; a read-only mount below HOME, /tmp or another "
         "writable folder rests on the first alone.",
         "Landlock ABI 1 (Linux 5.13), truncation from ABI 3 (6.2), device ioctls from ABI 5 (6.10)", "native", "X01",
         "landlock"},
+    Guarantee{"fs-secrets",
+              "No mount brings in what logs the tools of a home folder in (SSH keys, clouds' and registries' logins, "
+              "browsers' profiles, keyrings) unless it is said twice.",
+              "a list of places, judged over what was opened", "native", "M02", ""},
+    Guarantee{
+        "managed",
+        "What an administrator rules out no user, flag, profile, project, reload or answer brings back; rules that "
+        "others could have written stop every session.",
+        "judged last, over the finished policy, what was opened, and what changes while a session runs", "native",
+        "M01", ""},
     Guarantee{"net-room",
               "Whatever address the workload dials, by whatever protocol, it reaches Bulkhead's gateway or nothing: no "
               "network, no loopback service of the host, no other session.",
@@ -38,10 +63,25 @@ constexpr std::array table = {
               "twice; an empty list allows nothing; what is not canonical is refused.",
               "front and egress, two processes that judge separately", "native", "N16 H01 H02 H03", "room"},
     Guarantee{"net-dns",
-              "No name that the workload asks for leaves the machine; only granted names are resolved, outside, once, "
-              "and never to private, link-local or metadata addresses.",
-              "DNS answered inside the room; egress dials the address it checked", "native", "D01 D02 D06 D07 D09",
-              "room"},
+              "No name that the workload asks for leaves the machine; only granted names are resolved, outside, once.",
+              "DNS answered inside the room", "native", "D06 D07 D09", "room"},
+    Guarantee{"net-address",
+              "No granted name leads to a private, link-local, metadata or own address; what was checked is what is "
+              "dialled. Not where the policy lets a proxy resolve names.",
+              "egress resolves once and dials the address it checked, through a proxy by CONNECT to that address",
+              "native", "D01 D02", ""},
+    Guarantee{
+        "trust",
+        "In mode review a session sees no control file (hooks, tasks, agent settings, instructions) but those that "
+        "the user trusted as they are now, in this folder; what changes is hidden and asked about again. Not in "
+        "mode rw, whose start line names them.",
+        "whiteouts in an overlayfs layer (Linux 5.11); content hashes in the user's state", "native",
+        "X05 X06 X09 X11 X12 X13 X33 X37", "overlay"},
+    Guarantee{"publish",
+              "Through a published port connections come in, and none goes out: each begins on the host, at an address "
+              "that was named (by itself only the loopback's), and ends at one port of the room.",
+              "a relay without socket(2) and connect(2); sockets inside made by a process that is in the room",
+              "native", "U04", "userns room seccomp"},
     Guarantee{"net-tls",
               "Every granted HTTPS host is verified against the system's roots before anything is sent; a session's CA "
               "and token are worth nothing in another session.",
@@ -50,7 +90,7 @@ constexpr std::array table = {
         "cred-token",
         "No credential is in the workload's environment, files or memory: it holds the session's token, exchanged "
         "outside, only in the grant's one slot; any other key is refused.",
-        "one egress process per credential, exec'd with an empty environment", "native", "C01 C02 X29", ""},
+        "one egress process per credential, exec'd with an empty environment", "native", "C01 C02 X29 X30", ""},
     Guarantee{"helpers", "The processes that read hostile bytes hold no capability, see no file, start no program.",
               "empty mount namespace, seccomp allow-list, no_new_privs, not dumpable", "native", "X21",
               "userns seccomp"},
@@ -78,9 +118,11 @@ constexpr std::array table = {
         "native", "X16 X17", "userns seccomp-notify"},
     Guarantee{
         "terminal",
-        "Nothing inside can type into the user's terminal, and what it prints can't make the terminal answer into "
-        "the shell or write the clipboard.",
-        "a pty and terminal session of its own, output filtered and drained at the end", "native", "X18 X31", "devpts"},
+        "Nothing inside can type into the user's terminal, nor answer or paint over what Bulkhead asks there, and what "
+        "it "
+        "prints can't make the terminal answer into the shell or write the clipboard.",
+        "a pty and terminal session of its own, output filtered, held while a question is open, and drained at the end",
+        "native", "X18 X31", "devpts"},
     Guarantee{
         "lifetime",
         "When any process of a session dies, by whatever hand, the workload dies, and no process, mount, socket or "
@@ -99,15 +141,20 @@ constexpr std::array table = {
               "state-dir"},
 };
 
-constexpr std::array<std::string_view, 7> not_promised = {
+constexpr std::array<std::string_view, 10> not_promised = {
     "A flaw in the host's kernel: the native tier's workload talks to it directly, through a filter.",
     "What a granted function can be told. A model's API sees whatever the agent sends it; a grant to write an issue "
-    "can write anything into it.",
+    "can write anything into it; what is said in a WebSocket is counted, not judged.",
     "Timing, sizes, order and number of granted requests carry a little information out; budgets bound it.",
     "A `rw` mount is really writable: files in it can be deleted, and a hook or task file left there runs when the "
     "host's tools open that folder.",
-    "A secret that a host echoes in an altered form (encoded, split) is not recognised in its answer.",
+    "A secret that a host echoes in an altered form (compressed, reversed, split) is not recognised in its answer.",
+    "A value that a server handed out (`issue`) is recognised in other answers only while it is one of the last 64.",
     "Events that were never written, and a log rewritten by its owner: the record has no outside anchor yet.",
+    "What a proxy between this machine and the network does with what goes through it: it sees which hosts are spoken "
+    "to and how much, and all of what is not TLS.",
+    "Anything for what speaks to a published port: a browser that opens it shows a page of the workload's, and every "
+    "user of this machine can open it.",
     "Anything for a workload that is given the host's sockets, keys or HOME by its own policy.",
 };
 
@@ -172,6 +219,14 @@ std::vector<Missing> start_line_missing() {
   const int abi = landlock_abi();
   if (const std::string lacks = landlock_lacks(abi); !lacks.empty()) {
     missing.push_back({"landlock", abi == 0 ? "no Landlock" : "Landlock ABI " + std::to_string(abi) + ": no " + lacks});
+  }
+  return missing;
+}
+
+std::vector<Missing> missing_by_policy(const Policy& policy) {
+  std::vector<Missing> missing;
+  if (policy.upstream.proxy_resolves) {
+    missing.push_back({"net-address", "checked addresses (the proxy resolves names)"});
   }
   return missing;
 }

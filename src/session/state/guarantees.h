@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/policy.h"
+
 namespace bulkhead::session {
 
 struct Guarantee {
@@ -37,5 +39,8 @@ struct Missing {
 // For the session's first line: what this machine can't give, found in microseconds (Landlock's ABI; everything
 // else a session needs either works or stops it with its own error). `bulkhead doctor` says the rest.
 std::vector<Missing> start_line_missing();
+
+// Likewise, what the policy gives up.
+std::vector<Missing> missing_by_policy(const Policy& policy);
 
 }  // namespace bulkhead::session

@@ -17,6 +17,7 @@
 
 #include "base/sys.h"
 #include "room/netlink.h"
+#include "session/state/landlock.h"
 #include "session/state/probes.h"
 
 namespace bulkhead::session {
@@ -171,8 +172,34 @@ Finding probe_overlay(const ProbeContext&) {
     // Linux 5.11: unprivileged, with whiteouts and opaque marks in user.* attributes.
     return mount("overlay", "/tmp/m", "overlay", "userxattr,lowerdir=/tmp/l,upperdir=/tmp/u,workdir=/tmp/w");
   }();
-  if (!tried) return from(tried.error(), "a kernel of 5.11 or newer with overlayfs: sudo modprobe overlay");
+  if (!tried) {
+    return {State::missing, tried.error().message, "mode `review` is refused",
+            "a kernel of 5.11 or newer with overlayfs: sudo modprobe overlay"};
+  }
   return {State::ok, "usable with userxattr", "", ""};
+}
+
+// Tried as the session's uid would: started as root that is another's, so the device has to be everybody's.
+Finding probe_fuse(const ProbeContext& context) {
+  const std::string costs = "mounts with mode `rw-no-delete` are refused";
+  struct stat st{};
+  if (::stat("/dev/fuse", &st) != 0 || !S_ISCHR(st.st_mode)) {
+    return {State::degraded, "there is no /dev/fuse", costs,
+            "sudo modprobe fuse   # in a container: --device /dev/fuse"};
+  }
+  if (context.root ? (st.st_mode & 06) != 06 : ::access("/dev/fuse", R_OK | W_OK) != 0) {
+    return {State::degraded, "/dev/fuse is not everybody's", costs, "sudo chmod 0666 /dev/fuse   # as udev does"};
+  }
+  const auto tried = [&]() -> Result<void> {
+    BH_CHECK(scratch(0));
+    if (::mkdir("/tmp/m", 0755) != 0) return fail_errno("mkdir", "/tmp/m", errno);
+    BH_TRY(const UniqueFd device, sys::open("/dev/fuse", O_RDWR));
+    return mount("bulkhead", "/tmp/m", "fuse",
+                 "fd=" + std::to_string(device.get()) + ",rootmode=40000,user_id=0,group_id=0");
+  }();
+  if (!tried) return {State::degraded, tried.error().message, costs, "see `userns`; a kernel of 4.18 or newer"};
+  if (landlock_abi() < 2) return {State::degraded, "Landlock is older than ABI 2", costs, "a kernel of 5.19 or newer"};
+  return {State::ok, "usable", "", ""};
 }
 
 Finding probe_idmap(const ProbeContext& context) {

@@ -16,6 +16,7 @@ Finding probe_proc(const ProbeContext&);
 Finding probe_devpts(const ProbeContext&);
 Finding probe_idmap(const ProbeContext&);
 Finding probe_overlay(const ProbeContext&);
+Finding probe_fuse(const ProbeContext&);
 
 // probe_kernel.cc
 Finding probe_seccomp(const ProbeContext&);

@@ -29,12 +29,6 @@ constexpr int half_made_is_dead_after = 60;  // seconds; making one takes a mill
 constexpr std::size_t max_info = 256 * 1024;
 constexpr std::uint64_t beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
 
-std::string new_id() {
-  std::string id = random_bytes(id_length);
-  for (char& c : id) c = id_alphabet[static_cast<unsigned char>(c) % id_alphabet.size()];
-  return id;
-}
-
 Result<void> check_private(int fd, const std::string& path) {
   BH_TRY(const struct stat st, sys::stat_fd(fd, path));
   if (st.st_uid != ::geteuid()) {
@@ -93,6 +87,7 @@ nlohmann::json to_json(const SessionInfo& info) {
           {"profile", info.profile},
           {"workspace", info.workspace},
           {"command", info.command},
+          {"published", info.published},
           {"pid", info.pid},
           {"pid_start_time", info.pid_start_time},
           {"boot_id", info.boot_id},
@@ -113,6 +108,7 @@ std::optional<SessionInfo> read_info(int directory, const std::string& id) {
     info.profile = object.at("profile").get<std::string>();
     info.workspace = object.at("workspace").get<std::string>();
     info.command = object.at("command").get<std::vector<std::string>>();
+    info.published = object.value("published", std::vector<std::string>());  // not in older ones
     info.pid = object.at("pid").get<pid_t>();
     info.pid_start_time = object.at("pid_start_time").get<std::uint64_t>();
     info.boot_id = object.at("boot_id").get<std::string>();
@@ -134,6 +130,12 @@ std::string rfc3339_now() {
   return {text.data(), ::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc)};
 }
 
+std::string new_id() {
+  std::string id = random_bytes(id_length);
+  for (char& c : id) c = id_alphabet[static_cast<unsigned char>(c) % id_alphabet.size()];
+  return id;
+}
+
 bool valid_id(std::string_view id) {
   return id.size() == id_length && id.find_first_not_of(id_alphabet) == std::string_view::npos;
 }
@@ -143,11 +145,21 @@ Result<Store> Store::open_levels(const Paths& paths, bool make) {
   const std::string parent_path = paths.state.substr(0, slash);
   if (make) BH_CHECK(sys::make_directories(parent_path, 0700));
   BH_TRY(UniqueFd parent, sys::open(parent_path, O_PATH | O_DIRECTORY));
-  BH_TRY(UniqueFd state, open_level(parent.get(), paths.state.substr(slash + 1), paths.state, make));
   Store store;
-  BH_TRY(store.sessions_, open_level(state.get(), "sessions", paths.state + "/sessions", make));
-  BH_TRY(store.evidence_, open_level(state.get(), "evidence", paths.state + "/evidence", make));
+  store.path_ = paths.state;
+  BH_TRY(store.state_, open_level(parent.get(), paths.state.substr(slash + 1), paths.state, make));
+  BH_TRY(store.sessions_, open_level(store.state_.get(), "sessions", paths.state + "/sessions", make));
+  BH_TRY(store.evidence_, open_level(store.state_.get(), "evidence", paths.state + "/evidence", make));
+  // Not in a state directory of an older version.
+  auto kept = open_level(store.state_.get(), "kept", paths.state + "/kept", make);
+  if (!kept && (make || kept.error().code != ENOENT)) return tl::unexpected(std::move(kept).error());
+  if (kept) store.kept_ = std::move(*kept);
   return store;
+}
+
+Result<UniqueFd> Store::folder(const std::string& name, bool make) const {
+  if (!state_) return fail("there is no state directory", ENOENT);
+  return open_level(state_.get(), name, path_ + "/" + name, make);
 }
 
 Result<Store> Store::open(const Paths& paths) {
@@ -195,6 +207,7 @@ Result<SessionDir> Store::try_create(const SessionInfo& info) const {
     BH_TRY(session.log_, sys::open_at(evidence_.get(), info.id + ".jsonl",
                                       O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
     BH_TRY(session.sessions_, sys::duplicate(sessions_.get()));
+    BH_TRY(session.kept_, sys::duplicate(kept_.get()));
     return {};
   };
   if (auto filled = fill(); !filled) {
@@ -254,6 +267,11 @@ Result<std::vector<std::string>> Store::sweep() const {
   return swept;
 }
 
+Result<UniqueFd> Store::open_session(const std::string& id) const {
+  if (!sessions_ || !valid_id(id)) return fail("no session " + id, ENOENT);
+  return sys::open_at2(sessions_.get(), id, O_RDONLY | O_DIRECTORY, beneath);
+}
+
 // The writer gives its reserve back itself, unless the machine went down with it.
 void Store::release_reserve(const std::string& id) const {
   const auto log = sys::open_at2(evidence_.get(), id + ".jsonl", O_WRONLY | O_APPEND, beneath);
@@ -262,8 +280,34 @@ void Store::release_reserve(const std::string& id) const {
   if (st && S_ISREG(st->st_mode)) (void)::ftruncate(log->get(), st->st_size);
 }
 
+Result<UniqueFd> SessionDir::make_kept(std::size_t index) const {
+  if (::mkdirat(kept_.get(), info_.id.c_str(), 0700) != 0 && errno != EEXIST) {
+    return fail_errno("mkdir", "kept/" + info_.id, errno);
+  }
+  BH_TRY(const UniqueFd session, sys::open_at2(kept_.get(), info_.id, O_RDONLY | O_DIRECTORY, beneath));
+  const std::string name = std::to_string(index);
+  if (::mkdirat(session.get(), name.c_str(), 0700) != 0) return fail_errno("mkdir", "kept/" + info_.id, errno);
+  return sys::open_at2(session.get(), name, O_RDONLY | O_DIRECTORY, beneath);
+}
+
+// Nothing was kept where no file of any mount is there.
+void SessionDir::remove_empty_kept() const {
+  const auto session = sys::open_at2(kept_.get(), info_.id, O_RDONLY | O_DIRECTORY, beneath);
+  if (!session) return;
+  const auto mounts = entries(session->get());
+  if (!mounts) return;
+  for (const std::string& mount : *mounts) {
+    const auto files = sys::open_at2(session->get(), mount + "/files", O_RDONLY | O_DIRECTORY, beneath);
+    if (!files && files.error().code == ENOENT) continue;  // nobody ever served it
+    const auto names = files ? entries(files->get()) : Result<std::vector<std::string>>();
+    if (!files || !names || !names->empty()) return;
+  }
+  (void)sys::remove_tree(kept_.get(), info_.id);
+}
+
 Result<void> SessionDir::remove() {
   if (!directory_) return {};
+  remove_empty_kept();
   BH_TRY(const std::vector<std::string> names, entries(directory_.get()));
   for (const std::string& name : names) {
     // The lock last: whoever finds the directory half empty must still find it held.

@@ -105,7 +105,7 @@ void Modes::csi(char prefix, const std::vector<int>& parameters, char between, c
     keyboard.set = first != 0;
   } else if (final == 'm' && prefix == '>') {
     if (parameters.size() > 1 && parameters[1] != 0) {
-      key_options_.insert(first);
+      key_options_[first] = parameters[1];
     } else {
       key_options_.erase(first);
     }
@@ -154,6 +154,37 @@ std::string Modes::typing(bool on) const {
   return out;
 }
 
+std::string Modes::set_aside() const {
+  std::string out;
+  for (const auto& [mode, on] : private_) {
+    if (!is_screen(mode)) out += set_mode(mode, !on);
+  }
+  for (const auto& [option, value] : key_options_) out += "\x1b[>" + std::to_string(option) + "m";
+  if (insert_) out += "\x1b[4l";
+  out += alternate() ? "\x1b"
+                       "7"
+                     : "\x1b[?1049h";
+  if (speaks_kitty()) out += "\x1b[>0u";
+  // Also of a link that was left open: the question would be its text.
+  return out + "\x1b(B\x0f\x1b[0m\x1b]8;;\x1b\\\x1b[2J\x1b[H";
+}
+
+std::string Modes::take_up() const {
+  std::string out = "\x1b[0m\x1b[2J";
+  if (speaks_kitty()) out += "\x1b[<u";
+  out += alternate() ? "\x1b"
+                       "8"
+                     : "\x1b[?1049l";
+  if (insert_) out += "\x1b[4h";
+  for (const auto& [option, value] : key_options_) {
+    out += "\x1b[>" + std::to_string(option) + ";" + std::to_string(value) + "m";
+  }
+  for (const auto& [mode, on] : private_) {
+    if (!is_screen(mode)) out += set_mode(mode, on);
+  }
+  return out;
+}
+
 std::string Modes::reset() const {
   std::string out;
   for (const auto& [mode, on] : private_) {
@@ -161,7 +192,7 @@ std::string Modes::reset() const {
     if (!is_screen(mode)) out += set_mode(mode, !on);
   }
   if (alternate()) out += other_.reset();
-  for (const int option : key_options_) out += "\x1b[>" + std::to_string(option) + "m";
+  for (const auto& [option, value] : key_options_) out += "\x1b[>" + std::to_string(option) + "m";
   if (insert_) out += "\x1b[4l";
   if (keypad_) out += "\x1b>";
   if (margins_) out += std::string("\x1b") + "7\x1b[r\x1b" + "8";  // setting margins moves the cursor

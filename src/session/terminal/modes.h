@@ -3,7 +3,6 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +24,13 @@ class Modes {
   // The sequences that switch those of them off that are on, for somebody else's turn, and on again.
   std::string typing(bool on) const;
 
+  // An empty screen on which text appears as it is written and keys come as they are typed, whatever was on; and back.
+  // The alternate screen in front of the main one, which then is as it was. Where the workload has taken that one it is
+  // cleared: then it has to draw again (redraws()).
+  std::string set_aside() const;
+  std::string take_up() const;
+  bool redraws() const { return alternate(); }
+
  private:
   // What saving and restoring the cursor saves and restores (DECSC).
   struct Look {
@@ -35,6 +41,7 @@ class Modes {
     int pushes = 0;
     bool set = false;
     std::string reset() const;
+    bool used() const { return pushes > 0 || set; }
   };
 
   void private_mode(int mode, char final);
@@ -42,10 +49,11 @@ class Modes {
   void save() { saved_.add(look_); }
   void restore() { look_.add(saved_); }
   bool alternate() const;
+  bool speaks_kitty() const { return main_.used() || other_.used(); }
 
   std::map<int, bool> private_;  // those that differ from what a fresh terminal has
   Keyboard main_, other_;
-  std::set<int> key_options_;  // xterm's modifyOtherKeys and its like
+  std::map<int, int> key_options_;  // xterm's modifyOtherKeys and its like
   bool insert_ = false, keypad_ = false, margins_ = false, cursor_style_ = false;
   Look look_, saved_;
 };

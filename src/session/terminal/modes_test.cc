@@ -121,5 +121,29 @@ TEST(Modes, WhatTypesByItselfIsSilentWhileSomebodyElseHasTheTerminal) {
   EXPECT_EQ(Modes().typing(false), "");
 }
 
+// For a question of Bulkhead's: an ordinary screen whatever was on, and afterwards what was on.
+TEST(Modes, SetAsideAndTakenUp) {
+  const auto of = [](std::string_view in) {
+    OutputFilter filter;
+    std::string out;
+    filter.feed(in, out);
+    EXPECT_EQ(out, in) << "not all of it passed: nothing would be tested";
+    return filter.modes();
+  };
+  const std::string clean = E "(B\x0f" E "[0m" E "]8;;" E "\\" E "[2J" E "[H";
+  const Modes plain = of("text" E "[31m");
+  EXPECT_EQ(plain.set_aside(), E "[?1049h" + clean);
+  EXPECT_EQ(plain.take_up(), E "[0m" E "[2J" E "[?1049l");
+  EXPECT_FALSE(plain.redraws());
+  // Nothing that the workload has on may hide, move or delay the question, or change what keys say.
+  const Modes full =
+      of(E "[?1049h" E "[?25l" E "[?7l" E "[?6h" E "[?1003h" E "[?2004h" E "[?2026h" E "[4h" E "[>4;2m" E "[>5u");
+  EXPECT_EQ(full.set_aside(),
+            E "[?6l" E "[?7h" E "[?25h" E "[?1003l" E "[?2004l" E "[?2026l" E "[>4m" E "[4l" E "7" E "[>0u" + clean);
+  EXPECT_EQ(full.take_up(), E "[0m" E "[2J" E "[<u" E "8" E "[4h" E "[>4;2m" E "[?6h" E "[?7l" E "[?25l" E "[?1003h" E
+                              "[?2004h" E "[?2026h");
+  EXPECT_TRUE(full.redraws());
+}
+
 }  // namespace
 }  // namespace bulkhead::session

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/sys.h"
+#include "session/terminal/answer_keys.h"
 #include "session/terminal/drain.h"
 #include "session/terminal/filter.h"
 #include "session/terminal/raw_mode.h"
@@ -25,6 +26,8 @@ constexpr int reads_per_turn = 8;                     // signals and helpers wan
 constexpr char end_of_file = 4;                       // VEOF of a fresh pty
 constexpr auto last_words = std::chrono::seconds(3);  // without a byte of progress
 constexpr auto before_a_stop = std::chrono::seconds(1);
+// How long the pty is a row shorter, so that what runs in it notices and draws again.
+constexpr auto resized_for = std::chrono::milliseconds(60);
 
 }  // namespace
 
@@ -42,7 +45,13 @@ struct Terminal::State {
     // are not ours.
     return layout.raw || !raw.others_raw();
   }
-  bool reads_pty() const { return master && !pty_ended && shown.size() < max_pending; }
+  // While a question is open the workload waits: what it says is held where it said it.
+  bool reads_pty() const { return master && !pty_ended && !question && shown.size() < max_pending; }
+  bool may_ask() const {
+    return started && !input_ended && !display_gone && layout.raw && raw.is_on() && raw.in_foreground() && master;
+  }
+  void draw();
+  void end_question();
 
   // What the terminal would type goes to the session while its keys do, and to nobody else: not to a shell that has the
   // terminal meanwhile (a job in the background), not into a line that is being typed (no raw mode).
@@ -69,6 +78,15 @@ struct Terminal::State {
   std::size_t shown_at = 0;
   bool started = false, input_ended = false, pty_ended = false, pty_quiet = false;
   bool display_gone = false, closed = false;
+
+  struct Open {
+    std::vector<std::string> lines;
+    AnswerKeys keys;
+    bool drawn = false;  // all of it is on the display
+    std::optional<char> answer;
+  };
+  std::optional<Open> question;
+  std::optional<std::chrono::steady_clock::time_point> resized_until;
 };
 
 Terminal::Terminal(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -129,6 +147,7 @@ Result<void> Terminal::handle(const std::vector<pollfd>& fds) {
     if (s.keyboard.usable() && p.fd == s.keyboard.fd() && (p.events & POLLIN) != 0) keys = true;
     if (s.master && p.fd == s.master.get()) pty = true;
   }
+  if (s.resized_until && std::chrono::steady_clock::now() >= *s.resized_until) resize();
   if (keys) s.read_keys();
   s.write_keys();
   if (pty) BH_CHECK(s.read_pty());
@@ -141,8 +160,13 @@ void Terminal::State::read_keys() {
   char buffer[1024];
   const auto n = keyboard.read(buffer, std::min(sizeof buffer, max_keys - keys.size()));
   if (n) {
-    keys.append(buffer, *n);
     answers.add({buffer, *n});
+    if (question) {
+      const auto key = question->keys.take({buffer, *n}, std::chrono::steady_clock::now());
+      if (!question->answer) question->answer = key;
+      return;
+    }
+    keys.append(buffer, *n);
   } else if (n.error().code == 0 && !layout.raw && !keyboard.hung_up()) {
     keys += end_of_file;  // Ctrl-D at the user's terminal; it may go on reading afterwards
   } else {
@@ -188,12 +212,69 @@ void Terminal::State::show() {
     }
   }
   if (display_gone) shown.clear();
+  if (question && !question->drawn && shown.empty()) {
+    question->drawn = true;
+    question->keys.shown(std::chrono::steady_clock::now());
+  }
   if (shown_at > max_pending / 2) shown.erase(0, std::exchange(shown_at, 0));
 }
 
 void Terminal::resize() {
   State& s = *state_;
+  s.resized_until.reset();
   if (s.master) set_window_size(s.master.get(), window());
+  if (s.question) s.draw();
+}
+
+void Terminal::State::draw() {
+  // By place, not line after line: where lines scroll is the workload's to say.
+  shown += "\x1b[2J";
+  int row = 0;
+  for (const std::string& line : question->lines) shown += "\x1b[" + std::to_string(++row) + ";1H" + line;
+  show();
+}
+
+bool Terminal::may_ask() const {
+  return !state_->question && state_->may_ask();
+}
+
+bool Terminal::ask(const std::vector<std::string>& lines, const std::string& keys, char no) {
+  State& s = *state_;
+  if (!may_ask()) return false;
+  s.question.emplace(State::Open{lines, AnswerKeys(keys, no), false, std::nullopt});
+  s.shown += s.filter.modes().set_aside();
+  s.draw();
+  return true;
+}
+
+bool Terminal::asking() const {
+  return state_->question.has_value();
+}
+
+std::optional<char> Terminal::answered() {
+  State& s = *state_;
+  return s.question ? std::exchange(s.question->answer, std::nullopt) : std::nullopt;
+}
+
+void Terminal::end_question() {
+  state_->end_question();
+}
+
+void Terminal::State::end_question() {
+  if (!question) return;
+  question.reset();
+  shown += filter.modes().take_up();
+  if (filter.modes().redraws() && master && !input_ended) {
+    shim::WindowSize size = window_size(layout.display);
+    if (size.rows > 1) --size.rows;
+    set_window_size(master.get(), size);
+    resized_until = std::chrono::steady_clock::now() + resized_for;
+  }
+  show();
+}
+
+std::optional<std::chrono::steady_clock::time_point> Terminal::deadline() const {
+  return state_->resized_until;
 }
 
 bool Terminal::State::take_answers() {
@@ -207,6 +288,7 @@ bool Terminal::State::take_answers() {
 
 void Terminal::suspend() {
   State& s = *state_;
+  s.end_question();
   if (!s.raw.is_on()) return;
   // Whole sequences only, before the shell writes.
   const auto until = std::chrono::steady_clock::now() + before_a_stop;
@@ -233,6 +315,7 @@ Result<void> Terminal::resume() {
 
 void Terminal::end_input() {
   State& s = *state_;
+  s.end_question();
   s.input_ended = true;
   s.keys.clear();
   s.pty_quiet = false;
@@ -249,6 +332,7 @@ bool Terminal::flushed() const {
 void Terminal::close() {
   State& s = *state_;
   if (std::exchange(s.closed, true) || !s.started) return;
+  s.end_question();
   s.input_ended = true;
   // The slave's last writer is gone, so the kernel hands over everything it still has and then says
   // EIO.

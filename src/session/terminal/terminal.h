@@ -6,6 +6,7 @@
 //   raw_mode.h   the tty's settings, changed and put back
 //   filter.h     OutputFilter: what the workload prints, without what would act on the user's machine
 //   modes.h      what the workload switched on in the terminal and has to be switched off
+//   answer_keys.h which key answers a question of Bulkhead's
 //   drain.h      the end: answers still on their way are thrown away
 //
 // The workload has a pty of its own (guest/pty.h); only bytes cross, and those going out are
@@ -25,6 +26,8 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/fd.h"
@@ -57,6 +60,21 @@ class Terminal {
   Result<void> handle(const std::vector<pollfd>& fds);
 
   void resize();  // after SIGWINCH: gives the pty the display's size
+
+  // A question to the person. While it is open the screen is its own: nothing of the workload's is shown, and no key
+  // goes there. `lines` are ours (hostile parts escaped) and fit the window; `keys`: see answer_keys.h. False: not here
+  // or not now (no raw mode, in the background, the end is near): then nothing was asked.
+  bool ask(const std::vector<std::string>& lines, const std::string& keys, char no);
+  // May be asked, and in what room?
+  bool may_ask() const;
+  // A question is open; suspend() and the end of either side close it.
+  bool asking() const;
+  // The key that answered it, once.
+  std::optional<char> answered();
+  // Puts the workload's screen back.
+  void end_question();
+  // For poll(2): when something is to be done that no descriptor tells of.
+  std::optional<std::chrono::steady_clock::time_point> deadline() const;
 
   // Puts the user's settings back, for a shell to use, and takes them again. Suspending takes a terminal's round trip
   // where the workload asked it something: the shell would read the answer.

@@ -474,6 +474,82 @@ TEST_F(PipedTerminal, KeysOfATerminalInAnothersModeAreNotRead) {
   EXPECT_EQ(waiting(user.slave.get()), 1);
 }
 
+// ---- a question of Bulkhead's
+
+TEST_F(TerminalTest, AQuestionHasTheScreenAndTheKeys) {
+  start();
+  put(session.slave.get(), "before");
+  EXPECT_EQ(shown("before"), "before");
+  ASSERT_TRUE(terminal->may_ask());
+  ASSERT_TRUE(terminal->ask({"May it?", "y or n"}, "yn", 'n'));
+  EXPECT_FALSE(terminal->may_ask()) << "one at a time";
+  EXPECT_EQ(shown("y or n"),
+            E "[?1049h" E "(B\x0f" E "[0m" E "]8;;" E "\\" E "[2J" E "[H" E "[2J" E "[1;1HMay it?" E "[2;1Hy or n");
+  put(session.slave.get(), "painted" E "[2J");
+  put(user.master.get(), "y");  // typed ahead
+  turn_for(milliseconds(100));
+  EXPECT_FALSE(terminal->answered());
+  EXPECT_EQ(take(user.master.get()), "") << "what the workload says waits";
+  EXPECT_EQ(waiting(session.slave.get()), 0) << "what is typed is not the workload's";
+  turn_for(milliseconds(600));
+  put(user.master.get(), "y");
+  std::optional<char> key;
+  EXPECT_TRUE(turn_until([&] { return (key = terminal->answered()).has_value(); }));
+  EXPECT_EQ(key, 'y');
+  EXPECT_TRUE(terminal->asking());
+  terminal->end_question();
+  EXPECT_FALSE(terminal->asking());
+  EXPECT_EQ(shown("painted" E "[2J"), E "[0m" E "[2J" E "[?1049lpainted" E "[2J");
+  put(user.master.get(), "n\r");
+  EXPECT_EQ(typed("\n"), "n\n");
+}
+
+TEST_F(TerminalTest, AQuestionIsDrawnAgainWhenTheWindowChanges) {
+  start();
+  ASSERT_TRUE(terminal->ask({"May it?"}, "yn", 'n'));
+  EXPECT_TRUE(shown("May it?").ends_with("May it?"));
+  terminal->resize();
+  EXPECT_EQ(shown("May it?"), E "[2J" E "[1;1HMay it?");
+}
+
+TEST_F(TerminalTest, AFullScreenProgramIsToldToDrawAgain) {
+  start();
+  put(session.slave.get(), E "[?1049hfull");
+  EXPECT_TRUE(shown("full").ends_with("full"));
+  ASSERT_TRUE(terminal->ask({"May it?"}, "yn", 'n'));
+  (void)shown("May it?");
+  terminal->end_question();
+  winsize size{};
+  ASSERT_EQ(::ioctl(session.slave.get(), TIOCGWINSZ, &size), 0);
+  EXPECT_EQ(size.ws_row, 39);
+  EXPECT_TRUE(terminal->deadline());
+  turn_for(milliseconds(200));
+  ASSERT_EQ(::ioctl(session.slave.get(), TIOCGWINSZ, &size), 0);
+  EXPECT_EQ(size.ws_row, 40);
+  EXPECT_FALSE(terminal->deadline());
+}
+
+TEST_F(TerminalTest, AQuestionEndsWithWhatItStandsOn) {
+  start();
+  ASSERT_TRUE(terminal->ask({"May it?"}, "yn", 'n'));
+  terminal->suspend();
+  EXPECT_FALSE(terminal->asking());
+  EXPECT_FALSE(terminal->may_ask()) << "a shell has the terminal";
+  ASSERT_TRUE(terminal->resume());
+  ASSERT_TRUE(terminal->ask({"May it?"}, "yn", 'n'));
+  terminal->end_input();
+  EXPECT_FALSE(terminal->asking());
+  EXPECT_FALSE(terminal->ask({"May it?"}, "yn", 'n'));
+  session.slave.reset();
+  terminal->close();
+  EXPECT_TRUE(take(user.master.get()).ends_with(E "[?1049l"));
+  EXPECT_FALSE(is_raw(user.slave.get()));
+}
+
+TEST_F(PipedTerminal, NobodyIsAsked) {
+  EXPECT_FALSE(terminal->ask({"May it?"}, "yn", 'n'));
+}
+
 // A job in the background: neither settings nor answers.
 TEST_F(TerminalTest, InTheBackgroundNothingIsAskedAndNothingChanged) {
   const pid_t child = ::fork();

@@ -1,0 +1,28 @@
+// `bulkhead policy show --reach`: what of the home folder, of /etc and of the policy's mounts a workload can read, as a
+// session's plan has it, and what of that looks like a key. Nothing is started, copied or changed.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "policy/effective.h"
+#include "secrets/scan.h"
+
+namespace bulkhead::session {
+
+struct Reached {
+  std::string path;                 // on the host; empty: made for the session
+  std::string at;                   // inside
+  std::string how;                  // ro, rw, rw-no-delete, review, copy, made
+  std::string origin;               // the layer it is from: "toolchains", "view", "user", …
+  secrets::Scan scan;               // keys are relative to `path`
+  std::vector<std::string> stores;  // credential stores of which something is in it, as `~/.ssh (SSH keys)`
+};
+
+Result<std::vector<Reached>> reach(const Policy& policy, const PolicyRequest& request);
+
+std::string reach_text(const std::vector<Reached>& reached, const std::string& home);
+nlohmann::json reach_json(const std::vector<Reached>& reached);
+
+}  // namespace bulkhead::session
