@@ -8,6 +8,24 @@ _bulkhead_words() {
   mapfile -t COMPREPLY < <(compgen -W "$*" -- "$current")
 }
 
+# The sessions that are on record.
+_bulkhead_records() {
+  local record
+  for record in "${XDG_STATE_HOME:-$HOME/.local/state}"/bulkhead/evidence/*.jsonl; do
+    record=${record##*/}
+    [[ $record == '*.jsonl' ]] || printf '%s\n' "${record%.jsonl}"
+  done
+}
+
+# The reviews that are open.
+_bulkhead_reviews() {
+  local review
+  for review in "${XDG_STATE_HOME:-$HOME/.local/state}"/bulkhead/reviews/*/; do
+    review=${review%/}
+    [[ $review == *'*' ]] || printf '%s\n' "${review##*/}"
+  done
+}
+
 # A mount is PATH[:MODE]. bash splits words at the colon (COMP_WORDBREAKS), so the mode is a word of its own.
 _bulkhead_policy_value() {
   local option=$1 current=$2
@@ -15,7 +33,8 @@ _bulkhead_policy_value() {
     -p | --policy) mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null ;;
     -P | --profile) _bulkhead_words "$current" "$(bulkhead policy profiles 2>/dev/null)" ;;
     -t | --tier) _bulkhead_words "$current" native ;;
-    -m | --mount) mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null ;;
+    -m | --mount | --allow-secrets) mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null ;;
+    --publish) ;;
     -e | --env) mapfile -t COMPREPLY < <(compgen -e -- "$current") ;;
     *) return 1 ;;
   esac
@@ -25,10 +44,10 @@ _bulkhead_policy_value() {
 _bulkhead() {
   COMPREPLY=()
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} i
-  local policy_options='--policy --profile --no-profile --tier --mount --env --help'
+  local policy_options='--policy --profile --no-profile --tier --mount --env --publish --allow-secrets --help'
 
   if ((COMP_CWORD == 1)); then
-    _bulkhead_words "$current" run ps stop policy doctor version --help --version
+    _bulkhead_words "$current" run ps stop revoke reload trust diff apply discard restore policy doctor version --help --version
     return
   fi
 
@@ -41,10 +60,10 @@ _bulkhead() {
             ((i++))
             break
             ;;
-          -p | --policy | -P | --profile | -t | --tier | -m | --mount | -e | --env)
+          -p | --policy | -P | --profile | -t | --tier | -m | --mount | -e | --env | --publish | --allow-secrets)
             ((i++))
-            # PATH : MODE and NAME = VALUE are three words each.
-            if [[ ${COMP_WORDS[i + 1]-} == [:=] ]]; then ((i += 2)); fi
+            # PATH : MODE, NAME = VALUE and PORT : INSIDE are three words each, ADDRESS : PORT : INSIDE five.
+            while [[ ${COMP_WORDS[i + 1]-} == [:=] ]]; do ((i += 2)); done
             ;;
           -*) ;;
           *) break ;;
@@ -59,13 +78,13 @@ _bulkhead() {
         return
       fi
       if [[ $current == : && ${COMP_WORDS[COMP_CWORD - 2]} == @(-m|--mount) ]]; then
-        COMPREPLY=(ro rw)
+        COMPREPLY=(ro rw review)
       elif [[ $previous == : && ${COMP_WORDS[COMP_CWORD - 3]} == @(-m|--mount) ]]; then
-        _bulkhead_words "$current" ro rw
+        _bulkhead_words "$current" ro rw review
       elif _bulkhead_policy_value "$previous" "$current"; then
         return
       elif [[ $current == -* && $previous != -- ]]; then
-        _bulkhead_words "$current" "$policy_options" --quiet --
+        _bulkhead_words "$current" "$policy_options" --ask --quiet --
       else
         mapfile -t COMPREPLY < <(compgen -c -- "$current" | sort -u)
       fi
@@ -78,15 +97,80 @@ _bulkhead() {
         _bulkhead_words "$current" "$(bulkhead ps --quiet 2>/dev/null)"
       fi
       ;;
+    revoke)
+      if [[ $current == -* ]]; then
+        _bulkhead_words "$current" --grant --credential --json --help
+      elif ((COMP_CWORD == 2)); then
+        _bulkhead_words "$current" "$(bulkhead ps --quiet 2>/dev/null)"
+      fi
+      ;;
+    reload)
+      if [[ $previous == -p || $previous == --policy ]]; then
+        _bulkhead_policy_value "$previous" "$current"
+      elif [[ $current == -* ]]; then
+        _bulkhead_words "$current" --policy --yes --json --help
+      else
+        _bulkhead_words "$current" "$(bulkhead ps --quiet 2>/dev/null)"
+      fi
+      ;;
+    trust)
+      if [[ $current == -* ]]; then
+        _bulkhead_words "$current" --yes --show --full --all --list --revoke --json --help
+      else
+        mapfile -t COMPREPLY < <(compgen -d -- "$current") && compopt -o filenames 2>/dev/null
+      fi
+      ;;
+    diff | apply | discard)
+      if [[ $current == -* ]]; then
+        case ${COMP_WORDS[1]} in
+          diff) _bulkhead_words "$current" --stat --list --json --help ;;
+          apply) _bulkhead_words "$current" --no-deletes --skip-conflicts --json --help ;;
+          discard) _bulkhead_words "$current" --yes --help ;;
+        esac
+      else
+        _bulkhead_words "$current" "$(_bulkhead_reviews)"
+        [[ ${COMP_WORDS[1]} == discard ]] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$current")
+        compopt -o filenames 2>/dev/null
+      fi
+      ;;
+    restore)
+      if [[ $current == -* ]]; then
+        _bulkhead_words "$current" --all --list --forget --json --help
+      else
+        mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null
+      fi
+      ;;
     policy)
       if ((COMP_CWORD == 2)); then
-        _bulkhead_words "$current" show check profiles --help
+        _bulkhead_words "$current" show check explain init replay presets profiles --help
       elif [[ ${COMP_WORDS[2]} == check ]]; then
-        mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null
-      elif [[ ${COMP_WORDS[2]} == show ]]; then
+        if [[ $current == -* ]]; then
+          _bulkhead_words "$current" --managed --strict --json --help
+        else
+          mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null
+        fi
+      elif [[ ${COMP_WORDS[2]} == @(init|replay) ]]; then
+        if [[ $previous == @(-o|--output|-p|--policy) ]]; then
+          mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null
+        elif [[ ${COMP_WORDS[2]} == init ]]; then
+          if [[ $previous == --from ]]; then
+            _bulkhead_words "$current" last "$(_bulkhead_records)"
+          else
+            _bulkhead_words "$current" --from --policy --output --help
+          fi
+        elif [[ $previous == @(-P|--profile) ]]; then
+          _bulkhead_words "$current" "$(bulkhead policy profiles 2>/dev/null)"
+        elif [[ $current == -* ]]; then
+          _bulkhead_words "$current" --policy --profile --no-profile --json --help
+        else
+          _bulkhead_words "$current" last "$(_bulkhead_records)"
+        fi
+      elif [[ ${COMP_WORDS[2]} == @(show|explain) ]]; then
         if _bulkhead_policy_value "$previous" "$current"; then
           return
         elif [[ $current == -* ]]; then
+          policy_options+=' --json'
+          [[ ${COMP_WORDS[2]} == show ]] && policy_options+=' --reach'
           _bulkhead_words "$current" "$policy_options"
         else
           mapfile -t COMPREPLY < <(compgen -c -- "$current" | sort -u)

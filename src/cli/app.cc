@@ -21,7 +21,8 @@ constexpr const char* examples = R"(Examples:
   bulkhead run -- bash              a shell that sees this folder and nothing else of yours
   bulkhead run claude               an agent, with the profile of its name
   bulkhead run --mount ~/data:ro -- make test
-  bulkhead policy show claude       what that session may do, and where each rule comes from
+  bulkhead run --mount .:review -- make fix; bulkhead diff; bulkhead apply
+  bulkhead policy explain claude    what that session may do, in words, and what remains possible
   bulkhead doctor                   what this machine can and can't enforce
   bulkhead ps; bulkhead stop --all
 

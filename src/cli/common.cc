@@ -7,9 +7,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "base/install.h"
 #include "base/text.h"
+#include "policy/project.h"
+#include "trust/pins.h"
 
 namespace bulkhead::cli {
 
@@ -53,6 +56,22 @@ Result<session::Paths> user_paths() {
                                .xdg_runtime_dir = variable("XDG_RUNTIME_DIR")});
 }
 
+Result<session::SessionInfo> find_session(const std::vector<session::SessionInfo>& running, const std::string& id) {
+  std::vector<const session::SessionInfo*> matches;
+  for (const session::SessionInfo& s : running) {
+    if (!id.empty() && s.id.starts_with(id)) matches.push_back(&s);
+  }
+  const std::string shown = "\"" + escape_for_terminal(id) + "\"";
+  if (matches.empty()) return fail("no running session " + shown + "; bulkhead ps lists them");
+  if (matches.size() > 1) {
+    std::vector<std::string> ids;
+    ids.reserve(matches.size());
+    for (const session::SessionInfo* s : matches) ids.push_back(s->id);
+    return fail(shown + " could be any of " + join(ids, ", ") + "; type more of it");
+  }
+  return *matches.front();
+}
+
 Result<PolicyRequest> policy_request(const PolicyOptions& options, const std::string& command) {
   if (options.no_profile && !options.profile.empty()) return fail("--profile and --no-profile exclude each other");
   PolicyRequest request;
@@ -61,14 +80,26 @@ Result<PolicyRequest> policy_request(const PolicyOptions& options, const std::st
   request.place.home = paths.home;
   request.flags.mounts = options.mounts;
   request.flags.environment = options.environment;
+  request.flags.publish = options.publish;
+  request.flags.allow_secrets = options.allow_secrets;
   if (!options.tier.empty()) {
     BH_TRY(request.flags.tier, tier_from(options.tier));
   }
   request.policy_file = options.policy;
   request.user_file = paths.config + "/policy.toml";
+  request.user_presets = paths.config + "/presets";
   request.profile = options.no_profile ? "none" : options.profile;
   request.command = command;
   BH_TRY(request.data_dir, data_directory());
+  request.trusted_project = trust::trusted_hashes(paths.state, request.place.working_directory, project_policy_names());
+  return request;
+}
+
+Result<PolicyRequest> policy_request_anywhere(const PolicyOptions& options, const std::string& command) {
+  BH_TRY(PolicyRequest request, policy_request(options, command));
+  const std::string home = absolute_path(request.place.home, request.place);
+  const std::string here = absolute_path(request.place.working_directory, request.place);
+  if (here == "/" || here == home || home.starts_with(here + "/")) request.place.working_directory = home + "/project";
   return request;
 }
 
@@ -79,6 +110,14 @@ bool wants_colour(int fd) {
 Colours colours_for(int fd) {
   if (!wants_colour(fd)) return {};
   return {"\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[2m", "\x1b[0m"};
+}
+
+std::string json_text(const nlohmann::json& value) {
+  return value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+void print_json(const nlohmann::json& value) {
+  std::fputs(json_text(value).c_str(), stdout);
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

@@ -1,6 +1,7 @@
 // What the commands share: where the user's things are, and how we talk.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,13 +20,19 @@ int complain(const std::string& text, int status);
 
 Result<session::Paths> user_paths();
 
+// The one of `running` whose id begins with `id`.
+Result<session::SessionInfo> find_session(const std::vector<session::SessionInfo>& running, const std::string& id);
+
 // The options with which `run` and `policy show` find their policy.
 struct PolicyOptions {
   std::string policy, profile, tier;
-  std::vector<std::string> mounts, environment;
+  std::vector<std::string> mounts, environment, publish, allow_secrets;
   bool no_profile = false;
 };
 Result<PolicyRequest> policy_request(const PolicyOptions& options, const std::string& command);
+// For looking at a policy without starting anything: in the home folder or above it, where no session would start
+// without saying what it mounts, it is looked at as from a folder below.
+Result<PolicyRequest> policy_request_anywhere(const PolicyOptions& options, const std::string& command);
 
 // May this stream have colour: a terminal, NO_COLOR unset (no-color.org), TERM not "dumb".
 bool wants_colour(int fd);
@@ -33,6 +40,10 @@ struct Colours {
   std::string_view good, warn, bad, dim, off;
 };
 Colours colours_for(int fd);
+
+// For people who pipe it, and for programs: indented, invalid UTF-8 replaced, a line end behind it.
+std::string json_text(const nlohmann::json& value);
+void print_json(const nlohmann::json& value);
 
 // Columns padded to their widest cell (cells are escaped already), two spaces between, the last one not padded.
 std::string table(const std::vector<std::vector<std::string>>& rows);

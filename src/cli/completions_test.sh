@@ -44,7 +44,7 @@ refuses() { # "words that must not be there" -- WORD…
   done
 }
 
-offers "run ps stop policy doctor version" -- bulkhead ""
+offers "run ps stop revoke reload trust diff apply discard policy doctor version" -- bulkhead ""
 offers "doctor" -- bulkhead do
 refuses "run" -- bulkhead do
 offers "--policy --profile --mount --env --tier --quiet" -- bulkhead run --
@@ -52,20 +52,32 @@ offers "claude codex shell" -- bulkhead run --profile ""
 offers "claude" -- bulkhead run -P cl
 offers "policy.toml" -- bulkhead run --policy pol
 offers "native" -- bulkhead run --tier ""
-offers "ro rw" -- bulkhead run --mount dir : ""
+offers "ro rw review" -- bulkhead run --mount dir : ""
 offers "HOME" -- bulkhead run --env HO
 offers "bash" -- bulkhead run bas
 offers "bash" -- bulkhead run --mount dir : ro bas
 offers "bash" -- bulkhead run -q -- bas
 refuses "--quiet --mount" -- bulkhead run bash --
 offers "--json" -- bulkhead doctor --j
-offers "show check" -- bulkhead policy ""
+offers "show check explain init replay" -- bulkhead policy ""
+mkdir -p "$work/.local/state/bulkhead/evidence"
+touch "$work/.local/state/bulkhead/evidence/abcdefghijkl.jsonl"
+offers "last abcdefghijkl" -- bulkhead policy init --from ""
+mkdir -p "$work/.local/state/bulkhead/reviews/mnopqrstuvwx"
+offers "mnopqrstuvwx policy.toml" -- bulkhead diff ""
+offers "mnopqrstuvwx" -- bulkhead apply mnop
+offers "mnopqrstuvwx" -- bulkhead discard ""
+refuses "policy.toml" -- bulkhead discard ""
+offers "last abcdefghijkl" -- bulkhead policy replay --policy policy.toml ""
+offers "policy.toml" -- bulkhead policy replay --policy pol
 offers "policy.toml" -- bulkhead policy check pol
 offers "--all" -- bulkhead stop --
+offers "--grant --credential --json" -- bulkhead revoke --
+offers "policy.toml" -- bulkhead reload --policy pol
 
 # Every option that --help shows is offered, and nothing that it does not show.
 help_options() { "$program" "$@" --help | grep -oE -- '^ +(-[A-Za-z],)?--[a-z-]+' | grep -oE -- '--[a-z-]+' | sort -u; }
-for command in run ps stop doctor "policy show"; do
+for command in run ps stop revoke reload trust diff apply discard doctor "policy show" "policy check" "policy explain" "policy init" "policy replay"; do
   # shellcheck disable=SC2086
   complete_line bulkhead $command --
   offered=$(printf '%s\n' "${COMPREPLY[@]}" | grep -E '^--[a-z]' | sort -u)

@@ -10,6 +10,8 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "policy/effective.h"
+#include "policy/managed_folder.h"
 #include "session/state/guarantees.h"
 #include "session/state/probe.h"
 
@@ -44,9 +46,48 @@ std::string kernel() {
   return std::string(name.sysname) + " " + name.release;
 }
 
-// A guarantee holds as far as its probes say: the worst of them.
-State state_of(const Guarantee& guarantee, const std::vector<ProbeResult>& results) {
+using Given = std::vector<session::Missing>;  // what the user's own policy gives up
+
+// What the user's policy file costs, apart from any command. One that can't be loaded is for `policy check` to explain.
+Given given_up() {
+  auto request = policy_request_anywhere({}, "");
+  if (!request) return {};
+  const auto policy = effective_policy(*request);
+  return policy ? session::missing_by_policy(*policy) : Given();
+}
+
+// What an administrator has written; an error is why no session starts.
+Result<std::shared_ptr<const Managed>> managed_here() {
+  BH_TRY(const PolicyRequest request, policy_request_anywhere({}, ""));
+  return find_managed(request.place.home);
+}
+
+nlohmann::json managed_json(const Result<std::shared_ptr<const Managed>>& managed) {
+  if (!managed) return {{"ok", false}, {"error", managed.error().message}};
+  nlohmann::json files = nlohmann::json::array();
+  if (*managed) {
+    for (const ManagedFile& file : (*managed)->files) files.push_back({{"file", file.file}, {"sha256", file.sha256}});
+  }
+  return {{"ok", true}, {"files", files}};
+}
+
+void print_managed(const Result<std::shared_ptr<const Managed>>& managed, const Colours& c) {
+  if (!managed) {
+    std::printf("\n%sNo session starts:%s %s\n", std::string(c.bad).c_str(), std::string(c.off).c_str(),
+                managed.error().message.c_str());
+  } else if (*managed) {
+    std::puts("\nManaged (`bulkhead policy show` lists the rules):");
+    for (const ManagedFile& file : (*managed)->files) {
+      std::printf("  %s%s\n", escape_for_terminal(file.file).c_str(),
+                  file.organisation.empty() ? "" : (", " + escape_for_terminal(file.organisation, 200)).c_str());
+    }
+  }
+}
+
+// A guarantee holds as far as its probes say: the worst of them; and as the policy lets it.
+State state_of(const Guarantee& guarantee, const std::vector<ProbeResult>& results, const Given& given) {
   State worst = State::ok;
+  if (std::ranges::find(given, guarantee.id, &session::Missing::guarantee) != given.end()) worst = State::missing;
   for (const ProbeResult& r : results) {
     const auto needing = session::guarantees_needing(r.probe->id);
     if (std::ranges::find(needing, &guarantee) != needing.end()) worst = std::max(worst, r.finding.state);
@@ -54,7 +95,7 @@ State state_of(const Guarantee& guarantee, const std::vector<ProbeResult>& resul
   return worst;
 }
 
-std::string json_text(const std::vector<ProbeResult>& results) {
+nlohmann::json to_json(const std::vector<ProbeResult>& results, const Given& given) {
   nlohmann::json probes = nlohmann::json::array(), guarantees = nlohmann::json::array();
   for (const ProbeResult& r : results) {
     nlohmann::json costs = nlohmann::json::array();
@@ -75,12 +116,12 @@ std::string json_text(const std::vector<ProbeResult>& results) {
                           {"sentence", g.sentence},
                           {"primitive", g.primitive},
                           {"tiers", split(g.tiers, ' ')},
-                          {"state", session::name_of(state_of(g, results))}});
+                          {"state", session::name_of(state_of(g, results, given))}});
   }
   const nlohmann::json all{{"version", BULKHEAD_VERSION}, {"kernel", kernel()},
                            {"root", ::geteuid() == 0},    {"probes", probes},
                            {"guarantees", guarantees},    {"tiers", {{"native", session::usable(results)}}}};
-  return all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return all;
 }
 
 std::string padded(std::string_view text, std::size_t width) {
@@ -109,7 +150,7 @@ void print_probe(const ProbeResult& r, const Colours& c) {
   if (!f.fix.empty()) std::printf("%sfix:   %s\n", indent.c_str(), escape_for_terminal(f.fix).c_str());
 }
 
-void print_human(const std::vector<ProbeResult>& results, bool verbose) {
+void print_human(const std::vector<ProbeResult>& results, const Given& given, bool verbose) {
   const Colours c = colours_for(1);
   std::printf("bulkhead %s, %s%s\n\n", BULKHEAD_VERSION, escape_for_terminal(kernel()).c_str(),
               ::geteuid() == 0 ? ", as root (a session gets an unprivileged uid of its own)" : "");
@@ -121,12 +162,15 @@ void print_human(const std::vector<ProbeResult>& results, bool verbose) {
   std::printf("\nGuarantees of the native tier%s\n", verbose ? ":" : " that are weaker here (--verbose shows all):");
   int weaker = 0;
   for (const Guarantee& g : session::guarantees()) {
-    const State state = state_of(g, results);
+    const State state = state_of(g, results, given);
     weaker += state != State::ok;
     if (!verbose && state == State::ok) continue;
     const std::string_view colour = state == State::ok ? c.good : state == State::degraded ? c.warn : c.bad;
     std::printf("  %s%s%s%s%s\n", std::string(colour).c_str(), padded(session::name_of(state), 10).c_str(),
                 std::string(c.off).c_str(), padded(g.id, 16).c_str(), std::string(g.sentence).c_str());
+  }
+  for (const session::Missing& one : given) {
+    std::printf("Given up by your own policy (%s): %s\n", one.guarantee.c_str(), one.what.c_str());
   }
   if (weaker == 0) std::puts(verbose ? "All of them hold." : "  none: all of them hold.");
   std::puts(session::usable(results) ? "\nThe native tier works here."
@@ -140,12 +184,17 @@ Result<int> doctor(const DoctorOptions& options) {
   }
   BH_TRY(const session::Paths paths, user_paths());
   const auto results = session::run_probes({paths, ::geteuid() == 0});
+  const Given given = given_up();
+  const auto managed = managed_here();
   if (options.json) {
-    std::fputs(json_text(results).c_str(), stdout);
+    nlohmann::json all = to_json(results, given);
+    all["managed"] = managed_json(managed);
+    print_json(all);
   } else {
-    print_human(results, options.verbose);
+    print_human(results, given, options.verbose);
+    print_managed(managed, colours_for(1));
   }
-  return session::usable(results) ? 0 : exit_failed;
+  return session::usable(results) && managed ? 0 : exit_failed;
 }
 
 }  // namespace
@@ -158,7 +207,7 @@ void add_doctor(CLI::App& root, Invocation& invocation) {
   command->add_flag("--guarantees-markdown", options->markdown, "docs/guarantees.md")->group("");
   command->footer(
       "Each line says what was found, which guarantees depend on it, and the command that mends it.\n"
-      "Changes nothing. Exit status 1 when the native tier can't run here.");
+      "Changes nothing. Exit status 1 when the native tier can't run here, or a managed policy stops it.");
   command->callback([options, &invocation] {
     invocation.action = [options] {
       const auto status = doctor(*options);

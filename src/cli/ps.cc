@@ -1,4 +1,5 @@
 // bulkhead ps: the sessions that are running.
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -16,8 +17,8 @@ struct PsOptions {
 };
 
 nlohmann::json to_json(const session::SessionInfo& s) {
-  return {{"id", s.id},           {"tier", s.tier},       {"profile", s.profile}, {"workspace", s.workspace},
-          {"command", s.command}, {"started", s.started}, {"pid", s.pid}};
+  return {{"id", s.id},           {"tier", s.tier},           {"profile", s.profile}, {"workspace", s.workspace},
+          {"command", s.command}, {"published", s.published}, {"started", s.started}, {"pid", s.pid}};
 }
 
 Result<void> ps(const PsOptions& options) {
@@ -29,15 +30,22 @@ Result<void> ps(const PsOptions& options) {
   if (options.json) {
     nlohmann::json all = nlohmann::json::array();
     for (const auto& s : sessions) all.push_back(to_json(s));
-    out = all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    out = json_text(all);
   } else if (options.quiet) {
     for (const auto& s : sessions) out += s.id + "\n";
   } else {
     std::vector<std::vector<std::string>> rows = {{"ID", "TIER", "PROFILE", "STARTED", "PID", "WORKSPACE", "COMMAND"}};
+    const bool any_published =
+        std::ranges::any_of(sessions, [](const session::SessionInfo& s) { return !s.published.empty(); });
+    if (any_published) rows.front().insert(rows.front().end() - 1, "PUBLISHED");
     for (const auto& s : sessions) {
       rows.push_back({s.id, escape_for_terminal(s.tier), s.profile.empty() ? "-" : escape_for_terminal(s.profile),
                       escape_for_terminal(s.started), std::to_string(s.pid), escape_for_terminal(s.workspace, 60),
                       command_line(s.command, 60)});
+      if (any_published) {
+        rows.back().insert(rows.back().end() - 1,
+                           s.published.empty() ? "-" : escape_for_terminal(join(s.published, ", "), 60));
+      }
     }
     out = table(rows);
   }

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/policy_options.h"
+#include "policy/project.h"
 #include "session/session.h"
 
 namespace bulkhead::cli {
@@ -18,6 +19,8 @@ Examples:
   bulkhead run claude --resume
       The profile `claude`: a private copy of its settings, its API, a token in place of ANTHROPIC_API_KEY.
   bulkhead run --policy ci.toml --mount ../data:ro --env CI=1 -- make test
+  bulkhead run --ask -- npm install
+      What no grant allows is asked about: once, for this session, always, no.
   bulkhead run --quiet -- sh -c 'cat src/*.c' | wc -l
       stdout is the command's alone; what Bulkhead says goes to stderr.
 
@@ -33,16 +36,22 @@ class RunFormatter : public CLI::Formatter {
 
 struct RunOptions {
   PolicyOptions policy;
-  bool quiet = false;
+  bool quiet = false, ask = false;
 };
 
 Result<int> run(const RunOptions& options, const std::vector<std::string>& command) {
 #ifdef BULKHEAD_HAS_SESSION
   BH_TRY(session::Begun begun, session::begin());
 #endif
-  BH_TRY(const PolicyRequest request, policy_request(options.policy, command.front()));
+  BH_TRY(PolicyRequest request, policy_request(options.policy, command.front()));
+  request.flags.ask = options.ask;
   session::Options session;
   BH_TRY(session.policy, effective_policy(request));
+  if (const std::string note = project_note(request.place.working_directory, request.trusted_project);
+      !options.quiet && !note.empty()) {
+    complain(note, 0);
+  }
+  session.request = request;
   session.command = command;
   session.command.insert(session.command.begin() + 1, session.policy.arguments.begin(), session.policy.arguments.end());
   session.quiet = options.quiet;
@@ -60,6 +69,7 @@ void add_run(CLI::App& root, Invocation& invocation) {
   const auto options = std::make_shared<RunOptions>();
   add_policy_options(*command, options->policy);
   command->add_flag("-q,--quiet", options->quiet, "Say nothing unless something fails");
+  command->add_flag("--ask", options->ask, "Ask at the terminal about requests that no grant allows");
   command->footer(examples);
   command->prefix_command();  // its own options may follow the workload's name
   command->formatter(std::make_shared<RunFormatter>());

@@ -81,19 +81,8 @@ Result<std::vector<SessionInfo>> choose(const StopOptions& options, const std::v
   if (options.all) return running;
   std::vector<SessionInfo> chosen;
   for (const std::string& id : options.ids) {
-    std::vector<const SessionInfo*> matches;
-    for (const SessionInfo& s : running) {
-      if (!id.empty() && s.id.starts_with(id)) matches.push_back(&s);
-    }
-    const std::string shown = "\"" + escape_for_terminal(id) + "\"";
-    if (matches.empty()) return fail("no running session " + shown + "; bulkhead ps lists them");
-    if (matches.size() > 1) {
-      std::vector<std::string> ids;
-      ids.reserve(matches.size());
-      for (const SessionInfo* s : matches) ids.push_back(s->id);
-      return fail(shown + " could be any of " + join(ids, ", ") + "; type more of it");
-    }
-    chosen.push_back(*matches.front());
+    BH_TRY(SessionInfo one, find_session(running, id));
+    chosen.push_back(std::move(one));
   }
   return chosen;
 }
