@@ -63,7 +63,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     const std::string written =
         http::serialise_request(head.method, head.host, head.target, others, head.body, head.body_length);
-    http::RequestReader again;
+    http::Limits roomier;
+    roomier.headers += 1;  // we may have written a Content-Length: 0 that was not there
+    http::RequestReader again(roomier);
     const auto three = read(again, written, written.size());
     expect(!three.refused && three.state != http::State::head);
     expect(again.head().method == head.method && again.head().target == head.target && again.head().host == head.host &&

@@ -19,8 +19,9 @@ void expect(bool holds) {
 
 const bulkhead::JsonRules rules{.deny_keys = {"a", "**.b.c"},
                                 .deny_values = {{"**.d", {"x*", "1"}}},
-                                .allow_values = {{"t.*.y", {"z", "true"}}},
-                                .require = {{"m", {"n*"}}}};
+                                .allow_values = {{"t.*.y", {"z", "true"}}, {"w", {"false"}}},
+                                .require = {{"m", {"n*"}}},
+                                .allow_keys = {"o.p", "o.q", "t.*.y", "t.*.z", "t.*.d"}};
 
 void walk(const json& value, bool in_t, int depth) {
   if (value.is_object()) {
@@ -34,7 +35,11 @@ void walk(const json& value, bool in_t, int depth) {
         expect(!member.is_string() || !bulkhead::fold_json(member.get<std::string>()).starts_with("x"));
         expect(!member.is_number() || member.get<double>() != 1.0);
       }
+      if (in_t && depth == 2) expect(key == "y" || key == "z" || key == "d");
       if (in_t && depth == 2 && folded == "y") expect(member == "z" || member == true);
+      if (depth == 0 && folded == "o" && member.is_object()) {
+        for (const auto& [inner, unused] : member.items()) expect(inner == "p" || inner == "q");
+      }
       walk(member, depth == 0 ? folded == "t" : in_t, depth + 1);
     }
   } else if (value.is_array()) {
@@ -54,7 +59,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   expect(body.find('\0') == std::string_view::npos);
   const json tree = json::parse(body);  // aborts the run where it throws
-  expect(tree.is_object() && tree.at("m").get<std::string>().starts_with("n"));
+  // A value is compared as it is written: `n*` means null, too.
+  expect(tree.is_object() && (tree.at("m").is_null() || tree.at("m").get<std::string>().starts_with("n")));
+  expect(!tree.contains("w") || tree.at("w") == false);
   walk(tree, false, 0);
   return 0;
 }

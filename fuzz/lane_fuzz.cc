@@ -25,6 +25,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto failure = lane::decode_failure(text)) {
     expect(lane::encode(*failure).substr(lane::header_size) == text);
   }
+  if (const auto tunnel = lane::decode_tunnel(text)) {
+    expect(lane::encode(*tunnel).substr(lane::header_size) == text);
+  }
+  if (const auto trailers = lane::decode_trailers(text)) {
+    expect(!trailers->empty() && lane::encode_trailers(*trailers).substr(lane::header_size) == text);
+  }
+  if (const auto message = lane::decode_message(text)) {
+    expect(lane::encode(*message).substr(lane::header_size) == text);
+  }
   if (text.size() >= lane::header_size) (void)lane::decode_header(text.substr(0, lane::header_size));
   return 0;
 }

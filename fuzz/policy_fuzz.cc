@@ -30,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!policy) continue;
     // A grant that names a preset is not a grant yet (profile.h expands it).
     bool expanded = true;
-    for (const Grant& grant : policy->grants) expanded = expanded && !grant.host.empty();
+    for (const Grant& grant : policy->grants) expanded = expanded && !grant.hosts.empty();
     if (!expanded) continue;
     for (const Grant& grant : policy->grants) expect(!grant.allow.empty());
     auto again = load_document(policy_text(*policy), "shown", "user");
