@@ -34,6 +34,12 @@ class Authority:
                 made = self.contexts[(name, flaw)] = self._make(name, flaw)
             return made
 
+    def pair(self, name):
+        """The files of `name`'s certificate and key, for servers of other makes."""
+        self.context(name)
+        stem = os.path.join(self.folder, str(list(self.contexts).index((name, None))))
+        return stem + ".pem", stem + ".key"
+
     def _make(self, name, flaw):
         stem = os.path.join(self.folder, f"{len(self.contexts)}")
         key, request, chain, extra = stem + ".key", stem + ".csr", stem + ".pem", stem + ".ext"

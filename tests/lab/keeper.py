@@ -23,7 +23,8 @@ LOCAL_RANGES = [
     "169.254.0.0/16", "192.0.0.192/32", "168.63.129.16/32", "198.51.100.0/24", "1.1.1.1/32", "8.8.8.8/32",
     "93.184.216.0/24",
 ]
-LOCAL_RANGES6 = ["2a0e:aa00:1::100/120", "fd00::/8", "64:ff9b::/96"]
+# The first is behind the gate address, so that its addresses need no neighbour entries.
+LOCAL_RANGES6 = ["2a0e:aa00:2::/64", "fd00::/8", "64:ff9b::/96"]
 
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1

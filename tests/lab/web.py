@@ -3,6 +3,7 @@
 A site is a name and a function. Which site answers is decided by the Host header; every request is remembered
 first, whoever it was for, with the address it was sent to.
 """
+import re
 import socket
 import ssl
 import threading
@@ -17,7 +18,7 @@ class Request:
         self.method, self.path = handler.command, handler.path
         self.headers = handler.headers
         self.header_list = list(handler.headers.items())
-        self.host = (handler.headers.get("Host") or "").split(":")[0].lower()
+        self.host = re.sub(r":\d+$", "", handler.headers.get("Host") or "").lower()
         self.body = body
         self.address = handler.local_address
         self.peer = handler.client_address
@@ -64,6 +65,7 @@ class Web:
         self._sites = {}
         self._flaws = {}
         self.requests = []
+        self.recorders = {}  # address -> recorder.py, which gets its connections as they come
         self.handshakes = []  # names asked for in TLS, also where the handshake failed
         self.lock = threading.Lock()
         self._listeners = []
@@ -113,6 +115,8 @@ class Web:
             connection.settimeout(120)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             address = connection.getsockname()[0]
+            if recorder := self.recorders.get(address):
+                return recorder.serve(connection, tls)
             if tls:
                 connection = self._tls(connection, address)
             Handler(connection, peer, self, address, tls)

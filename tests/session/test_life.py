@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -150,12 +151,14 @@ class Life(Case):
         child = self.busy()
         sessions = os.path.join(self.home, ".local/state/bulkhead/sessions")
         (name,) = os.listdir(sessions)
-        shutil.copytree(os.path.join(sessions, name), os.path.join(self.tmp, "kept"))
+        shutil.copytree(os.path.join(sessions, name), os.path.join(self.tmp, "kept"), ignore=shutil.ignore_patterns("control"))
         child.terminate()
         child.communicate(timeout=20)
         self.assertEqual(os.listdir(sessions), [])
         shutil.copytree(os.path.join(self.tmp, "kept"), os.path.join(sessions, name))
         os.chmod(os.path.join(sessions, name), 0o700)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as left:
+            left.bind(os.path.join(sessions, name, "control"))
         self.assertEqual(self.ok(self.bulkhead("ps", "-q")).out, "")
         self.ok(self.inside(["/bin/true"]))
         self.assertEqual(os.listdir(sessions), [])

@@ -200,7 +200,7 @@ class StartedAsRoot(Case):
         """A clone below /root, which is where it is on a machine without anybody else."""
         private = self.folder("private", 0o700)
         shutil.copytree(case.bin_folder(), os.path.join(private, "build/release/bin"))
-        for name in ("profiles", "presets"):
+        for name in ("profiles", "presets", "control", "secrets"):
             shutil.copytree(os.path.join(case.ROOT, name), os.path.join(private, name))
         work = self.folder("private/work")
         policy = self.write("private/policy.toml", self.read(self.policy(

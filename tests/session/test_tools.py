@@ -1,7 +1,10 @@
 """Tools that know nothing of proxies work as they are, in both arms: the same command, the same result."""
+import base64
 import os
 import shutil
+import socket
 import subprocess
+import threading
 import time
 
 from standin import packages
@@ -88,9 +91,61 @@ class Tools(Case):
         root = self.folder("repositories")
         packages.make_repository(root, "me/words")
         self.lab.web.site("github.com", packages.Git(root))
-        policy = '[[grant]]\npreset = "github-read"\n'
+        policy = '[[grant]]\npreset = "github-read"\nwith = { repos = ["me/words"] }\n'
         self.both(["/bin/sh", "-c", "git clone -q https://github.com/me/words && cd words && git log --oneline | wc -l && "
                    "git fetch -q && git ls-remote | head -1 && wc -l < file2.txt"], policy, "1000")
+
+    def test_git_by_its_ssh_address(self):
+        """Rewritten to https, with the session's token where git asks for a password; the real one reaches the server."""
+        if not os.path.exists(packages.Git.backend):
+            self.skipTest("git http-backend is not installed")
+        root = self.folder("repositories")
+        packages.make_repository(root, "me/words")
+        serve, seen = packages.Git(root), set()
+
+        def private(request):
+            seen.add(request.headers.get("Authorization"))
+            if request.headers.get("Authorization") != "Basic " + base64.b64encode(b"x-access-token:real-git-key").decode():
+                return request.raw(401, b"who?", headers=[("WWW-Authenticate", 'Basic realm="git"')])
+            return serve(request)
+
+        self.lab.web.site("github.com", private)
+        policy = ('[credential.git]\nsource = "env:GITHUB_TOKEN"\nexpose = { env = "GITHUB_TOKEN" }\n'
+                  'carry = { basic = "x-access-token" }\n[[grant]]\npreset = "github-read"\n'
+                  'with = { repos = ["me/words"] }\ncredential = "git"\n')
+        for url in ("git@github.com:me/words", "ssh://git@github.com/me/words", "https://github.com/me/words"):
+            with self.subTest(url=url):
+                result = self.inside(["/bin/sh", "-c", f"rm -rf words && git clone -q {url} && cd words && git log --oneline | wc -l && "
+                                      "echo token $GITHUB_TOKEN"], policy, env={"GITHUB_TOKEN": "real-git-key"})
+                self.ok(result)
+                self.assertIn("3\ntoken ", result.out)
+                self.assertNotIn("real-git-key", result.out)
+        self.assertEqual(seen - {None}, {"Basic " + base64.b64encode(b"x-access-token:real-git-key").decode()})
+
+    def test_a_service_of_the_host(self):
+        """Named by a grant's address: reached at the host's loopback, and only by that name and port."""
+        listener = self.lab.host_socket(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 11434), 16)
+        heard = []
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    heard.append(connection.recv(4096))
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nmodels")
+
+        threading.Thread(target=serve, daemon=True).start()
+        self.addCleanup(lambda: (listener.shutdown(socket.SHUT_RDWR), listener.close()))
+        policy = ('[[grant]]\nhost = "models.internal"\naddress = "127.0.0.1"\nport = 11434\nprotocol = "http"\n'
+                  '[[grant.allow]]\nmethod = "GET"\npath = "/api/tags"\n')
+        result = self.ok(self.inside(["/bin/sh", "-c", "curl -sS http://models.internal:11434/api/tags; "
+                                      "curl -sS -o /dev/null -w ' %{http_code}' http://127.0.0.1:11434/api/tags; "
+                                      "curl -sS -o /dev/null -w ' %{http_code}' http://models.internal:11434/api/pull"], policy))
+        self.assertIn("models 403 403", result.out, result)
+        self.assertEqual(len(heard), 1)
 
     def test_npm(self):
         self.lab.web.site("registry.npmjs.org", packages.npm)
@@ -109,6 +164,14 @@ class Tools(Case):
         self.site()
         self.both(["/usr/bin/python3", "-c", "import urllib.request as u; print(u.urlopen('https://api.example.com/').read())"],
                   self.grant("api.example.com"), "GET api.example.com")
+
+    def test_httpx(self):
+        if subprocess.run(["/usr/bin/python3", "-c", "import httpx"], capture_output=True).returncode:
+            self.skipTest("httpx is not installed for /usr/bin/python3")
+        self.site()
+        script = ("import httpx\nwith httpx.Client() as client:\n"
+                  "  for path in '/v1', '/v2': print(client.post('https://api.example.com' + path, content='hello').text)\n")
+        self.both(["/usr/bin/python3", "-c", script], self.grant("api.example.com"), "POST api.example.com hello")
 
     def test_pip(self):
         if subprocess.run(["/usr/bin/python3", "-m", "pip", "--version"], capture_output=True).returncode:

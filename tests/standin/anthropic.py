@@ -1,42 +1,31 @@
-"""A stand-in for the Anthropic Messages API whose model follows a script of shell commands.
-
-Each command becomes one call of the agent's Bash tool, in order; then the model ends its turn. `hold` names
-steps at which the answer waits for `release()`, so that a test can look at the agent while it runs.
-"""
+"""A stand-in for the Anthropic Messages API."""
 import json
-import threading
+
+from . import script
+
+# Of the tools that the agents offer, the one that takes a shell command.
+SHELL = ("Bash", "bash")
 
 
-class ScriptedModel:
-    def __init__(self, script, key, hold=None):
-        self.script, self.key = script, key
-        self.hold_at, self.holding, self._released = hold, threading.Event(), threading.Event()
-        self.results = []  # what each tool call gave back
-        self.wrong_keys = []
-
-    def release(self):
-        self._released.set()
+class Messages(script.ScriptedModel):
+    host = "api.anthropic.com"
+    message = ("/v1/messages", "x-api-key: sk-ant-api03-",
+               '{"model":"claude-x","max_tokens":9,"messages":[{"role":"user","content":"&"}]}')
 
     def __call__(self, request):
         path = request.path.split("?")[0]
         if path != "/v1/messages":
             return request.json("{}")
-        if request.headers.get("x-api-key") != self.key:
-            self.wrong_keys.append(request.headers.get("x-api-key"))
+        if not self.known(request.headers.get("x-api-key"), request):
             return request.json('{"type":"error","error":{"type":"authentication_error","message":"bad key"}}', 401)
         body = json.loads(request.body)
-        results = tool_results(body)
-        step = len(results)
-        if any(tool.get("name") == "Bash" for tool in body.get("tools", [])):
-            self.results = max(self.results, results, key=len)
-            if self.hold_at == step and not self._released.is_set():
-                self.holding.set()
-                self._released.wait(120)
-            if step < len(self.script):
-                return self.reply(request, body, [{
-                    "type": "tool_use", "id": f"toolu_{step:04d}", "name": "Bash",
-                    "input": {"command": self.script[step], "description": f"step {step}"}}], "tool_use")
-        return self.reply(request, body, [{"type": "text", "text": "All done."}], "end_turn")
+        name = next((tool["name"] for tool in body.get("tools", []) if tool.get("name") in SHELL), None)
+        call = self.next_command(tool_results(body)) if name else None
+        if call is None:
+            return self.reply(request, body, [{"type": "text", "text": "All done."}], "end_turn")
+        step, command = call
+        self.reply(request, body, [{"type": "tool_use", "id": f"toolu_{step:04d}", "name": name,
+                                    "input": {"command": command, "description": f"step {step}"}}], "tool_use")
 
     def reply(self, request, body, blocks, reason):
         message = {"id": "msg_standin", "type": "message", "role": "assistant", "model": body.get("model", "m"),

@@ -53,7 +53,7 @@ def wheel():
 def pypi(request):
     if request.path.startswith("/simple/leftwords"):
         digest = hashlib.sha256(wheel()).hexdigest()
-        return request.raw(200, f'<a href="https://files.pythonhosted.org/packages/{WHEEL}#sha256={digest}">{WHEEL}</a>'.encode(),
+        return request.raw(200, f'<a href="https://files.pythonhosted.org/packages/70/8e/{digest[4:]}/{WHEEL}#sha256={digest}">{WHEEL}</a>'.encode(),
                            "text/html")
     return request.text("no such project\n", 404)
 

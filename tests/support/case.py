@@ -122,7 +122,7 @@ class Case(unittest.TestCase):
         for top in (os.path.join(self.home, ".local/state/bulkhead"), os.path.join(self.runtime, "bulkhead")):
             for folder, _, names in os.walk(top):
                 found += [os.path.join(folder, name) for name in names]
-        return found
+        return [path for path in found if os.path.isfile(path)]  # a session's socket is not one
 
     # Policies ---------------------------------------------------------------------------------------------
 
@@ -158,8 +158,10 @@ class Case(unittest.TestCase):
         env.update(extra or {})
         return env
 
+    program = None  # in place of the one that is tested
+
     def bulkhead_command(self, argv, policy=None, options=()):
-        words = [os.path.join(bin_folder(), "bulkhead"), "run", *options]
+        words = [self.program or os.path.join(bin_folder(), "bulkhead"), "run", *options]
         if policy is not None:
             words += ["--policy", policy if policy.startswith("/") else self.policy(policy)]
         return [*words, "--", *argv]
