@@ -1,9 +1,10 @@
 # Where things go: programs people call in bin, helpers in libexec, data in share.
 include(GNUInstallDirs)
 install(TARGETS bulkhead RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS bulkhead-front bulkhead-egress bulkhead-evidence bulkhead-holder bulkhead-shim
+install(TARGETS bulkhead-front bulkhead-egress bulkhead-credential bulkhead-evidence bulkhead-holder bulkhead-keep bulkhead-relay
+        bulkhead-shim
         RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead)
-install(DIRECTORY profiles presets DESTINATION ${CMAKE_INSTALL_DATADIR}/bulkhead)
+install(DIRECTORY profiles presets control secrets DESTINATION ${CMAKE_INSTALL_DATADIR}/bulkhead)
 install(FILES man/bulkhead.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES man/bulkhead-policy.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
 install(FILES completions/bulkhead.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME bulkhead)

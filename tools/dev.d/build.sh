@@ -7,9 +7,11 @@ dev_help() {
 ./dev build [PRESET]    build only (release, debug, asan, tsan, fuzz)
 ./dev check             format, warnings, fast tests: what to run before a commit
 ./dev asan | tsan       the unit tests under AddressSanitizer+UBSan, or ThreadSanitizer
-./dev fuzz [SECONDS]    the fuzz targets over their corpus, then for SECONDS each
+./dev fuzz [--fast] [SECONDS [NAME…]]
+                        the fuzz targets over their corpus, then for SECONDS each; --fast: without sanitizers
 ./dev packages          only the set-up: install the Debian packages that all of these need
 ./dev bench             the figures, each as a ratio against a baseline of the same run
+./dev bench egress      the gateway beside Squid, mitmproxy, sandbox-runtime, HAProxy and nginx
 EOF
 }
 

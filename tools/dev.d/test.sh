@@ -2,7 +2,7 @@
 
 # packages: everything that building, running, testing and checking need, for a machine where that is decided once.
 dev_packages() {
-  need "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}" "${check_packages[@]}"
+  need "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}" "${check_packages[@]}" "${fuzz_packages[@]}"
   need_boost
 }
 
@@ -43,7 +43,8 @@ dev_test() {
     unit_tests release || failed=1
     lines+=("$summary")
   fi
-  BULKHEAD_AGENT_RUNS=${AGENT_RUNS:-3} python3 tests/run.py "$@" 2>&1 | tee "$log" || failed=1
+  # AGENT_RUNS: how often each agent goes through its script; without it Claude Code three times, the others once.
+  env ${AGENT_RUNS:+BULKHEAD_AGENT_RUNS="$AGENT_RUNS"} python3 tests/run.py "$@" 2>&1 | tee "$log" || failed=1
   lines+=("$(tail -n 1 "$log")")
   printf 'dev test: %s; %s\n' "$( ((failed)) && echo FAILED || echo passed)" "$(printf '%s; ' "${lines[@]}" | sed 's/; $//')"
   return $failed
@@ -123,8 +124,11 @@ dev_asan() {
 }
 dev_tsan() { sanitized tsan; }
 
-# fuzz [SECONDS [NAME…]]: every target, or the named ones, over its corpus, then SECONDS (30) of new inputs each.
+# fuzz [--fast] [SECONDS [NAME…]]: every target, or the named ones, over its corpus, then SECONDS (30) of new inputs each.
+# --fast is without sanitizers, for many inputs; what it learns, the next run with them goes over.
 dev_fuzz() {
+  local preset=fuzz
+  if [[ ${1:-} == --fast ]]; then preset=fuzz-fast && shift; fi
   local seconds=${1:-30} target name failed=() count=0
   [[ $seconds =~ ^[0-9]+$ ]] || { say "fuzz takes seconds and names of targets: ./dev fuzz 60 http dns"; return 2; }
   local targets=("${@:2}")
@@ -132,16 +136,19 @@ dev_fuzz() {
   for name in "${targets[@]}"; do
     [[ -e fuzz/${name}_fuzz.cc ]] || { say "there is no fuzz target $name; there are: $(cd fuzz && echo *_fuzz.cc | sed 's/_fuzz\.cc//g')"; return 2; }
   done
-  build fuzz "${targets[@]/%/_fuzz}"
+  need "${fuzz_packages[@]}"
+  build $preset "${targets[@]/%/_fuzz}"
   for name in "${targets[@]}"; do
-    target=build/fuzz/fuzz/${name}_fuzz
+    target=build/$preset/fuzz/${name}_fuzz
     mkdir -p "build/fuzz/corpus/$name" "build/fuzz/found/$name"
-    mkdir -p "fuzz/corpus/$name"
-    local log=build/fuzz/$name.log
+    # A target that compares with another parser begins with what its plain one knows.
+    local seeds=fuzz/corpus/$name log=build/fuzz/$name.log
+    [[ -d $seeds ]] || seeds=${seeds%_peers}
     # First what is committed, once each; then new ones, which are kept in the build folder.
-    if "$target" -runs=0 "fuzz/corpus/$name" >"$log" 2>&1 &&
+    if "$target" -runs=0 "$seeds" >"$log" 2>&1 &&
       "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-        -artifact_prefix="build/fuzz/found/$name/" "build/fuzz/corpus/$name" "fuzz/corpus/$name" >>"$log" 2>&1; then
+        -artifact_prefix="build/fuzz/found/$name/" "build/fuzz/corpus/$name" "$seeds" >>"$log" 2>&1; then
+      sed -n "s/^stat::number_of_executed_units: /$name /p" "$log" >>build/fuzz/executions
       say "fuzz $name: $(grep -oE 'number_of_executed_units: [0-9]+' "$log" | grep -oE '[0-9]+') inputs in $seconds s, nothing found"
     else
       tail -n 40 "$log" >&2
@@ -155,8 +162,50 @@ dev_fuzz() {
   say "fuzz: $count targets, nothing found"
 }
 
+# The peers that `bench egress` measures beside the gateway. As root they are installed; an ordinary user is told how,
+# and what is missing is left out. Nothing of them is started as a service.
+peer_packages=(nginx-light haproxy squid-openssl mitmproxy libnghttp2-dev)
+need_peers() {
+  local lacking
+  mapfile -t lacking < <(missing "${peer_packages[@]}")
+  if ((${#lacking[@]} && EUID == 0)); then
+    say "installing ${lacking[*]}"
+    apt-get update -qq
+    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${lacking[@]}" >/dev/null
+    if [[ -d /run/systemd/system ]]; then
+      local service
+      for service in nginx haproxy squid; do
+        [[ " ${lacking[*]} " != *" $service"* ]] || systemctl disable --quiet --now $service.service || true
+      done
+    fi
+  elif ((${#lacking[@]})); then
+    say "these Debian packages are missing, and what they hold is not measured. As root:"
+    printf '  RUNLEVEL=1 apt-get install -y --no-install-recommends %s\n' "${lacking[*]}" >&2
+  fi
+  local from=bench/egress to=.cache/peers
+  cmp -s $from/package-lock.json $to/package-lock.json && return 0
+  say "installing sandbox-runtime (npm, into $to)"
+  rm -rf $to $to.new
+  mkdir -p $to.new
+  cp $from/package.json $from/package-lock.json $to.new/
+  if (cd $to.new && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2); then
+    chmod 755 .cache
+    mv $to.new $to
+  else
+    rm -rf $to.new
+    say "npm could not install sandbox-runtime: it is not measured"
+  fi
+}
+
+# bench [NAME…]: every figure, or the named ones; bench egress …: the gateway beside its peers (bench/egress/main.py).
 dev_bench() {
   need "${run_packages[@]}" "${test_packages[@]}"
   build release
+  if [[ ${1:-} == egress ]]; then
+    need_peers
+    cmake --preset release >/dev/null
+    build release egress-load
+    exec python3 bench/egress/main.py "${@:2}"
+  fi
   python3 bench/run.py "$@"
 }
