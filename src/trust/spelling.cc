@@ -40,7 +40,7 @@ std::string folded(std::string_view name) {
   drop_windows_tail(out);
   out = is_ascii(out) || !valid_utf8(out) ? lower_ascii(out) : fold_unicode(out);
   drop_windows_tail(out);  // ignored code points may have stood behind it
-  return out.empty() ? std::string(name) : out;
+  return out.empty() ? lower_ascii(name) : out;
 }
 
 bool is_short_name_of(std::string_view name, std::string_view plain) {

@@ -13,6 +13,7 @@ TEST(Spelling, CaseAndWindowsTails) {
   EXPECT_EQ(folded(".envrc:stream"), ".envrc");
   EXPECT_EQ(folded("..."), "...");
   EXPECT_EQ(folded(":"), ":");
+  EXPECT_EQ(folded("\ufeff:Z"), "\ufeff:z");  // nothing would be left, so all of it counts
   EXPECT_EQ(folded(""), "");
 }
 
