@@ -115,7 +115,7 @@ TEST(SigV4, ParsesOneSpellingOnly) {
   EXPECT_EQ(parsed->region, "eu-central-1");
   EXPECT_EQ(parsed->service, "s3");
   EXPECT_EQ(parsed->signed_headers.size(), 3U);
-  const auto with = [](std::string from, const std::string& to) {
+  const auto with = [](const std::string& from, const std::string& to) {
     std::string text = good;
     text.replace(text.find(from), from.size(), to);
     return parse(text);
@@ -171,7 +171,7 @@ TEST(SigV4, TheSlotIsASignatureByThisSessionForThisService) {
   const lane::Headers date{{"x-amz-date", "20260102T030405Z"}, {"x-amz-content-sha256", nothing}};
   EXPECT_EQ(judged(good, date), "filled");
   EXPECT_EQ(judged("", {}), "empty");
-  const auto with = [&](std::string from, const std::string& to) {
+  const auto with = [&](const std::string& from, const std::string& to) {
     std::string text = good;
     text.replace(text.find(from), from.size(), to);
     return judged(text, date);
