@@ -56,14 +56,15 @@ std::string absolute(const std::string& path, const Identity& identity, const st
 class Planner {
  public:
   Planner(const Identity& identity, const Managed* managed, const PolicyRequest& request,
-          const std::vector<secrets::Present>& stores, KeyFinder* keys, Sources& sources, const PlanOf& of)
+          const std::vector<secrets::Present>& stores, KeyFinder& keys, Sources& sources, const PlanOf& of)
       : identity_(identity),
         managed_(managed),
         request_(request),
         stores_(stores),
         keys_(keys),
         sources_(sources),
-        of_(of) {}
+        of_(of),
+        starts_(of.reviews != nullptr) {}
 
   Result<void> add(const Mount& mount, Planned& out) {
     const std::string wanted = absolute(mount.path, identity_, of_.working_directory);
@@ -89,9 +90,9 @@ class Planner {
     std::string target = mount.target.empty() ? (mount.path == "." ? real : wanted) : mount.target;
     if (target.find("/../") != std::string::npos || target.ends_with("/..") || !target.starts_with("/")) target = real;
     while (target.size() > 1 && target.back() == '/') target.pop_back();
-    if (keys_ != nullptr) keys_->look(mount, opened->get(), target, of_.working_directory);
+    if (starts_) keys_.look(mount, opened->get(), target, of_.working_directory);
     MountMode mode = mount.mode;
-    if (mount.copy && of_.reviews != nullptr) {
+    if (mount.copy && starts_) {
       BH_TRY(*opened, copied(*opened, mount));
       mode = MountMode::rw;
     } else if (mode != MountMode::ro && out.workspace.empty() && S_ISDIR(st.st_mode)) {
@@ -101,13 +102,14 @@ class Planner {
     if (mode == MountMode::review) {
       const std::string shown = "mount \"" + escape_for_terminal(mount.path) + "\"";
       BH_CHECK(review::can_review(opened->get(), real, shown));
-      if (!of_.state.empty() && (at_or_below(of_.state, real) || at_or_below(real, of_.state))) {
+      const std::string& own = of_.paths.state;
+      if (!own.empty() && (at_or_below(own, real) || at_or_below(real, own))) {
         return fail(shown + " holds Bulkhead's own state, which no review can be kept in; mount the folder you need");
       }
       BH_TRY(UniqueFd folder, sys::duplicate(opened->get()));
       in_review_.push_back({out.plan.mounts.size(), std::move(folder), real});
     }
-    if (of_.reviews != nullptr && !mount.copy && mount.mode != MountMode::ro && S_ISDIR(st.st_mode)) {
+    if (starts_ && !mount.copy && mount.mode != MountMode::ro && S_ISDIR(st.st_mode)) {
       BH_TRY(UniqueFd folder, sys::duplicate(opened->get()));
       projects_.push_back({real, std::move(folder)});
     }
@@ -129,7 +131,7 @@ class Planner {
 
   // With the caller's own privileges, before anything of them is shown.
   Result<void> look(Planned& out) {
-    BH_TRY(out.projects, look_at_projects(projects_, request_.data_dir));
+    BH_TRY(out.projects, look_at_projects(projects_, request_.data_dir, of_.paths));
     return {};
   }
 
@@ -154,7 +156,7 @@ class Planner {
       BH_TRY(UniqueFd mask, hide_untrusted(out.projects, one.real, one.folder.get(), review.directory()));
       if (mask) {
         for (const Untrusted& project : out.projects.untrusted) {
-          if (project.path == one.real && keys_ != nullptr) keys_->hide(mount.target, project.verdict.to_mask());
+          if (project.path == one.real) keys_.hide(mount.target, project.verdict.to_mask());
         }
         BH_TRY(mount.layers->mask, sources_.mountable(std::move(mask), "mask"));
       }
@@ -208,9 +210,10 @@ class Planner {
   const Managed* const managed_;  // null: nobody manages
   const PolicyRequest& request_;
   const std::vector<secrets::Present>& stores_;
-  KeyFinder* const keys_;  // null: somebody else looks
+  KeyFinder& keys_;
   Sources& sources_;
   const PlanOf& of_;
+  const bool starts_;  // and is not only looked at
   std::vector<InReview> in_review_;
   std::vector<ProjectFolder> projects_;
   int count_ = 0;
@@ -239,7 +242,7 @@ Result<Planned> make_plan(const Policy& policy, const PolicyRequest& request, co
   const std::vector<secrets::Present> stores =
       starts ? secrets::present_stores(patterns, homes_of(identity)) : std::vector<secrets::Present>();
   KeyFinder keys(patterns, secrets::Bounds());
-  Planner planner(identity, policy.managed.get(), request, stores, starts ? &keys : nullptr, sources, of);
+  Planner planner(identity, policy.managed.get(), request, stores, keys, sources, of);
   for (const Mount& mount : policy.mounts) BH_CHECK(planner.add(mount, out));
   if (starts) {
     BH_CHECK(planner.look(out));

@@ -32,7 +32,7 @@ struct PlanOf {
   std::string session;               // its id
   int session_directory = -1;        // where private copies go
   std::string working_directory;     // the caller's, resolved
-  std::string state;                 // Bulkhead's own folder on the host (Paths::state)
+  Paths paths;                       // Bulkhead's own folders on the host
   std::vector<std::string> command;  // for who reads a review later
   // Null: nothing starts, it is only looked at. What would be copied is then what it is, credential stores
   // (secrets/stores.h) are not refused, and no review is opened. May be of a state that has none.

@@ -2,14 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
 
 #include "base/sys.h"
 #include "base/text.h"
-#include "session/state/paths.h"
 #include "trust/masks.h"
 
 namespace bulkhead::session {
@@ -17,20 +15,12 @@ namespace {
 
 constexpr std::size_t room_for_files = 32 * 1024;
 
-std::string environment(const char* name) {
-  const char* value = ::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
 }  // namespace
 
-Result<Projects> look_at_projects(const std::vector<ProjectFolder>& folders, const std::string& data) {
+Result<Projects> look_at_projects(const std::vector<ProjectFolder>& folders, const std::string& data,
+                                  const Paths& paths) {
   Projects out;
   if (folders.empty()) return out;
-  BH_TRY(const Paths paths, Paths::from({.home = environment("HOME"),
-                                         .xdg_state_home = environment("XDG_STATE_HOME"),
-                                         .xdg_config_home = environment("XDG_CONFIG_HOME"),
-                                         .xdg_runtime_dir = ""}));
   BH_TRY(const trust::Catalogue catalogue, trust::load_catalogue(data, paths.config));
   BH_TRY(const trust::Pins pins, trust::Pins::open(paths.state, false));
   for (const ProjectFolder& folder : folders) {

@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "session/state/paths.h"
 #include "trust/trust.h"
 
 namespace bulkhead::session {
@@ -30,9 +31,10 @@ struct Projects {
   std::vector<std::string> problems;  // why something that was trusted does not count; escaped
 };
 
-// With the caller's own privileges, and the environment in which the user's state and settings are found. An error when
-// the list of control files (`data`/control) can't be read: nothing could be said then.
-Result<Projects> look_at_projects(const std::vector<ProjectFolder>& folders, const std::string& data);
+// With the caller's own privileges. An error when the list of control files (`data`/control, and the user's own) can't
+// be read: nothing could be said then.
+Result<Projects> look_at_projects(const std::vector<ProjectFolder>& folders, const std::string& data,
+                                  const Paths& paths);
 
 // A layer that hides what nobody trusted in the project at `path`, opened as `folder`; made as `mask` in the folder
 // `parent`: O_PATH, or nothing when there is nothing to hide. An error when not all could be looked at: then nobody

@@ -48,7 +48,7 @@ class Scratch : public testing::Test {
     paths.state = root_ + "/home/.local/state/bulkhead";
     auto reviews = review::Reviews::open(paths);
     if (!reviews) return tl::unexpected(std::move(reviews).error());
-    const PlanOf of{"abcdefghijkl", session_.get(), root_ + "/home/project", paths.state, {"true"}, &*reviews};
+    const PlanOf of{"abcdefghijkl", session_.get(), root_ + "/home/project", paths, {"true"}, &*reviews};
     PolicyRequest request;
     request.data_dir = BULKHEAD_SOURCE_DIR;
     request.place = {root_ + "/home/project", root_ + "/home"};

@@ -116,7 +116,7 @@ class Supervisor {
     char cwd[4096];
     if (::getcwd(cwd, sizeof cwd) == nullptr) return fail_errno("getcwd", "", errno);
     BH_TRY(const review::Reviews reviews, open_reviews(policy_, paths_));
-    const PlanOf of{directory_.id(), directory_.directory(), cwd, paths_.state, options_.command, &reviews};
+    const PlanOf of{directory_.id(), directory_.directory(), cwd, paths_, options_.command, &reviews};
     BH_TRY(planned_, make_plan(policy_, options_.request, identity_, sources, of));
     BH_TRY(kept_, prepare_kept(planned_, identity_, sources, directory_));
     for (const auto& mount : planned_.plan.mounts) {
