@@ -15,6 +15,7 @@
 #include <charconv>
 #include <memory>
 
+#include "base/random.h"
 #include "base/text.h"
 
 namespace bulkhead {
@@ -83,13 +84,31 @@ Result<void> write_all(int fd, std::string_view bytes, std::string_view name) {
   return {};
 }
 
+Result<void> replace_at(int folder, const std::string& name, std::string_view bytes, mode_t mode, unsigned flags,
+                        const std::function<Result<void>(int file)>& last_look) {
+  const std::string beside = ".new-" + random_hex(8);
+  BH_TRY(const UniqueFd file, open_at(folder, beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
+  const auto replace = [&]() -> Result<void> {
+    BH_CHECK(write_all(file.get(), bytes, name));
+    if (last_look) BH_CHECK(last_look(file.get()));
+    if (::fsync(file.get()) != 0) return fail_errno("fsync", name, errno);
+    if (::renameat2(folder, beside.c_str(), folder, name.c_str(), flags) != 0) {
+      return fail_errno("rename", name, errno);
+    }
+    return {};
+  };
+  if (auto done = replace(); !done) {
+    ::unlinkat(folder, beside.c_str(), 0);
+    return done;
+  }
+  return ::fsync(folder) == 0 ? Result<void>() : fail_errno("fsync", "the folder of " + name, errno);
+}
+
 Result<void> write_file_atomically(const std::string& path, std::string_view bytes, mode_t mode) {
-  const std::string beside = path + ".new";
-  BH_TRY(UniqueFd fd, open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
-  BH_CHECK(write_all(fd.get(), bytes, beside));
-  if (::fsync(fd.get()) != 0) return fail_errno("fsync", beside, errno);
-  if (::rename(beside.c_str(), path.c_str()) != 0) return fail_errno("rename", path, errno);
-  return {};
+  const auto slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  BH_TRY(const UniqueFd fd, open(folder, O_RDONLY | O_DIRECTORY));
+  return replace_at(fd.get(), path.substr(slash == std::string::npos ? 0 : slash + 1), bytes, mode);
 }
 
 Result<void> make_directories(const std::string& path, mode_t mode) {

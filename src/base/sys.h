@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,7 +30,11 @@ Result<UniqueFd> open_at2(int dir, const std::string& path, std::uint64_t flags,
 Result<std::string> read_file(const std::string& path, std::size_t limit);
 Result<std::string> read_all(int fd, std::size_t limit, std::string_view name);
 Result<void> write_all(int fd, std::string_view bytes, std::string_view name);
-// Writes beside `path`, fsyncs, renames over it: readers see the old content or the new, never half.
+// Writes a new file beside `name`, fsyncs it, renames it over `name` and fsyncs the folder: readers see the old content
+// or the new, also after a crash. A failure leaves nothing beside. `flags` are renameat2(2)'s; `last_look` runs on the
+// new file just before the rename, and its error is the result.
+Result<void> replace_at(int folder, const std::string& name, std::string_view bytes, mode_t mode, unsigned flags = 0,
+                        const std::function<Result<void>(int file)>& last_look = {});
 Result<void> write_file_atomically(const std::string& path, std::string_view bytes, mode_t mode);
 
 // mkdir -p; every directory it makes gets `mode`.

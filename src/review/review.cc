@@ -140,14 +140,7 @@ Result<UniqueFd> Review::open_upper() const {
 }
 
 Result<void> Review::write(const std::string& name, std::string_view text) const {
-  const std::string beside = name + ".new";
-  BH_TRY(UniqueFd fd, sys::open_at(directory_.get(), beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
-  BH_CHECK(sys::write_all(fd.get(), text, name));
-  if (::fsync(fd.get()) != 0) return fail_errno("fsync", name, errno);
-  if (::renameat(directory_.get(), beside.c_str(), directory_.get(), name.c_str()) != 0) {
-    return fail_errno("rename", name, errno);
-  }
-  return sync_directory(directory_.get());
+  return sys::replace_at(directory_.get(), name, text, 0600);
 }
 
 Result<std::optional<std::string>> Review::read(const std::string& name) const {

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/random.h"
 #include "base/sys.h"
 #include "base/text.h"
 #include "policy/load.h"
@@ -80,30 +79,15 @@ Result<void> PolicyFile::append(const std::string& toml, const std::string& why)
 }
 
 Result<void> PolicyFile::replace(const std::string& text, const Seen& before) {
-  const std::string beside = "." + name_ + "." + random_hex(8);
-  BH_TRY(const UniqueFd file, sys::open_at(folder_.get(), beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-  const auto write = [&]() -> Result<void> {
-    BH_CHECK(sys::write_all(file.get(), text, beside));
-    if (before.exists && ::fchmod(file.get(), before.status.st_mode & 0777) != 0) {
-      return fail_errno("fchmod", beside, errno);
-    }
-    if (::fsync(file.get()) != 0) return fail_errno("fsync", beside, errno);
-    // Nobody's change is lost that came while this was made.
+  // Nobody's change is lost that came while this was made.
+  const auto last_look = [&](int file) -> Result<void> {
+    if (before.exists && ::fchmod(file, before.status.st_mode & 0777) != 0) return fail_errno("fchmod", path_, errno);
     struct stat now{};
     const bool there = ::fstatat(folder_.get(), name_.c_str(), &now, AT_SYMLINK_NOFOLLOW) == 0;
-    if (there != before.exists || (there && !unchanged(now, before.status))) {
-      return refuse(path_, "has changed since the session began");
-    }
-    const unsigned flags = before.exists ? 0 : RENAME_NOREPLACE;
-    if (::renameat2(folder_.get(), beside.c_str(), folder_.get(), name_.c_str(), flags) != 0) {
-      return fail_errno("renameat2", path_, errno);
-    }
-    if (::fsync(folder_.get()) != 0) return fail_errno("fsync", path_, errno);
-    return {};
+    const bool same = there == before.exists && (!there || unchanged(now, before.status));
+    return same ? Result<void>() : refuse(path_, "has changed since the session began");
   };
-  auto written = write();
-  if (!written) (void)::unlinkat(folder_.get(), beside.c_str(), 0);
-  return written;
+  return sys::replace_at(folder_.get(), name_, text, 0600, before.exists ? 0 : RENAME_NOREPLACE, last_look);
 }
 
 }  // namespace bulkhead::session

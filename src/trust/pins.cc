@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "base/random.h"
 #include "base/sys.h"
 #include "base/text.h"
 #include "policy/digest.h"
@@ -188,21 +187,7 @@ std::vector<Project> Pins::list(std::vector<std::string>& problems) const {
 }
 
 Result<void> Pins::save(const Project& project) const {
-  const std::string name = project.key() + std::string(suffix);
-  const std::string beside = ".new-" + hex(random_bytes(8));
-  const std::string text = to_json(project).dump(1) + "\n";
-  BH_TRY(UniqueFd fd, sys::open_at(folder_.get(), beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-  auto done = sys::write_all(fd.get(), text, name);
-  if (done && ::fsync(fd.get()) != 0) done = fail_errno("fsync", name, errno);
-  if (done && ::renameat(folder_.get(), beside.c_str(), folder_.get(), name.c_str()) != 0) {
-    done = fail_errno("rename", name, errno);
-  }
-  if (!done) {
-    ::unlinkat(folder_.get(), beside.c_str(), 0);
-    return done;
-  }
-  if (::fsync(folder_.get()) != 0) return fail_errno("fsync", "trust", errno);
-  return {};
+  return sys::replace_at(folder_.get(), project.key() + std::string(suffix), to_json(project).dump(1) + "\n", 0600);
 }
 
 Result<bool> Pins::remove(const std::string& key) const {
