@@ -9,11 +9,11 @@
 
 #include "base/sys.h"
 #include "base/text.h"
+#include "base/text_diff.h"
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/reviews.h"
 #include "review/content.h"
-#include "review/text_diff.h"
 #include "review/tree.h"
 
 namespace bulkhead::cli {
@@ -29,6 +29,7 @@ struct DiffOptions {
 };
 
 constexpr std::size_t max_line = 4096;  // of one line of a text that is shown
+constexpr DiffLimits limits{.most = std::size_t{8} << 20, .patience = std::chrono::seconds(10)};
 
 struct Sides {
   review::Tree host, upper;
@@ -43,27 +44,27 @@ std::string safe_line(const std::string& line) {
 
 // The two sides of a text, or why there is nothing to show line by line.
 struct Texts {
-  UniqueFd before, after;
+  std::string before, after;
   std::string why;
 };
 
 Texts texts_of(const Change& change, const Sides& sides) {
   Texts texts;
   const auto open = [&](const review::Tree& tree, const std::string& path, const std::optional<struct stat>& st,
-                        UniqueFd& into) {
+                        std::string& into) {
     if (!st) return;
     if (!S_ISREG(st->st_mode)) {
       texts.why = described(*st);
       return;
     }
-    auto file = tree.file(path);
-    const auto text = file ? review::is_text(file->get()) : Result<bool>(fail(""));
-    if (!file || !text) {
+    const auto file = tree.file(path);
+    auto text = file ? review::read_text(file->get()) : fail("");
+    if (!text) {
       texts.why = "can't be read";
     } else if (!*text) {
       texts.why = static_cast<std::uint64_t>(st->st_size) > review::max_text ? "large" : "binary";
     } else {
-      into = std::move(*file);
+      into = std::move(**text);
     }
   };
   open(sides.host, change.path, change.before, texts.before);
@@ -142,8 +143,7 @@ int rank(const Change& change) {
   return change.kind == Kind::added ? 3 : 4;
 }
 
-void print_change(const Change& change, const Sides& sides, const review::TextDiff& differ, bool stat,
-                  const Colours& c) {
+void print_change(const Change& change, const Sides& sides, bool stat, const Colours& c) {
   const std::string_view colour = change.kind == Kind::removed ? c.bad : change.kind == Kind::added ? c.good : c.warn;
   std::string tail;
   std::vector<std::string> lines;
@@ -152,7 +152,7 @@ void print_change(const Change& change, const Sides& sides, const review::TextDi
   if (text_wanted) {
     const Texts texts = texts_of(change, sides);
     if (texts.why.empty()) {
-      auto made = differ.lines(texts.before ? texts.before.get() : -1, texts.after ? texts.after.get() : -1);
+      auto made = unified_diff(texts.before, texts.after, limits);
       if (made) {
         lines = std::move(*made);
         const Counted n = count_lines(lines);
@@ -226,7 +226,6 @@ Result<void> diff(const DiffOptions& options) {
   BH_TRY(UniqueFd host, meant.review.open_folder());
   BH_TRY(UniqueFd upper, meant.review.open_upper());
   const Sides sides{review::Tree(std::move(host)), review::Tree(std::move(upper))};
-  BH_TRY(const review::TextDiff differ, review::TextDiff::open());
   const Colours c = colours_for(1);
   const review::Info& info = meant.review.info();
   std::printf("%sreview %s of %s, since %s: %s%s\n", std::string(c.dim).c_str(), info.id.c_str(),
@@ -236,7 +235,7 @@ Result<void> diff(const DiffOptions& options) {
     conflict = conflict || !change->conflict.empty();
     // Only its time: nobody reads a list of those.
     if (change->kind != Kind::touched || !reason_of(*change).empty()) {
-      print_change(*change, sides, differ, options.stat, c);
+      print_change(*change, sides, options.stat, c);
     }
   }
   if (conflict) {

@@ -10,9 +10,9 @@
 #include "base/install.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "base/text_diff.h"
 #include "cli/commands.h"
 #include "cli/common.h"
-#include "trust/difference.h"
 
 namespace bulkhead::cli {
 
@@ -105,9 +105,9 @@ std::string described(const Verdict::Item& item, const trust::Rule& rule, bool f
       out += "    it led to \"" + escape_for_terminal(item.before->target, 200) + "\" when it was trusted\n";
     }
     if (item.before->sha256 != now.sha256 && item.before->text && !rule.secret) {
-      const auto diff = trust::difference(*item.before->text, now.bytes);
+      const auto diff = unified_diff(*item.before->text, now.bytes);
       out += "    since it was trusted:\n";
-      out += diff ? block(*diff, most, colours, true) : "      (no diff: " + diff.error().message + ")\n";
+      out += diff ? block(join(*diff, "\n"), most, colours, true) : "      (no diff: " + diff.error().message + ")\n";
     } else if (item.before->sha256 != now.sha256) {
       out +=
           "    its content has changed; what it was is not kept (a large file, no text, or one that may hold keys)\n";

@@ -91,16 +91,12 @@ Result<void> copy_content(int from, int to) {
   return ::ftruncate(to, st.st_size) == 0 ? Result<void>() : fail_errno("ftruncate", "", errno);
 }
 
-Result<bool> is_text(int fd) {
+Result<std::optional<std::string>> read_text(int fd) {
   BH_TRY(const struct stat st, sys::stat_fd(fd, ""));
-  if (static_cast<std::uint64_t>(st.st_size) > max_text) return false;
-  const auto buffer = std::make_unique<std::array<char, chunk>>();
-  for (off_t at = 0;;) {
-    BH_TRY(const std::size_t n, read_at(fd, buffer->data(), chunk, at));
-    if (::memchr(buffer->data(), '\0', n) != nullptr) return false;
-    if (n < chunk) return true;
-    at += static_cast<off_t>(n);
-  }
+  if (static_cast<std::uint64_t>(st.st_size) > max_text) return std::nullopt;
+  BH_TRY(std::string text, sys::read_all(fd, max_text, ""));
+  if (text.find('\0') != std::string::npos) return std::nullopt;
+  return text;
 }
 
 }  // namespace bulkhead::review

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 
 #include "base/result.h"
 
@@ -11,8 +13,8 @@ namespace bulkhead::review {
 Result<bool> same_content(int a, int b);
 // A reflink where the file system has them; holes stay holes. `to` is empty.
 Result<void> copy_content(int from, int to);
-// No NUL byte, and no longer than diff(1) is asked to read.
-Result<bool> is_text(int fd);
+// Nothing when it is no text: a NUL byte in it, or longer than diff(1) is asked to read.
+Result<std::optional<std::string>> read_text(int fd);
 
 inline constexpr std::uint64_t max_text = 2U << 20;
 

@@ -9,7 +9,6 @@
 //   content.h   of files: the same? copied? of one kind that can be shown?
 //   journal.h   what `apply` is about to do, on the disk before it does it
 //   apply.h     does it, all or nothing, and finishes or takes back what a crash interrupted
-//   text_diff.h what is different in a text, by diff(1)
 //   record.h    the evidence of what became of a review
 //
 // On disk, below the user's state (`~/.local/state/bulkhead`, private to the user):

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/filter.h"
 #include "base/text.h"
-#include "trust/filter.h"
 #include "trust/pattern.h"
 
 namespace bulkhead::trust {

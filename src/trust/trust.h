@@ -10,7 +10,6 @@
 //   content.h     one file read once: bytes, hash, link target
 //   judge.h       what a control file would do, in lines; git_config.h: the keys of git that act
 //   pins.h        what the user trusted, on disk
-//   difference.h  what was trusted against what is there now, as a diff
 //   masks.h       a folder of whiteouts that hides control files below an overlay
 //   handoff.h     which changes of a session the host could execute or obey
 //

@@ -1,14 +1,15 @@
 // A well-kept program of the machine's that reads hostile bytes for us (git, diff): by its absolute path, with an empty
-// environment but for what is said here, without privilege, its output bounded, dead after two seconds.
+// environment but for what is said here, without privilege, its output and its time bounded.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 
-namespace bulkhead::trust {
+namespace bulkhead {
 
 struct Filter {
   std::vector<std::string> places;       // where the program may be; the first that is there
@@ -16,6 +17,7 @@ struct Filter {
   std::vector<std::string> environment;  // KEY=value
   std::vector<std::string_view> inputs;  // descriptor 0, then 3, 4, …: anonymous files that hold these
   std::size_t most = std::size_t{1} << 20;
+  std::chrono::seconds patience{2};
 };
 
 struct Filtered {
@@ -23,7 +25,8 @@ struct Filtered {
   std::string out;
 };
 
-// An error when it can't be run, is killed, or says more than `most` bytes.
+// An error when it can't be run (ENOENT: it is not there), is killed, takes longer than `patience` (ETIMEDOUT), or says
+// more than `most` bytes (EFBIG).
 Result<Filtered> run_filter(const Filter& filter);
 
-}  // namespace bulkhead::trust
+}  // namespace bulkhead

@@ -1,4 +1,4 @@
-#include "trust/filter.h"
+#include "base/filter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,11 +15,10 @@
 #include "base/sys.h"
 #include "base/text.h"
 
-namespace bulkhead::trust {
+namespace bulkhead {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds patience{2000};
 constexpr uid_t nobody = 65534;
 
 Result<UniqueFd> open_program(const Filter& filter) {
@@ -27,17 +26,18 @@ Result<UniqueFd> open_program(const Filter& filter) {
     auto fd = sys::open(place, O_PATH);
     if (fd) return fd;
   }
-  return fail(filter.arguments.front() + " is not installed (" + join(filter.places, ", ") + ")");
+  return fail(filter.arguments.front() + " is not installed (" + join(filter.places, ", ") + ")", ENOENT);
 }
 
-Result<void> give_up_privilege() {
+Result<void> give_up_privilege(std::chrono::seconds patience) {
   if (::geteuid() == 0 && (::setgroups(0, nullptr) != 0 || ::setresgid(nobody, nobody, nobody) != 0 ||
                            ::setresuid(nobody, nobody, nobody) != 0)) {
     return fail_errno("setresuid", "nobody", errno);
   }
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("prctl(PR_SET_NO_NEW_PRIVS)", "", errno);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // changing uids took it away
-  const rlimit cpu{2, 2};
+  const auto seconds = static_cast<rlim_t>(patience.count());
+  const rlimit cpu{seconds, seconds};
   const rlimit none{0, 0};
   const rlimit memory{rlim_t{512} << 20, rlim_t{512} << 20};
   ::setrlimit(RLIMIT_CPU, &cpu);
@@ -48,21 +48,21 @@ Result<void> give_up_privilege() {
   return {};
 }
 
-Result<std::string> read_until_end(int fd, std::size_t most) {
+Result<std::string> read_until_end(int fd, const Filter& filter) {
   std::string out;
-  const auto end = Clock::now() + patience;
+  const auto end = Clock::now() + filter.patience;
   char buffer[16384];
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
     pollfd p{fd, POLLIN, 0};
     const int ready = left > 0 ? ::poll(&p, 1, static_cast<int>(left)) : 0;
     if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return fail("it took longer than two seconds");
+    if (ready <= 0) return fail("it took longer than " + std::to_string(filter.patience.count()) + " s", ETIMEDOUT);
     const ssize_t n = ::read(fd, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno("read", "", errno);
     if (n == 0) return out;
-    if (out.size() + static_cast<std::size_t>(n) > most) return fail("it says too much", EFBIG);
+    if (out.size() + static_cast<std::size_t>(n) > filter.most) return fail("it says too much", EFBIG);
     out.append(buffer, static_cast<std::size_t>(n));
   }
 }
@@ -83,13 +83,13 @@ Result<Filtered> run_filter(const Filter& filter) {
   options.environment = filter.environment;
   options.fds = {files.empty() ? -1 : files.front().get(), pipe.second.get(), -1};
   for (std::size_t i = 1; i < files.size(); ++i) options.fds.push_back(files[i].get());
-  options.before_exec = give_up_privilege;
+  options.before_exec = [&] { return give_up_privilege(filter.patience); };
   BH_TRY(Child child, spawn(options));
   pipe.second.reset();
-  BH_TRY(std::string out, read_until_end(pipe.first.get(), filter.most));  // an early end kills the child
+  BH_TRY(std::string out, read_until_end(pipe.first.get(), filter));  // an early end kills the child
   BH_TRY(const ExitStatus ended, child.wait());
   if (ended.signal != 0) return fail("it was killed by signal " + std::to_string(ended.signal));
   return Filtered{ended.code, std::move(out)};
 }
 
-}  // namespace bulkhead::trust
+}  // namespace bulkhead
