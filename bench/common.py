@@ -23,7 +23,7 @@ class Bench:
     """A place to measure in. Use as a context manager."""
 
     def __enter__(self):
-        self.lab = Lab().__enter__()
+        self.lab = Lab(listen=False).__enter__()
         self.folder = tempfile.mkdtemp(prefix="bhbench.")
         os.chmod(self.folder, 0o755)
         self.home, self.work = (os.path.join(self.folder, name) for name in ("home", "work"))

@@ -68,7 +68,7 @@ class Place:
     def __enter__(self):
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536), most))
-        self.lab = Lab().__enter__()
+        self.lab = Lab(listen=False).__enter__()
         self.folder = tempfile.mkdtemp(prefix="bhegress.")
         os.chmod(self.folder, 0o755)
         self.pem = self.lab.authority.pem
