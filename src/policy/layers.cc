@@ -62,6 +62,13 @@ Result<void> merge_mounts(const std::vector<Document>& layers, const Place& plac
   workspace.path = ".";
   workspace.mode = MountMode::rw;
   workspace.origin.layer = "default";
+  for (const Document& layer : layers) {
+    if (!layer.workspace) continue;
+    workspace.mode = *layer.workspace;
+    const auto origin = layer.origins.find("workspace");
+    workspace.origin = origin != layer.origins.end() ? origin->second : Origin{layer.layer, layer.file, 0};
+    break;
+  }
   policy.mounts.push_back(std::move(workspace));
   return {};
 }

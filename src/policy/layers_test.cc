@@ -94,6 +94,23 @@ TEST(Layers, ScalarsComeFromTheStrongest) {
   EXPECT_TRUE(merge({"dns = []\n", "dns = [\"1.1.1.1\"]\n"})->dns_servers.empty());
 }
 
+TEST(Layers, WorkspaceIsTheModeOfTheFolderThatNoMountShows) {
+  const auto mode = [](const std::vector<std::string>& layers) {
+    const auto policy = merge(layers);
+    EXPECT_TRUE(policy);
+    EXPECT_EQ(policy->mounts.size(), 1U);
+    return policy->mounts.front().mode;
+  };
+  EXPECT_EQ(mode({"", ""}), MountMode::rw);
+  EXPECT_EQ(mode({"", "workspace = \"review\"\n"}), MountMode::review);
+  EXPECT_EQ(mode({"workspace = \"ro\"\n", "workspace = \"review\"\n"}), MountMode::ro) << "the strongest layer's";
+  EXPECT_EQ(mode({"[[mount]]\npath = \".\"\nmode = \"rw\"\n", "workspace = \"review\"\n"}), MountMode::rw)
+      << "a mount says its own";
+  const auto policy = merge({"", "toolchains = true\nworkspace = \"rw-no-delete\"\n"});
+  EXPECT_EQ(policy->mounts.front().origin.file, "layer1");
+  EXPECT_EQ(policy->mounts.front().origin.line, 3);
+}
+
 TEST(Layers, PublishedPortsAreAUnionByPort) {
   const auto policy = merge({"publish = [\"8080:1\"]\n", "publish = [\"8080:2\", \"9090\"]\n"});
   ASSERT_TRUE(policy) << policy.error().message;

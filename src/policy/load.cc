@@ -12,6 +12,9 @@
 namespace bulkhead {
 namespace {
 
+constexpr std::initializer_list<MountMode> mount_modes = {MountMode::ro, MountMode::rw, MountMode::rw_no_delete,
+                                                          MountMode::review};
+
 template <class Enum>
 Result<Enum> one_of(const TableReader& reader, std::string_view key, const std::string& word,
                     std::initializer_list<Enum> values) {
@@ -52,8 +55,7 @@ Result<void> load_mount(const TomlValue& table, Document& document) {
   mount.mode = mount.copy ? MountMode::rw : MountMode::ro;
   BH_TRY(const auto mode, reader.string("mode"));
   if (mode) {
-    BH_TRY(mount.mode,
-           one_of(reader, "mode", *mode, {MountMode::ro, MountMode::rw, MountMode::rw_no_delete, MountMode::review}));
+    BH_TRY(mount.mode, one_of(reader, "mode", *mode, mount_modes));
     if (mount.copy && mount.mode != MountMode::ro && mount.mode != MountMode::rw) {
       return reader.fail_key("mode", "a private copy is thrown away, so only ro and rw make sense with `copy`");
     }
@@ -112,6 +114,10 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
   if (tier) {
     BH_TRY(document.tier, one_of(reader, "tier", *tier, {Tier::native, Tier::gvisor, Tier::vm}));
   }
+  BH_TRY(const auto workspace, reader.string("workspace"));
+  if (workspace) {
+    BH_TRY(document.workspace, one_of(reader, "workspace", *workspace, mount_modes));
+  }
   BH_TRY(document.toolchains, reader.boolean("toolchains"));
   BH_TRY(document.ask, reader.boolean("ask"));
   BH_TRY(document.profile, reader.string("profile"));
@@ -126,7 +132,7 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
   }
   BH_TRY(auto arguments, reader.strings("arguments"));
   if (arguments) document.arguments = std::move(*arguments);
-  for (const char* key : {"tier", "toolchains", "ask", "profile", "upstream_ca", "dns"}) {
+  for (const char* key : {"tier", "workspace", "toolchains", "ask", "profile", "upstream_ca", "dns"}) {
     if (const TomlEntry* entry = reader.find(key)) {
       document.origins[key] = {document.layer, document.file, entry->line};
     }
@@ -138,7 +144,8 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   const TableReader reader(root, "", document.file);
   std::vector<std::string> known{"version", "grant"};
   if (kind != DocumentKind::preset) {
-    known.insert(known.end(), {"tier", "mount", "credential", "env", "limits", "upstream_ca", "dns", "toolchains"});
+    known.insert(known.end(),
+                 {"tier", "workspace", "mount", "credential", "env", "limits", "upstream_ca", "dns", "toolchains"});
   }
   std::vector<TableReader::Later> elsewhere;
   if (kind == DocumentKind::policy) {

@@ -27,6 +27,7 @@ struct Document {
   std::string file;
   std::optional<Tier> tier;
   std::vector<Mount> mounts;
+  std::optional<MountMode> workspace;  // of the working directory, when no mount shows it
   std::map<std::string, Credential> credentials;
   std::vector<Grant> grants;
   Environment env;

@@ -163,18 +163,13 @@ TEST(Load, EveryKeyMisspeltIsRefusedWithASuggestion) {
     keys.insert(key);
   }
   // A guard against a reference policy that loses keys.
-  for (const char* key : {"version",    "tier",        "profile",
-                          "toolchains", "upstream_ca", "dns",
-                          "path",       "target",      "mode",
-                          "optional",   "copy",        "except",
-                          "only",       "source",      "expose",
-                          "carry",      "preset",      "host",
-                          "port",       "protocol",    "credential",
-                          "method",     "query",       "content_type",
-                          "max_body",   "requests",    "requests_per_minute",
-                          "bytes_up",   "bytes_down",  "pass",
-                          "memory",     "processes",   "open_files",
-                          "tmp",        "duration"}) {
+  for (const char* key :
+       {"version",    "tier",       "workspace", "profile",      "toolchains", "upstream_ca", "dns",
+        "path",       "target",     "mode",      "optional",     "copy",       "except",      "only",
+        "source",     "expose",     "carry",     "preset",       "host",       "port",        "protocol",
+        "credential", "method",     "query",     "content_type", "max_body",   "requests",    "requests_per_minute",
+        "bytes_up",   "bytes_down", "pass",      "memory",       "processes",  "open_files",  "tmp",
+        "duration"}) {
     EXPECT_TRUE(keys.contains(key)) << key;
   }
 }
