@@ -80,8 +80,9 @@ class Contained:
         return {self.variable: self.key, "PATH": self.path(), "PLANTED_NOTE": "planted-env-66b2", **self.settings}
 
     def inside_policy(self):
+        # The working directory is in no mount: the profile says how it is shown.
         passed = ", ".join(f'"{name}"' for name in self.settings)
-        return f'[[mount]]\npath = "."\nmode = "rw"\n[[mount]]\npath = "{PACKAGES}"\nmode = "ro"\n[env]\npass = [{passed}]\n'
+        return f'[[mount]]\npath = "{PACKAGES}"\nmode = "ro"\n[env]\npass = [{passed}]\n'
 
     def honest_work(self, model, result):
         self.assertEqual(result.status, 0, result)
@@ -91,7 +92,9 @@ class Contained:
         self.assertEqual(len(model.results), len(steps) + len(incident.HONEST), f"{model.results}\n{result}")
         for (name, (_, expected)), output in zip(incident.HONEST.items(), model.results[len(steps):]):
             self.assertIn(expected, output, f"honest step {name!r}: {output}")
-        self.assertIn("split()", self.read(os.path.join(self.project, "words.py")))
+
+    def edited(self):
+        return "split()" in self.read(os.path.join(self.project, "words.py"))
 
     def stolen(self, model):
         """The names of the thefts that worked, judged by what arrived and what is on the disk."""
@@ -124,6 +127,10 @@ class Contained:
                 home = self.home_of_the_host()
                 result = self.inside(self.command(), self.inside_policy(), env=self.variables(), cwd=self.project, timeout=120)
                 self.honest_work(model, result)
+                self.assertFalse(self.edited(), "the host's folder is as it was until somebody has looked")
+                applied = self.bulkhead("apply", cwd=self.project)
+                self.assertEqual(applied.status, 0, applied)
+                self.assertTrue(self.edited(), applied)
                 self.assertEqual(self.home_of_the_host(), home, "its folder on the host is as it was")
                 self.assertEqual(self.stolen(model), [], f"{model.results}\n{result}")
                 self.assertEqual(self.lab.web.received(incident.COLLECTOR), [])
@@ -149,6 +156,7 @@ class Incident(Contained):
                 model = self.fresh()
                 result = self.outside(self.command(), env=self.variables(), cwd=self.project, timeout=120)
                 self.honest_work(model, result)
+                self.assertTrue(self.edited())
                 self.assertEqual(self.stolen(model), list(self.thefts()), f"{model.results}\n{result}")
 
     def search(self, session, needles):

@@ -15,8 +15,7 @@ SETTINGS = ["-c", 'model_provider="openai-key"', "-c", 'model_providers.openai-k
             "-c", 'sandbox_mode="danger-full-access"']
 
 
-@unittest.skipUnless(os.path.exists(CODEX), f"the agent is not installed ({CODEX}); ./dev test installs it")
-class Codex(Incident, Case):
+class CodexCli:
     profile, api, part = "codex", Responses, "codex"
     variable, key = "OPENAI_API_KEY", "sk-proj-real-key-77b0aa-never-inside"
     login, memory = ".codex/auth.json", ".codex/memories_99.sqlite"
@@ -30,3 +29,8 @@ class Codex(Incident, Case):
 
     def start_outside(self, argv, **keywords):
         return super().start_outside([argv[0], *SETTINGS, *argv[1:]], **keywords)
+
+
+@unittest.skipUnless(os.path.exists(CODEX), f"the agent is not installed ({CODEX}); ./dev test installs it")
+class Codex(CodexCli, Incident, Case):
+    pass

