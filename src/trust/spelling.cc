@@ -17,7 +17,8 @@ bool is_ascii(std::string_view text) {
 
 std::string fold_unicode(std::string_view name) {
   utf8proc_uint8_t* out = nullptr;
-  const auto options =
+  // The enum's values are bits, and utf8proc takes any of them together.
+  const auto options =  // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange)
       static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_CASEFOLD | UTF8PROC_IGNORE);
   const utf8proc_ssize_t length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(name.data()),
                                                static_cast<utf8proc_ssize_t>(name.size()), &out, options);
