@@ -24,6 +24,7 @@
 #include "gateway/gateway.h"
 #include "guest/protocol.h"
 #include "session/ask.h"
+#include "session/disk_guard.h"
 #include "session/environment.h"
 #include "session/helpers.h"
 #include "session/kept.h"
@@ -118,10 +119,14 @@ class Supervisor {
     BH_TRY(const review::Reviews reviews, open_reviews(policy_, paths_));
     const PlanOf of{directory_.id(), directory_.directory(), cwd, paths_, options_.command, &reviews};
     BH_TRY(planned_, make_plan(policy_, options_.request, identity_, sources, of));
-    BH_TRY(kept_, prepare_kept(planned_, identity_, sources, directory_));
+    BH_TRY(const UniqueFd state, sys::open(paths_.state, O_PATH | O_DIRECTORY));
+    BH_CHECK(disks_.watch(state.get(), paths_.state));  // evidence, reviews, copies and what is kept
     for (const auto& mount : planned_.plan.mounts) {
-      if (mount.mode != MountMode::ro) writable_.push_back(mount.target);
+      if (mount.mode == MountMode::ro) continue;
+      writable_.push_back(mount.target);
+      BH_CHECK(disks_.watch(mount.source.get(), mount.target));
     }
+    BH_TRY(kept_, prepare_kept(planned_, identity_, sources, directory_));
     BH_TRY(reader_, CredentialReader::start(policy_, identity_));
     if (identity_.from_root) {  // it reads what root may read, and then gives that up, too
       BH_TRY(credentials_, reader_.finish(policy_, signals_.get()));
@@ -351,6 +356,7 @@ class Supervisor {
     consider(owner_.deadline());
     consider(ask_.deadline());
     consider(terminal_->deadline());
+    consider(disks_.deadline());
     if (policy_.limits.memory) consider(Clock::now() + memory_interval);
     if (!next) return trim_.timeout(-1);
     const auto left = std::chrono::duration_cast<milliseconds>(*next - Clock::now()).count();
@@ -367,6 +373,7 @@ class Supervisor {
     }
     if (kill_at_ && now >= *kill_at_) kill_tier();
     if (auto done = owner_.check(now); !done) stop(done.error().message);
+    if (auto enough = disks_.check(now); !enough) stop(enough.error().message);
     if (finish_at_ && (now >= *finish_at_ || terminal_->flushed())) {
       finish_at_.reset();
       tell_shim(shim::Finish{});
@@ -757,6 +764,7 @@ class Supervisor {
   Owner owner_;
   Ask ask_;
   StartupTrim trim_;
+  DiskGuard disks_;
   std::vector<std::string> missing_, writable_;
   std::vector<Source> sources_;
 

@@ -2,7 +2,8 @@
 
 With --user the namespaces belong to a user namespace of the caller's (the way for an ordinary user). The
 capabilities that entering gives are gone after exec, so COMMAND runs as the plain user it would be outside.
-Mounts are for the arm without the boundary, whose programs find the lab's DNS through /etc/resolv.conf.
+Mounts are for the arm without the boundary, whose programs find the lab's DNS through /etc/resolv.conf. FROM may be
+`tmpfs:OPTIONS`: a small disk of its own.
 
 --guard makes the machine's files read-only for COMMAND, but for /tmp: an attack that is meant to work must not
 harm the machine it works on, and root's would.
@@ -59,7 +60,10 @@ def main():
                 set_read_only(path, False)
         # After the guard: these are copies of the test's own, which an attack may well change.
         for source, target in mounts:
-            check(libc.mount(source.encode(), target.encode(), None, MS_BIND, None), f"bind {target}")
+            if source.startswith("tmpfs:"):
+                check(libc.mount(b"tmpfs", target.encode(), b"tmpfs", 0, source[6:].encode()), f"tmpfs {target}")
+            else:
+                check(libc.mount(source.encode(), target.encode(), None, MS_BIND, None), f"bind {target}")
         os.chdir(os.getcwd())
     # Python ignores these two; what it starts should not inherit that.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -131,9 +131,12 @@ constexpr std::array table = {
         "syscalls"},
     Guarantee{
         "limits",
-        "Limits on processes, files, memory and time hold for the session as a whole, and it can always be stopped.",
-        "resource limits counted in the session's user namespace, tmpfs sizes, cgroup v2 where the user has one",
-        "native", "X24", "userns cgroup"},
+        "Limits on processes, files, memory and time hold for the session as a whole, the host keeps room on its "
+        "disks, "
+        "and it can always be stopped.",
+        "resource limits counted in the session's user namespace, tmpfs sizes, cgroup v2 where the user has one; the "
+        "session ends when a disk it writes to runs low",
+        "native", "X10 X24", "userns cgroup"},
     Guarantee{"evidence",
               "Start, policy, each credential's release and the end are on the disk before they take effect, each "
               "request within 200 ms, written by a process that nothing inside can reach.",
