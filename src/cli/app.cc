@@ -94,7 +94,11 @@ int dispatch(int argc, char** argv) {
   root.footer(examples);
   root.set_help_flag("-h,--help", "Print this help");
   root.set_version_flag("--version", "bulkhead " BULKHEAD_VERSION, "Print the version");
-  for (const auto add : commands) add(root, invocation);
+  // A session's start does not wait for the options of every other command.
+  const bool is_run = argc > 1 && std::string_view(argv[1]) == "run";
+  for (const auto add : commands) {
+    if (!is_run || add == add_run) add(root, invocation);
+  }
 
   std::vector<std::string> arguments = split_at_dashes({argv + 1, argv + std::max(argc, 1)}, invocation);
   if (arguments.empty()) {
