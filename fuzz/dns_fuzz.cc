@@ -1,18 +1,12 @@
 // DNS questions from the workload: an answer of at most 512 bytes, or none.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
+#include "expect.h"
 #include "gateway/front/dns.h"
 #include "gateway/grant/host.h"
-
-namespace {
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace bulkhead;

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -13,15 +12,12 @@
 #include "evidence/event.h"
 #include "evidence/event_reader.h"
 #include "evidence/limits.h"
+#include "expect.h"
 
 namespace {
 
 using namespace bulkhead;
 using Tree = nlohmann::ordered_json;
-
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
 
 }  // namespace
 

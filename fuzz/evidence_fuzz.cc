@@ -2,7 +2,6 @@
 // no address of the inside and no open list; and judging it again counts every request once.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "advice/explain.h"
@@ -10,16 +9,13 @@
 #include "advice/propose.h"
 #include "advice/replay.h"
 #include "base/text.h"
+#include "expect.h"
 #include "gateway/grant/grant.h"
 #include "policy/layers.h"
 
 namespace {
 
 using namespace bulkhead;
-
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
 
 Policy policy_of(std::string_view text, const char* name) {
   auto document = load_document(text, name, "user");

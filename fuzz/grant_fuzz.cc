@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "base/text.h"
+#include "expect.h"
 #include "gateway/grant/carrier.h"
 #include "gateway/grant/grant.h"
 #include "gateway/grant/sigv4.h"
@@ -15,10 +15,6 @@
 #include "policy/load.h"
 
 namespace {
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
-
 const std::vector<bulkhead::TokenSlot> tokens{
     {"api", "bulkhead-token", bulkhead::Credential::Carrier::header, "x-api-key", ""},
     {"basic", "bulkhead-other", bulkhead::Credential::Carrier::basic, "", "me"},

@@ -3,20 +3,16 @@
 // other portions the same bytes give the same requests.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <string>
 #include <string_view>
 
+#include "expect.h"
 #include "gateway/http/h2_rules.h"
 #include "gateway/http/h2_session.h"
 
 namespace {
 using namespace bulkhead;
-
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
 
 // A server that judges each head by the rules and answers it at once, some with a body, some before the request's end.
 struct Server final : http::H2Handler {

@@ -2,20 +2,16 @@
 // to the rules, bodies stay within the windows, and nothing goes on after a violation.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <string>
 #include <string_view>
 
+#include "expect.h"
 #include "gateway/http/h2_rules.h"
 #include "gateway/http/h2_session.h"
 
 namespace {
 using namespace bulkhead;
-
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
 
 struct Client final : http::H2Handler {
   http::H2Session session{http::H2Session::Role::client, *this, {.limits = {}, .head = {}, .wipe = true}};

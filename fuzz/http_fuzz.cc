@@ -2,17 +2,13 @@
 // was understood is accepted again as the same.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
+#include "expect.h"
 #include "gateway/http/http.h"
 
 namespace {
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
-
 template <class Reader>
 struct Outcome {
   bool refused = false;

@@ -2,20 +2,16 @@
 // line that is safe to print. Judged a second time by other means: the parsed tree.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "base/text.h"
+#include "expect.h"
 #include "gateway/grant/json_body.h"
 #include "policy/json_path.h"
 
 namespace {
 using nlohmann::json;
-
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
 
 const bulkhead::JsonRules rules{.deny_keys = {"a", "**.b.c"},
                                 .deny_values = {{"**.d", {"x*", "1"}}},

@@ -1,17 +1,11 @@
 // Lane frames from the other side of the gateway: decoded or refused, and what was decoded encodes to the same bytes.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
+#include "expect.h"
 #include "gateway/lane.h"
-
-namespace {
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace bulkhead;

@@ -2,18 +2,12 @@
 // to print. What was loaded and merged can be shown, and what is shown loads again to the same.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "base/text.h"
+#include "expect.h"
 #include "policy/layers.h"
 #include "policy/show.h"
-
-namespace {
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace bulkhead;

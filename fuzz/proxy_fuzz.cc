@@ -2,20 +2,16 @@
 // byte they mean the same, and what is accepted is canonical.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
+#include "expect.h"
 #include "gateway/front/proxy.h"
 #include "gateway/grant/host.h"
 
 namespace {
 
 using namespace bulkhead;
-
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
 
 // "refused", or what the message says once all of it is there.
 template <class Message, class Say>

@@ -9,14 +9,11 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "expect.h"
 #include "gateway/grant/git_push.h"
 
 namespace {
 using bulkhead::grant::PushJudge;
-
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
 
 const bulkhead::GitRules rules{
     .refs = {"refs/heads/agent/*", "refs/tags/v1"}, .remove = true, .push_options = {"ci.*"}};

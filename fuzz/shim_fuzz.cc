@@ -1,17 +1,11 @@
 // What comes over the shim's socket, either way: decoded or refused, and what was decoded encodes to the same bytes.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
+#include "expect.h"
 #include "guest/protocol.h"
-
-namespace {
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace bulkhead;

@@ -3,17 +3,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
+#include "expect.h"
 #include "session/terminal/filter.h"
 
 namespace {
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
-
 std::string filtered(std::string_view in, std::size_t step) {
   bulkhead::session::OutputFilter filter;
   std::string out;

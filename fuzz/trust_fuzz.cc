@@ -2,11 +2,11 @@
 // files. The first byte says which.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "base/text.h"
+#include "expect.h"
 #include "trust/catalogue.h"
 #include "trust/judge.h"
 #include "trust/pattern.h"
@@ -16,10 +16,6 @@ namespace {
 
 using namespace bulkhead;
 using namespace bulkhead::trust;
-
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
 
 // As the definition says it, without thinking of time.
 bool naive(std::string_view pattern, std::string_view text) {

@@ -2,19 +2,15 @@
 // written again it reads as it was. The first byte says whose they are.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "expect.h"
 #include "gateway/websocket/frames.h"
 
 namespace {
 using namespace bulkhead::websocket;
-
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
 
 struct Outcome {
   std::vector<Message> whole;  // messages and control frames, joined

@@ -20,18 +20,7 @@ Question question(const std::string& method, const std::string& target, const st
 }
 
 bool allows(const std::vector<Grant>& grants, const Question& question) {
-  grant::RequestHead head{.method = question.method,
-                          .scheme = question.scheme,
-                          .host = question.host,
-                          .port = question.port,
-                          .target = question.target,
-                          .headers = {},
-                          .body = question.body,
-                          .body_length = question.body_length,
-                          .http2 = question.http2};
-  for (const std::string& name : question.headers) head.headers.emplace_back(name, "value");
-  if (!question.content_type.empty()) head.headers.emplace_back("content-type", question.content_type);
-  return grant::judge(grants, {}, head).verdict == grant::Verdict::allow;
+  return grant::judge(grants, {}, head_of(question)).verdict == grant::Verdict::allow;
 }
 
 Known shipped() {

@@ -4,29 +4,16 @@ import os
 import time
 
 from support import Case
+from support.streaming import Streaming
 
 STREAM, OTHER, NEW = "stream.example.com", "other.example.com", "new.example.com"
 
 
-class Reload(Case):
+class Reload(Streaming, Case):
     def setUp(self):
         super().setUp()
-        self.ended = {}
         for name in (STREAM, OTHER, NEW):
             self.lab.web.site(name, self.serve)
-
-    def serve(self, request):
-        if request.path.startswith("/stream"):
-            def words():
-                for n in range(1200):
-                    yield f"word {n}\n"
-                    time.sleep(0.05)
-            try:
-                request.stream("text/plain", words())
-            except OSError:
-                self.ended[request.host] = time.monotonic()
-        else:
-            request.text("arrived\n")
 
     def start(self, policy, options=()):
         """A session that runs what is written into its folder as NAME.sh, one after the other."""

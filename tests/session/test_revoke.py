@@ -5,31 +5,17 @@ import socket
 import time
 
 from support import Case, case, procs
+from support.streaming import Streaming
 
 STREAM, OTHER = "stream.example.com", "other.example.com"
 KEY = "real-key-5f20c7e1"
 
 
-class Revoke(Case):
+class Revoke(Streaming, Case):
     def setUp(self):
         super().setUp()
-        self.ended = {}
         self.lab.web.site(STREAM, self.serve)
         self.lab.web.site(OTHER, self.serve)
-
-    def serve(self, request):
-        """/stream: a word every 50 ms for a minute; the time at which that breaks off is kept."""
-        if request.path.startswith("/stream"):
-            def words():
-                for n in range(1200):
-                    yield f"word {n}\n"
-                    time.sleep(0.05)
-            try:
-                request.stream("text/plain", words())
-            except OSError:
-                self.ended[request.host] = time.monotonic()
-        else:
-            request.text("arrived\n")
 
     def start(self, script, policy, env=None):
         child = self.start_inside(["/bin/sh", "-c", script], policy, env=env)
