@@ -81,7 +81,7 @@ Trial::Trial(const Policy& policy) : policy_(policy) {
                        .signing_key = signs ? "key-of-credential-" + name : "",
                        .region = credential.region,
                        .service = credential.service,
-                       .issued = credential.source == Credential::Source::answer});
+                       .issued = credential.source == Credential::Source::answer || credential.source == Credential::Source::login});
   }
 }
 

@@ -58,6 +58,7 @@ struct Egress::Impl {
       context->header.reset();
       context->signer.reset();
       if (context->issued) context->issued->forget();
+      if (context->login) context->login->forget();
       context->patterns = Patterns();
       context->plain_patterns = proxy.patterns();
     }
@@ -130,6 +131,7 @@ Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfi
                                   .header = std::nullopt,
                                   .signer = std::nullopt,
                                   .issued = std::nullopt,
+                                  .login = nullptr,
                                   .patterns = Patterns(),
                                   .plain_patterns = Patterns(),
                                   .permits = *impl->permits,
@@ -139,6 +141,7 @@ Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfi
                                   .recorder = impl->recorder,
                                   .stop = std::move(stop)});
   if (!config.credential.empty() && config.slot.issued) impl->context->issued.emplace(config.slot);
+  if (config.login) impl->context->login = std::make_unique<HeldLogin>(io, *config.login, config.slot);
   boost::system::error_code ec;
   impl->control.assign(control.get(), ec);
   if (!ec) (void)control.release();
@@ -159,6 +162,14 @@ Result<void> Egress::give(const Secret& secret) {
   impl_->context->patterns = Patterns(secret, impl_->slot);
   impl_->context->plain_patterns = impl_->proxy.patterns();
   impl_->context->plain_patterns.add(secret, impl_->slot);
+  return {};
+}
+
+Result<void> Egress::give_login(LoginTokens tokens, UniqueFd socket) {
+  Context& context = *impl_->context;
+  if (!context.login || !context.issued) return fail("a login where none is expected");
+  BH_CHECK(context.login->give(std::move(tokens), std::move(socket), *context.issued));
+  context.take_out_issued();
   return {};
 }
 

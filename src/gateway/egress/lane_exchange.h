@@ -1,5 +1,5 @@
 // What one exchange of a lane knows; shared by the parts of LaneSession (lane_session.cc, lane_upload.cc,
-// lane_answer.cc, lane_h2.cc).
+// lane_answer.cc, lane_login.cc, lane_h2.cc).
 #pragma once
 
 #include <algorithm>
@@ -99,6 +99,7 @@ struct LaneSession::Exchange {
   std::optional<lane::Failure> refused;  // why the rest of the request is not sent
   std::optional<Held> held;              // what was read of the body before anything went up, when the rule judges it
   bool whole = false;                    // held is all of it
+  std::unique_ptr<HeldLogin::Turn> turn;  // when it refreshes the login: nobody else does meanwhile
   std::optional<Signature> signature;    // where the credential is carried in one
   std::optional<AnswerRules> rules;      // of the answer
   std::optional<Held> held_answer;       // the whole of it so far, when the grant wants it whole
