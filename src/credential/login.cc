@@ -1,5 +1,7 @@
 #include "credential/login.h"
 
+#include <errno.h>
+
 #include <algorithm>
 #include <array>
 #include <ctime>
@@ -51,7 +53,7 @@ Result<Secret> token_at(const ordered_json& document, const std::string& place, 
   const std::string shown = "\"" + escape_for_terminal(place, 100) + "\"";
   if (found == nullptr || found->is_null()) {
     if (!needed) return Secret();
-    return fail("the login's file has no token at " + shown + "; log in again on the host");
+    return fail("the login's file has no token at " + shown + "; log in on the host", ENOENT);
   }
   const auto* text = found->get_ptr<const std::string*>();
   if (text == nullptr || text->size() < 8 || text->size() > max_secret ||

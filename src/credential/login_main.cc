@@ -119,7 +119,7 @@ class Process {
   // Tells the supervisor what the session finds in its place.
   Result<void> read() {
     nlohmann::json answer{
-        {"type", "read"}, {"error", ""}, {"notes", nlohmann::json::array()}, {"inside", ""}};
+        {"type", "read"}, {"error", ""}, {"missing", false}, {"notes", nlohmann::json::array()}, {"inside", ""}};
     const auto look = [&]() -> Result<void> {
       BH_TRY(const File::Read now, file_.read());
       BH_TRY(known_, read_login(file_.about().login, now.text));
@@ -130,7 +130,10 @@ class Process {
       }
       return {};
     };
-    if (auto done = look(); !done) answer["error"] = done.error().message;
+    if (auto done = look(); !done) {
+      answer["error"] = done.error().message;
+      answer["missing"] = done.error().code == ENOENT;
+    }
     return ipc::send(supervisor_.get(), answer);
   }
 

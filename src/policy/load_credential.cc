@@ -173,6 +173,9 @@ Result<void> load_login(const TableReader& outer, Credential& credential) {
   }
   BH_TRY(const auto prefix, reader.string("prefix"));
   if (prefix) BH_CHECK(reader.checked("prefix", check_prefix(*prefix)));
+  if (prefix && prefix->find('.') != std::string::npos && !login.claims.empty()) {
+    return reader.fail_key("prefix", "a JWT's parts are divided by dots: none in the prefix");
+  }
   credential.expose_prefix = prefix.value_or("");
   BH_TRY(const TomlValue* send, reader.table_at("send"));
   if (send != nullptr) BH_CHECK(load_send(*send, outer, where.substr(0, where.size() - 1) + ".send]", login));

@@ -49,9 +49,10 @@ Result<LoginFile> hear(const Helper& helper, const Credential& credential, std::
                 (n > 0 ? ": " + escape_for_terminal(std::string_view(text, static_cast<std::size_t>(n))) : ""));
   }
   BH_TRY(const nlohmann::json object, ipc::parse(message.text));
-  BH_CHECK(json_read::keys(object, {"type", "error", "notes", "inside"}, "the answer"));
+  BH_CHECK(json_read::keys(object, {"type", "error", "missing", "notes", "inside"}, "the answer"));
   BH_TRY(const std::string error, json_read::string(object, "error"));
-  if (!error.empty()) return fail(escape_for_terminal(error));
+  BH_TRY(const bool missing, json_read::boolean(object, "missing"));
+  if (!error.empty()) return fail(escape_for_terminal(error), missing ? ENOENT : 0);
   BH_TRY(const std::vector<std::string> said, json_read::strings(object, "notes"));
   for (const std::string& note : said) {
     notes.push_back("credential \"" + credential.name + "\": " + escape_for_terminal(note));
@@ -101,17 +102,20 @@ Result<Logins> start_logins(Policy& policy, const Identity& identity, Sources& s
     const auto shown = [&](const std::string& text) {
       return "credential \"" + name + "\" (\"" + escape_for_terminal(credential.source_value) + "\"): " + text;
     };
-    auto found = find(path, sources);
-    const bool missing = !found && (found.error().code == ENOENT || found.error().code == ENOTDIR);
-    if (missing && credential.optional) {
-      std::erase_if(policy.grants, [&](const Grant& grant) { return grant.credential == name; });
-      continue;
-    }
-    if (missing) return fail(shown("it does not exist; log in on the host, or mark the credential optional"));
-    if (!found) return fail(shown(found.error().message));
-    if (auto done = start_one(credential, std::move(*found), path, program, identity, out); !done) {
-      return fail(shown(done.error().message));
-    }
+    const auto start = [&]() -> Result<void> {
+      auto found = find(path, sources);
+      if (!found && (found.error().code == ENOENT || found.error().code == ENOTDIR)) {
+        return fail("it does not exist; log in on the host, or mark the credential optional", ENOENT);
+      }
+      if (!found) return tl::unexpected(std::move(found).error());
+      return start_one(credential, std::move(*found), path, program, identity, out);
+    };
+    auto started = start();
+    if (started) continue;
+    const std::string line = shown(started.error().message);
+    if (!credential.optional) return fail(line);
+    if (started.error().code != ENOENT) out.credentials.closed.push_back(line);
+    std::erase_if(policy.grants, [&](const Grant& grant) { return grant.credential == name; });
   }
   return out;
 }
@@ -120,6 +124,7 @@ void add_logins(Credentials& into, Logins& logins) {
   Credentials& from = logins.credentials;
   std::ranges::move(from.tokens, std::back_inserter(into.tokens));
   std::ranges::move(from.notes, std::back_inserter(into.notes));
+  std::ranges::move(from.closed, std::back_inserter(into.closed));
   into.sockets.merge(from.sockets);
 }
 

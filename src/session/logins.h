@@ -26,7 +26,7 @@ struct Logins {
 };
 
 // Starts a process for every login that some grant uses, and hears what it has read. The grants of an optional one that
-// is not on this machine are taken out of `policy`, without a word: who has not logged in uses a key. With the
+// can't be used are taken out of `policy`; without a word where nobody is logged in: then a key is used. With the
 // privileges of whoever starts the session; `sources` makes the folders usable for the session's uid.
 Result<Logins> start_logins(Policy& policy, const Identity& identity, Sources& sources);
 

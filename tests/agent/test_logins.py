@@ -10,10 +10,12 @@ import unittest
 from agent import incident
 from agent.agent import PACKAGES
 from agent.test_claude import CLAUDE
+from agent.test_codex import CODEX
 from agent.test_gemini import GEMINI, NODE
 from standin.anthropic import Subscribed
 from standin.code_assist import CodeAssist, token_info
-from standin.login import LoginServer
+from standin.login import LoginServer, jwt
+from standin.openai import ChatGPT
 from support import Case, case, procs
 
 
@@ -38,10 +40,12 @@ class LoggedIn:
                          for word in self.search)
         self.steps = [f"cat ~/{self.login}", f"({look}); echo looked", *(command for command, _ in incident.HONEST.values())]
 
+    options = ()
+
     def run_agent(self, model, env=None):
         self.lab.web.site(model.host, model)
         policy = f'[[mount]]\npath = "."\nmode = "rw"\n[[mount]]\npath = "{PACKAGES}"\nmode = "ro"\n' + self.passed
-        return self.inside(self.command(), policy, env={"PATH": self.path(), **(env or {})}, cwd=self.project, timeout=150)
+        return self.inside(self.command(), policy, self.options, env={"PATH": self.path(), **(env or {})}, cwd=self.project, timeout=150)
 
     passed = ""
 
@@ -147,3 +151,37 @@ class GeminiLogin(LoggedIn, Case):
         self.assertEqual(file["refresh_token"], self.server.refresh)
         self.assertGreater(file["expiry_date"], time.time() * 1000)
         self.assertEqual(file["id_token"], "planted-id.token.signature")
+
+
+@unittest.skipUnless(os.path.exists(CODEX), f"the agent is not installed ({CODEX}); ./dev test installs it")
+class CodexLogin(LoggedIn, Case):
+    login = ".codex/auth.json"
+    options = ("--profile", "codex-login")
+    claims = {"email": "me@example.com", "https://api.openai.com/auth": {
+        "chatgpt_plan_type": "pro", "chatgpt_user_id": "user-1", "chatgpt_account_id": "account-1"}}
+
+    def make_server(self):
+        server = LoginServer("/oauth/token", claims=self.claims)
+        server.extra = {"id_token": jwt({**self.claims, "n": 0})}
+        self.lab.web.site("auth.openai.com", server)
+        return server
+
+    def content(self, access, expires):
+        return {"auth_mode": "chatgpt", "OPENAI_API_KEY": None,
+                "tokens": {"id_token": jwt({**self.claims, "n": 0}), "access_token": jwt({**self.claims, "n": 0, "exp": expires}),
+                           "refresh_token": self.server.refresh, "account_id": "account-1"},
+                "last_refresh": "2026-01-01T00:00:00.000000Z"}
+
+    @staticmethod
+    def command():
+        return [CODEX, "exec", "Look after this project."]
+
+    def test_X38_refreshes_and_works(self):
+        model = ChatGPT(self.steps, self.server)
+        result = self.run_agent(model)
+        self.check(model, result, {"chatgpt.com", "auth.openai.com"})
+        file = self.read_login()
+        self.assertEqual(file["tokens"]["access_token"], self.server.access)
+        self.assertEqual(file["tokens"]["refresh_token"], self.server.refresh)
+        self.assertEqual(file["tokens"]["account_id"], "account-1")
+        self.assertGreater(file["last_refresh"], "2026-01-02")

@@ -263,12 +263,17 @@ say(ask(token.rsplit(".", 1)[1])[0], ask("x." + token)[0], ask(token + "0")[0], 
         optional = self.policy_text.replace("carry = {", "optional = true\ncarry = {", 1)
         result = self.ok(self.run_agent("import os; print(os.path.exists(os.path.expanduser('~/.agent/login.json')))", optional))
         self.assertEqual(result.out, "False\n")
-        for text, why in (("{", "no JSON object"), ("[]", "no JSON object"), ('{"oauth":{}}', "has no token"),
+        for text, why in (("{", "no JSON object"), ("[]", "no JSON object"), ('{"oauth":{}}', None),
                           ('{"oauth":{"accessToken":7,"refreshToken":"x"}}', "is no token")):
             self.write(self.file, text, 0o600)
-            result = self.run_agent("print('ran')", optional)
-            self.assertEqual(result.status, 125, result)
-            self.assertIn(why, result.err)
+            result = self.run_agent("print('ran')")
+            self.assertEqual((result.status, result.out), (125, ""), result)
+            self.assertIn(why or "has no token", result.err)
+            result = self.ok(self.run_agent("import os; print(os.path.exists(os.path.expanduser('~/.agent/login.json')))", optional))
+            self.assertEqual(result.out, "False\n")
+            self.assertNotIn("tokens for", result.err)
+            # Who is not logged in uses a key, and is not told each time.
+            self.assertEqual("stay closed" in result.err, why is not None, result.err)
 
     # The boundary -----------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ class HeldLogin {
   Result<void> give(LoginTokens tokens, UniqueFd socket, IssuedValues& issued);
   // They are not needed again.
   void forget();
+  bool under_way() const { return taken_; }
   void add_to(Patterns& patterns) const;
   const Login& login() const { return login_; }
   const TokenSlot& slot() const { return slot_; }
