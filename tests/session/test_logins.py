@@ -143,8 +143,8 @@ class Logins(Case):
                 self.assertNotIn(secret, text, where)
 
     def expired(self):
-        """The host's access token is one that the API takes no more."""
-        self.log_in(access="real-access-0-expired-never-inside")
+        """The API takes the host's access token no more."""
+        self.server.access = "nobody has this one yet"
 
     # It works ---------------------------------------------------------------------------------------------
 
@@ -194,8 +194,12 @@ for word in ("real-access", "real-refresh", "planted-"):
     found = subprocess.run(["grep", "-rslI", "--", word, os.path.expanduser("~"), "/tmp", "/etc", "/run", "/var"],
                            capture_output=True, text=True).stdout
     say(word, found)
-    say(word, "".join(word for pid in os.listdir("/proc") if pid.isdigit() and pid != str(os.getpid())
-                      and word in open("/proc/" + pid + "/environ").read()))
+    def environ(pid):
+        try:
+            return open("/proc/" + pid + "/environ").read()
+        except OSError:
+            return ""
+    say(word, "".join(word for pid in os.listdir("/proc") if pid.isdigit() and word in environ(pid)))
 """
         found = self.lines(self.ok(self.run_agent(search)))[-6:]
         self.assertEqual(found, [[word, ""] for word in ("real-access", "real-refresh", "planted-") for _ in (1, 2)])
@@ -414,12 +418,16 @@ say(access, refreshing)
         self.nothing_real(result)
 
     def test_the_hosts_file_never_comes_in_by_a_mount(self):
+        alone = self.policy_text[self.policy_text.index("[credential"):]
         for mount, why in ((f'[[mount]]\npath = "{self.home}/.agent"\nmode = "ro"\n', "would show the host's own file"),
+                           (f'[[mount]]\npath = "{self.home}/.agent"\nmode = "rw"\n', "would show the host's own file"),
                            (f'[[mount]]\npath = "{self.file}"\ntarget = "/tmp/x"\n', "would show the host's own file"),
                            (f'[[mount]]\npath = "{self.home}/.agent"\ntarget = "/tmp/y"\ncopy = true\n', "in the mount's `except`")):
-            result = self.run_agent("print('ran')", mount + self.policy_text)
+            result = self.run_agent("print('ran')", mount + alone)
             self.assertEqual((result.status, result.out), (125, ""), result)
             self.assertIn(why, result.err)
+        # With none it stands in a folder of its own.
+        self.assertEqual(self.lines(self.ok(self.run_agent(WORK, alone)))[0], [200])
 
     def test_a_file_that_somebody_else_has_written_is_left_alone(self):
         def answer(request):

@@ -21,7 +21,7 @@ tl::unexpected<lane::Failure> refused(const char* reason, std::string text) {
                                                        std::move(text)});
 }
 
-std::string quoted(std::string_view text) {
+std::string in_marks(std::string_view text) {
   return "\"" + escape_for_terminal(text, 60) + "\"";
 }
 
@@ -88,7 +88,7 @@ tl::expected<RefreshFields, lane::Failure> read_json(std::string_view body) {
   RefreshFields fields;
   for (const auto& [name, value] : object.items()) {
     if (!value.is_string() || fields.size() == max_fields) {
-      return refused("json", "its field " + quoted(name) + " is no text");
+      return refused("json", "its field " + in_marks(name) + " is no text");
     }
     fields.emplace_back(name, value.get<std::string>());
   }
@@ -111,12 +111,12 @@ tl::expected<RefreshFields, lane::Failure> judge_refresh(const Login& login, con
   bool type = false, token = false;
   for (auto field = fields->begin(); field != fields->end(); ++field) {
     const auto& [name, value] = *field;
-    if (value.size() > max_value) return refused("body", "its field " + quoted(name) + " is too long");
+    if (value.size() > max_value) return refused("body", "its field " + in_marks(name) + " is too long");
     if (std::ranges::count(*fields, name, &RefreshFields::value_type::first) > 1) {
-      return refused("body", "its field " + quoted(name) + " stands in it twice");
+      return refused("body", "its field " + in_marks(name) + " stands in it twice");
     }
     if (name == grant_type) {
-      if (value != refresh_token) return refused("grant-type", "its grant_type is " + quoted(value));
+      if (value != refresh_token) return refused("grant-type", "its grant_type is " + in_marks(value));
       type = true;
     } else if (name == refresh_token) {
       const bool own = !slot.refresh.empty() && value.size() == slot.refresh.size() &&
@@ -127,9 +127,9 @@ tl::expected<RefreshFields, lane::Failure> judge_refresh(const Login& login, con
       }
       token = true;
     } else if (const auto words = login.send.find(name); words == login.send.end()) {
-      return refused("body", "a field " + quoted(name) + " is none that the policy lets a refresh send");
+      return refused("body", "a field " + in_marks(name) + " is none that the policy lets a refresh send");
     } else if (!consists_of(value, words->second)) {
-      return refused("body", "its field " + quoted(name) + " is " + quoted(value) + ", and may consist of " +
+      return refused("body", "its field " + in_marks(name) + " is " + in_marks(value) + ", and may consist of " +
                                  escape_for_terminal(join(words->second, ", "), 200));
     }
   }
