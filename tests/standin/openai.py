@@ -45,6 +45,14 @@ class ChatGPT(Responses):
     """The same for who is logged in with ChatGPT: `key` is then the login server."""
     host, base = "chatgpt.com", "/backend-api/codex"
 
+    def __call__(self, request):
+        if request.path != "/backend-api/wham/accounts/check":
+            return super().__call__(request)
+        account = {"id": "account-1", "account_user_id": "user-1", "account_user_role": "standard-user",
+                   "structure": "personal", "plan_type": "pro", "is_zdr": False, "is_openai_internal": False,
+                   "workspace_backend_origin": "NO_CONSTRAINT", "account_routing_override": "NO_CONSTRAINT"}
+        request.json(json.dumps({"accounts": [account], "default_account_id": "account-1", "account_ordering": ["account-1"]}))
+
     def known(self, key, request):
         if key == self.key.access:
             return True
