@@ -22,8 +22,8 @@ struct LoginTokens {
 };
 bool same(const LoginTokens& a, const LoginTokens& b);
 
-// Refused: no JSON object, a token that is missing (Error::code is then ENOENT: nobody is logged in), empty, longer than
-// max_secret or not printable.
+// Refused: no JSON object, a token that is missing (Error::code is then ENOENT: nobody is logged in), empty, longer
+// than max_secret or not printable.
 Result<LoginTokens> read_login(const Login& login, std::string_view text);
 
 // The file that the session finds: every token is one of the session's, the access token's number is 1; of the rest

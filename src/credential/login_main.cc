@@ -2,8 +2,8 @@
 // uses them, and writes back what a refresh brought, so that the agent on the host finds a login that works.
 // login_messages.h says what it is told and by whom.
 //
-// Of the host it sees one folder (Landlock), and no network. It outlives the supervisor for as long as it takes to write
-// what egress has told it: a token that was replaced and is lost would end the user's login.
+// Of the host it sees one folder (Landlock), and no network. It outlives the supervisor for as long as it takes to
+// write what egress has told it: a token that was replaced and is lost would end the user's login.
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -86,8 +86,8 @@ class File {
     BH_TRY(const Read now, read());
     BH_TRY(const LoginTokens held, read_login(about_.login, now.text));
     if (!same(held, known)) return fail("the file has other tokens by now: somebody else has refreshed or logged in");
-    BH_TRY(std::string text, renewed_login(about_.login, now.text, request.tokens, request.expires_in,
-                                           std::chrono::system_clock::now()));
+    BH_TRY(std::string text,
+           renewed_login(about_.login, now.text, request.tokens, request.expires_in, std::chrono::system_clock::now()));
     const auto unchanged = [&](int) -> Result<void> {
       struct stat st{};
       if (::fstatat(folder_.get(), about_.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {

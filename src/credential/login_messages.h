@@ -1,7 +1,8 @@
 // What bulkhead-login is told, and what it and its egress say to each other. SOCK_SEQPACKET, JSON (docs/formats.md).
 //
-//   supervisor -> login  {"type":"login","name":…,"login":…,"slot":…,"uid":U,"gid":G}   one socket attached: the egress'
-//   login -> supervisor  {"type":"read","error":…,"missing":…,"notes":[…],"inside":…}   `inside`: the session's file;
+//   supervisor -> login  {"type":"login","name":…,"login":…,"slot":…,"uid":U,"gid":G}   one socket attached: the
+//   egress' login -> supervisor  {"type":"read","error":…,"missing":…,"notes":[…],"inside":…}   `inside`: the session's
+//   file;
 //                                                 `missing`: the error is that nobody is logged in
 //   supervisor -> login  {"type":"release"}       the start is on the disk
 //   login -> supervisor  {"type":"ready"}         the egress has the tokens

@@ -48,12 +48,12 @@ TEST(LoginFile, ATokenInASecondPlaceIsNotKept) {
 }
 
 TEST(LoginFile, WhatIsNoLoginIsRefused) {
-  for (const char* text : {"", "[]", "{", "{}", R"({"oauth":[]})", R"({"oauth":{"access":"real-access-1"}})",
-                           R"({"oauth":{"access":"real-access-1","refresh":null}})",
-                           R"({"oauth":{"access":"real-access-1","refresh":7}})",
-                           R"({"oauth":{"access":"real-access-1","refresh":"short"}})",
-                           R"({"oauth":{"access":"real-access-1","refresh":"with a blank"}})",
-                           R"({"oauth":{"access":"real-access-1","refresh":"with\na line"}})"}) {
+  for (const char* text :
+       {"", "[]", "{", "{}", R"({"oauth":[]})", R"({"oauth":{"access":"real-access-1"}})",
+        R"({"oauth":{"access":"real-access-1","refresh":null}})", R"({"oauth":{"access":"real-access-1","refresh":7}})",
+        R"({"oauth":{"access":"real-access-1","refresh":"short"}})",
+        R"({"oauth":{"access":"real-access-1","refresh":"with a blank"}})",
+        R"({"oauth":{"access":"real-access-1","refresh":"with\na line"}})"}) {
     EXPECT_FALSE(read_login(login(), text)) << text;
   }
 }

@@ -158,8 +158,7 @@ json to_json(const Rule& rule) {
 
 Result<Rule> rule_from(const json& object) {
   BH_CHECK(json_read::keys(
-      object,
-      {"methods", "path", "query", "headers", "content_type", "max_body", "json", "git", "target", "refresh"},
+      object, {"methods", "path", "query", "headers", "content_type", "max_body", "json", "git", "target", "refresh"},
       "a rule"));
   Rule rule;
   BH_TRY(rule.methods, json_read::strings(object, "methods"));
@@ -241,9 +240,9 @@ Result<Origin> origin_from(const json& object) {
 }  // namespace
 
 json to_json(const Login& login) {
-  return {{"access", login.access},   {"refresh", login.refresh},     {"id", login.id},
-          {"expires", login.expires}, {"refreshed", login.refreshed}, {"keep", login.keep},
-          {"claims", login.claims},   {"send", login.send}};
+  return {
+      {"access", login.access},       {"refresh", login.refresh}, {"id", login.id},         {"expires", login.expires},
+      {"refreshed", login.refreshed}, {"keep", login.keep},       {"claims", login.claims}, {"send", login.send}};
 }
 
 Result<Login> login_from(const json& object) {

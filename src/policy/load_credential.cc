@@ -9,7 +9,7 @@ namespace bulkhead {
 namespace {
 
 using Source = Credential::Source;
-constexpr Source all_sources[] = {Source::env,           Source::file,  Source::command, Source::secret_service,
+constexpr Source all_sources[] = {Source::env,           Source::file,   Source::command, Source::secret_service,
                                   Source::systemd_creds, Source::answer, Source::login};
 
 // secret-tool lookup NAME VALUE…: none may be taken for an option, none be empty.
@@ -97,14 +97,14 @@ Result<std::string> load_place(const TableReader& reader, const char* key, bool 
   if (!place && needed) return reader.fail_table(std::string("`") + key + "` is missing: where in the file it stands");
   if (!place) return std::string();
   if (auto path = JsonPath::parse(*place); !path) return reader.fail_key(key, path.error().message);
-  if (place->find('*') != std::string::npos) return reader.fail_key(key, in_quotes(*place) + ": one place, without `*`");
+  if (place->find('*') != std::string::npos)
+    return reader.fail_key(key, in_quotes(*place) + ": one place, without `*`");
   return *place;
 }
 
 bool is_oauth_word(std::string_view word) {  // RFC 6749, appendix A.4: scope-token
-  return !word.empty() && std::ranges::all_of(word, [](char c) {
-    return c > 0x20 && c < 0x7f && c != '"' && c != '\\';
-  });
+  return !word.empty() &&
+         std::ranges::all_of(word, [](char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '\\'; });
 }
 
 Result<void> load_send(const TomlValue& table, const TableReader& outer, const std::string& where, Login& login) {
@@ -160,7 +160,8 @@ Result<void> load_login(const TableReader& outer, Credential& credential) {
     }
     const auto holds = [&](const std::string& other) { return other == place || other.starts_with(place + "."); };
     for (const std::string* token : {&login.access, &login.refresh, &login.id}) {
-      if (holds(*token)) return reader.fail_key("keep", in_quotes(place) + " holds a token, which is never kept as it is");
+      if (holds(*token))
+        return reader.fail_key("keep", in_quotes(place) + " holds a token, which is never kept as it is");
     }
   }
   BH_TRY(auto claims, reader.strings("claims"));

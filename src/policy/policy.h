@@ -57,15 +57,17 @@ struct Mount {
   Origin origin;
 };
 
-// An agent's own login (OAuth): a file in JSON on the host that holds its tokens, and how they are refreshed. Places are
-// keys with dots between them. The session has a file of the same shape with its own tokens in it (credential/login.h).
+// An agent's own login (OAuth): a file in JSON on the host that holds its tokens, and how they are refreshed. Places
+// are keys with dots between them. The session has a file of the same shape with its own tokens in it
+// (credential/login.h).
 struct Login {
-  std::string access, refresh;             // where the two are; both have to be there
-  std::string id;                          // where the ID token is; empty: the session gets none
-  std::string expires, refreshed;          // when the access token ends (ms since 1970), when it was made (RFC 3339)
-  std::vector<std::string> keep;           // what else of the file the session sees; everything below each
-  std::vector<std::string> claims;         // not empty: access and ID token are JWTs, and these claims stay readable
-  // What a refresh may say beside grant_type and refresh_token: fields, and the words each may consist of (a final `*` stands for any rest).
+  std::string access, refresh;      // where the two are; both have to be there
+  std::string id;                   // where the ID token is; empty: the session gets none
+  std::string expires, refreshed;   // when the access token ends (ms since 1970), when it was made (RFC 3339)
+  std::vector<std::string> keep;    // what else of the file the session sees; everything below each
+  std::vector<std::string> claims;  // not empty: access and ID token are JWTs, and these claims stay readable
+  // What a refresh may say beside grant_type and refresh_token: fields, and the words each may consist of (a final `*`
+  // stands for any rest).
   std::map<std::string, std::vector<std::string>> send;
   bool operator==(const Login&) const = default;
 };
@@ -86,7 +88,7 @@ struct Credential {
   // For Carrier::sigv4: requests are signed for exactly this; the secret is ACCESS_KEY_ID:SECRET_KEY[:SESSION_TOKEN],
   // and expose_env holds the session's own key id, this the key that goes with it.
   std::string region, service, expose_secret_env;
-  bool optional = false;  // a missing source leaves its grants closed instead of refusing to start
+  bool optional = false;                      // a missing source leaves its grants closed instead of refusing to start
   std::optional<Login> login = std::nullopt;  // with Source::login, always
   Origin origin = {};
 };

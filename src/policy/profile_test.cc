@@ -97,15 +97,15 @@ TEST(Profile, AgentsGetTheirApiAndNothingElse) {
 
 // A login's tokens go to its API and to the one function that refreshes it; nobody has another place for them.
 TEST(Profile, LoginsAreRefreshedInOnePlace) {
-  for (const auto& [profile, name, refresh] :
-       {std::tuple{"claude", "claude-login", "platform.claude.com"},
-        {"codex-login", "codex-login", "auth.openai.com"},
-        {"gemini", "gemini-login", "oauth2.googleapis.com"}}) {
+  for (const auto& [profile, name, refresh] : {std::tuple{"claude", "claude-login", "platform.claude.com"},
+                                               {"codex-login", "codex-login", "auth.openai.com"},
+                                               {"gemini", "gemini-login", "oauth2.googleapis.com"}}) {
     const Policy policy = profile_policy(profile);
     EXPECT_TRUE(policy.credentials.at(name).login);
     for (const Grant& grant : policy.grants) {
       if (grant.credential != name) continue;
-      for (const Rule& rule : grant.allow) EXPECT_EQ(rule.refresh, grant.hosts.front() == refresh && rule.path != "/tokeninfo");
+      for (const Rule& rule : grant.allow)
+        EXPECT_EQ(rule.refresh, grant.hosts.front() == refresh && rule.path != "/tokeninfo");
     }
   }
 }

@@ -22,7 +22,8 @@ Result<UniqueFd> folder_in(const UniqueFd& copy, const std::string& path, const 
   for (const std::string& name : split(path, '/')) {
     if (name.empty()) continue;
     if (::mkdirat(here.get(), name.c_str(), 0700) == 0) {
-      if (identity.from_root && ::fchownat(here.get(), name.c_str(), identity.uid, identity.gid, AT_SYMLINK_NOFOLLOW) != 0)
+      if (identity.from_root &&
+          ::fchownat(here.get(), name.c_str(), identity.uid, identity.gid, AT_SYMLINK_NOFOLLOW) != 0)
         return fail_errno("chown", name, errno);
     } else if (errno != EEXIST) {
       return fail_errno("mkdir", name, errno);
@@ -36,8 +37,7 @@ Result<UniqueFd> folder_in(const UniqueFd& copy, const std::string& path, const 
 Result<void> put(const UniqueFd& copy, const std::string& path, const LoginFile& file, const Identity& identity) {
   const std::size_t slash = path.rfind('/');
   const std::string name = path.substr(slash == std::string::npos ? 0 : slash + 1);
-  BH_TRY(const UniqueFd folder,
-         folder_in(copy, slash == std::string::npos ? "" : path.substr(0, slash), identity));
+  BH_TRY(const UniqueFd folder, folder_in(copy, slash == std::string::npos ? "" : path.substr(0, slash), identity));
   if (::unlinkat(folder.get(), name.c_str(), 0) != 0 && errno != ENOENT) return fail_errno("unlink", name, errno);
   BH_TRY(const UniqueFd made, sys::open_at(folder.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
   BH_CHECK(sys::write_all(made.get(), file.text, name));
@@ -56,12 +56,13 @@ std::string shown(const LoginFile& file) {
 Result<void> judge_login_mount(const std::vector<LoginFile>& files, const Mount& mount, const std::string& real) {
   for (const LoginFile& file : files) {
     if (!at_or_below(file.real, real)) continue;
-    const std::string within = file.real.size() > real.size() ? file.real.substr(real == "/" ? 1 : real.size() + 1) : "";
+    const std::string within =
+        file.real.size() > real.size() ? file.real.substr(real == "/" ? 1 : real.size() + 1) : "";
     if (mount.copy && !within.empty() && !in_copy(mount, within)) continue;
-    return fail(shown(file) + "the mount \"" + escape_for_terminal(mount.path) +
-                "\" would show the host's own file; " +
-                (mount.copy ? "name it in the mount's `except`" : "mount a private copy without it, or the folder below "
-                                                                  "that you need"));
+    return fail(shown(file) + "the mount \"" + escape_for_terminal(mount.path) + "\" would show the host's own file; " +
+                (mount.copy ? "name it in the mount's `except`"
+                            : "mount a private copy without it, or the folder below "
+                              "that you need"));
   }
   return {};
 }
@@ -75,11 +76,13 @@ Result<void> place_logins(const std::vector<LoginFile>& files, const Identity& i
       if (covers && (inner == nullptr || mount.target.size() >= inner->target.size())) inner = &mount;
     }
     if (inner != nullptr && !inner->host.empty()) {
-      return fail(shown(file) + "the session's file would stand in the mount \"" + escape_for_terminal(inner->described) +
+      return fail(shown(file) + "the session's file would stand in the mount \"" +
+                  escape_for_terminal(inner->described) +
                   "\", which is the host's own folder; make that a copy (copy = true, except = [...])");
     }
     if (inner != nullptr && inner->target == file.target) {
-      return fail(shown(file) + "a mount stands in its place: leave \"" + escape_for_terminal(inner->described) + "\" out");
+      return fail(shown(file) + "a mount stands in its place: leave \"" + escape_for_terminal(inner->described) +
+                  "\" out");
     }
     if (inner != nullptr) {
       BH_CHECK(put(inner->source, file.target.substr(inner->target.size() + 1), file, identity));

@@ -22,7 +22,7 @@ struct LoginFile {
 struct Logins {
   std::vector<Helper> helpers;  // each waits to be released
   std::vector<LoginFile> files;
-  Credentials credentials;      // their tokens, the sockets of their egress, notes
+  Credentials credentials;  // their tokens, the sockets of their egress, notes
 };
 
 // Starts a process for every login that some grant uses, and hears what it has read. The grants of an optional one that

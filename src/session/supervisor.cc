@@ -119,8 +119,8 @@ class Supervisor {
     if (::getcwd(cwd, sizeof cwd) == nullptr) return fail_errno("getcwd", "", errno);
     BH_TRY(const review::Reviews reviews, open_reviews(policy_, paths_));
     BH_TRY(logins_, start_logins(policy_, identity_, sources));
-    const PlanOf of{directory_.id(), directory_.directory(), cwd, paths_, options_.command, &reviews,
-                    std::move(logins_.files)};
+    const PlanOf of{directory_.id(), directory_.directory(),  cwd, paths_, options_.command,
+                    &reviews,        std::move(logins_.files)};
     BH_TRY(planned_, make_plan(policy_, options_.request, identity_, sources, of));
     BH_TRY(const UniqueFd state, sys::open(paths_.state, O_PATH | O_DIRECTORY));
     BH_CHECK(disks_.watch(state.get(), paths_.state));  // evidence, reviews, copies and what is kept
@@ -428,7 +428,8 @@ class Supervisor {
 
   void maybe_open_gate() {
     if (gate_open_ || !shim_ready_ || !front_ready_ || waiting_for_evidence_ || !failure_.empty() ||
-        others_ready_ < helpers_.egress.size() + helpers_.keeps.size() + helpers_.logins.size() + (helpers_.relay ? 1 : 0)) {
+        others_ready_ <
+            helpers_.egress.size() + helpers_.keeps.size() + helpers_.logins.size() + (helpers_.relay ? 1 : 0)) {
       return;
     }
     gate_open_ = true;

@@ -27,18 +27,24 @@ Result<Listener> listener_from(const json& object) {
 }  // namespace
 
 json to_json(const TokenSlot& slot) {
-  return {{"credential", slot.credential}, {"token", slot.token},           {"carrier", name_of(slot.carrier)},
-          {"header", slot.header},         {"basic_user", slot.basic_user}, {"signing_key", slot.signing_key},
-          {"region", slot.region},         {"service", slot.service},       {"issued", slot.issued},
-          {"refresh", slot.refresh},       {"jwt", slot.jwt}};
+  return {{"credential", slot.credential},
+          {"token", slot.token},
+          {"carrier", name_of(slot.carrier)},
+          {"header", slot.header},
+          {"basic_user", slot.basic_user},
+          {"signing_key", slot.signing_key},
+          {"region", slot.region},
+          {"service", slot.service},
+          {"issued", slot.issued},
+          {"refresh", slot.refresh},
+          {"jwt", slot.jwt}};
 }
 
 Result<TokenSlot> slot_from(const json& object) {
-  BH_CHECK(json_read::keys(
-      object,
-      {"credential", "token", "carrier", "header", "basic_user", "signing_key", "region", "service", "issued",
-       "refresh", "jwt"},
-      "a token"));
+  BH_CHECK(json_read::keys(object,
+                           {"credential", "token", "carrier", "header", "basic_user", "signing_key", "region",
+                            "service", "issued", "refresh", "jwt"},
+                           "a token"));
   TokenSlot slot;
   BH_TRY(slot.credential, json_read::string(object, "credential"));
   BH_TRY(slot.token, json_read::string(object, "token"));
@@ -140,13 +146,15 @@ Result<FrontConfig> front_config_from(const json& object) {
 }
 
 json to_json(const EgressConfig& config) {
-  return {{"session", config.session},         {"credential", config.credential},   {"slot", to_json(config.slot)},
-          {"grants", array_of(config.grants)}, {"dns_servers", config.dns_servers}, {"upstream_ca", config.upstream_ca},
+  return {{"session", config.session},         {"credential", config.credential},
+          {"slot", to_json(config.slot)},      {"grants", array_of(config.grants)},
+          {"dns_servers", config.dns_servers}, {"upstream_ca", config.upstream_ca},
           {"proxy", to_json(config.proxy)},    {"login", config.login ? to_json(*config.login) : json(nullptr)}};
 }
 
 Result<EgressConfig> egress_config_from(const json& object) {
-  BH_CHECK(json_read::keys(object, {"session", "credential", "slot", "grants", "dns_servers", "upstream_ca", "proxy", "login"},
+  BH_CHECK(json_read::keys(object,
+                           {"session", "credential", "slot", "grants", "dns_servers", "upstream_ca", "proxy", "login"},
                            "the configuration"));
   EgressConfig config;
   BH_TRY(config.session, json_read::string(object, "session"));

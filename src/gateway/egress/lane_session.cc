@@ -180,7 +180,8 @@ asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
   if (x.request.body == lane::BodyKind::none) {
     if (!co_await drain(x.request, false)) co_return false;
     watch_for_hangup();
-  } else if (x.permit.rule->json || x.permit.rule->git || x.permit.rule->refresh || (x.signature && !x.signature->payload)) {
+  } else if (x.permit.rule->json || x.permit.rule->git || x.permit.rule->refresh ||
+             (x.signature && !x.signature->payload)) {
     if (!(x.permit.rule->git ? co_await hold_commands(x) : co_await hold(x))) co_return false;
     if (x.permit.rule->refresh && !x.refused) co_await begin_refresh(x);
     if (x.refused) {

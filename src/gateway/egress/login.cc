@@ -34,9 +34,9 @@ std::string error_word(std::string_view body, std::uint16_t status) {
   const json& error = object.at("error");
   const json& word = error.is_object() && error.contains("type") ? error.at("type") : error;
   if (!word.is_string()) return other;
-  for (const char* known : {"invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client",
-                            "unsupported_grant_type", "refresh_token_expired", "refresh_token_reused",
-                            "refresh_token_invalidated"}) {
+  for (const char* known :
+       {"invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client",
+        "unsupported_grant_type", "refresh_token_expired", "refresh_token_reused", "refresh_token_invalidated"}) {
     if (word.get_ref<const std::string&>() == known) return known;
   }
   return other;

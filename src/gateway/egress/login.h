@@ -58,7 +58,7 @@ class HeldLogin {
 
   // What an answer of the token endpoint comes to.
   struct Answer {
-    std::string body;  // for the workload: JSON, with the session's tokens
+    std::string body;                     // for the workload: JSON, with the session's tokens
     std::optional<std::uint32_t> number;  // of the new access token; unset: there is none, and the status says why
     bool rotated = false, written = false;
     std::string why;  // it is not written

@@ -17,8 +17,8 @@ constexpr std::size_t max_fields = 16, max_value = 8 * 1024;
 constexpr std::string_view refresh_token = "refresh_token", grant_type = "grant_type";
 
 tl::unexpected<lane::Failure> refused(const char* reason, std::string text) {
-  return tl::unexpected(lane::Failure{403, reason, "only a refresh of this session's login is granted here: " +
-                                                       std::move(text)});
+  return tl::unexpected(
+      lane::Failure{403, reason, "only a refresh of this session's login is granted here: " + std::move(text)});
 }
 
 std::string in_marks(std::string_view text) {
@@ -122,8 +122,8 @@ tl::expected<RefreshFields, lane::Failure> judge_refresh(const Login& login, con
       const bool own = !slot.refresh.empty() && value.size() == slot.refresh.size() &&
                        CRYPTO_memcmp(value.data(), slot.refresh.data(), value.size()) == 0;
       if (!own) {
-        return refused("foreign-credential", "its refresh_token is not this session's for credential \"" +
-                                                 slot.credential + "\"");
+        return refused("foreign-credential",
+                       "its refresh_token is not this session's for credential \"" + slot.credential + "\"");
       }
       token = true;
     } else if (const auto words = login.send.find(name); words == login.send.end()) {

@@ -37,25 +37,24 @@ TEST(Refresh, IsOneForm) {
 
 TEST(Refresh, NothingElseIsGranted) {
   const std::string token = R"("refresh_token":"refresh-bulkhead-2")";
-  for (const auto& [body, reason] : {std::pair{std::string("{}"), "grant-type"},
-                                     {"{" + token + "}", "grant-type"},
-                                     {R"({"grant_type":"refresh_token"})", "grant-type"},
-                                     {R"({"grant_type":"authorization_code",)" + token + "}", "grant-type"},
-                                     {R"({"grant_type":"Refresh_Token",)" + token + "}", "grant-type"},
-                                     {R"({"grant_type":"refresh_token","refresh_token":"x"})", "foreign-credential"},
-                                     {R"({"grant_type":"refresh_token","refresh_token":""})", "foreign-credential"},
-                                     {R"({"grant_type":"refresh_token","refresh_token":"bulkhead-1-1"})",
-                                      "foreign-credential"},
-                                     {R"({"grant_type":"refresh_token","client_id":"id-2",)" + token + "}", "body"},
-                                     {R"({"grant_type":"refresh_token","scope":"read  read",)" + token + "}", "body"},
-                                     {R"({"grant_type":"refresh_token","scope":"",)" + token + "}", "body"},
-                                     {R"({"grant_type":"refresh_token","code":"1",)" + token + "}", "body"},
-                                     {R"({"grant_type":"refresh_token","Refresh_Token":"x",)" + token + "}", "body"},
-                                     {R"({"grant_type":"refresh_token","scope":null,)" + token + "}", "json"},
-                                     {R"({"grant_type":"refresh_token","grant_type":"refresh_token",)" + token + "}",
-                                      "json"},
-                                     {R"([{"grant_type":"refresh_token"}])", "json"},
-                                     {"grant_type=refresh_token", "json"}}) {
+  for (const auto& [body, reason] :
+       {std::pair{std::string("{}"), "grant-type"},
+        {"{" + token + "}", "grant-type"},
+        {R"({"grant_type":"refresh_token"})", "grant-type"},
+        {R"({"grant_type":"authorization_code",)" + token + "}", "grant-type"},
+        {R"({"grant_type":"Refresh_Token",)" + token + "}", "grant-type"},
+        {R"({"grant_type":"refresh_token","refresh_token":"x"})", "foreign-credential"},
+        {R"({"grant_type":"refresh_token","refresh_token":""})", "foreign-credential"},
+        {R"({"grant_type":"refresh_token","refresh_token":"bulkhead-1-1"})", "foreign-credential"},
+        {R"({"grant_type":"refresh_token","client_id":"id-2",)" + token + "}", "body"},
+        {R"({"grant_type":"refresh_token","scope":"read  read",)" + token + "}", "body"},
+        {R"({"grant_type":"refresh_token","scope":"",)" + token + "}", "body"},
+        {R"({"grant_type":"refresh_token","code":"1",)" + token + "}", "body"},
+        {R"({"grant_type":"refresh_token","Refresh_Token":"x",)" + token + "}", "body"},
+        {R"({"grant_type":"refresh_token","scope":null,)" + token + "}", "json"},
+        {R"({"grant_type":"refresh_token","grant_type":"refresh_token",)" + token + "}", "json"},
+        {R"([{"grant_type":"refresh_token"}])", "json"},
+        {"grant_type=refresh_token", "json"}}) {
     EXPECT_EQ(judged(body), reason) << body;
   }
 }
@@ -74,9 +73,9 @@ TEST(Refresh, AFormIsReadInOneWay) {
 }
 
 TEST(Refresh, GoesUpWithTheRealToken) {
-  const auto fields = judge_refresh(
-      login(), slot(), false,
-      R"({"scope":"read user:x","grant_type":"refresh_token","refresh_token":"refresh-bulkhead-2"})");
+  const auto fields =
+      judge_refresh(login(), slot(), false,
+                    R"({"scope":"read user:x","grant_type":"refresh_token","refresh_token":"refresh-bulkhead-2"})");
   ASSERT_TRUE(fields);
   EXPECT_EQ(refresh_body(*fields, false, "re\"al"),
             R"({"scope":"read user:x","grant_type":"refresh_token","refresh_token":"re\"al"})");
