@@ -219,8 +219,8 @@ std::string Draft::credential(const Learner::Where& where) {
          "\"");
     return {};
   }
-  if (it->second.source == Credential::Source::answer) {
-    note("It was asked with what servers hand out for credential " + where.credential +
+  if (it->second.source == Credential::Source::answer || it->second.source == Credential::Source::login) {
+    note("It was asked with what changes during a session, credential " + where.credential +
          ", and a record does not show where: take these grants from your policy as they are.");
     return {};
   }

@@ -101,6 +101,7 @@ std::string does(const Grant& grant, const Rule& rule) {
       out += "; " + escape_for_terminal(place) + " never " + shown(values);
     }
   }
+  if (rule.refresh) out += "; nothing but a refresh of the login";
   if (rule.git) {
     out +=
         "; a push to " + shown(rule.git->refs) + (rule.git->remove ? ", which may be deleted" : ", never a deletion");
@@ -117,6 +118,9 @@ std::string slot_words(const Credential& credential) {
     case Credential::Source::env:
       out += "the variable " + credential.source_value;
       break;
+    case Credential::Source::login:
+      out += "the agent's login in " + escape_for_terminal(credential.source_value);
+      break;
     case Credential::Source::file:
       out += "the file " + escape_for_terminal(credential.source_value);
       break;
@@ -130,7 +134,10 @@ std::string slot_words(const Credential& credential) {
       out += "the output of `" + escape_for_terminal(credential.source_value, 200) + "`";
       break;
   }
-  out += answer ? "; the values stay in the gateway, and the workload gets a numbered token for each"
+  const bool login = credential.source == Credential::Source::login;
+  out += login    ? "; the workload finds a file of that shape in its place, with tokens of the session's; a refresh "
+                    "goes through the gateway, which writes what is new back to the file"
+         : answer ? "; the values stay in the gateway, and the workload gets a numbered token for each"
          : credential.expose_env.empty() ? "; no variable of the workload's holds a token for it"
                                          : "; the workload holds a token in " + credential.expose_env;
   out += ", exchanged only in ";

@@ -73,15 +73,16 @@ bool refused_by_any_policy(const RecordedRequest& request) {
 Trial::Trial(const Policy& policy) : policy_(policy) {
   for (const auto& [name, credential] : policy.credentials) {
     const bool signs = credential.carrier == Credential::Carrier::sigv4;
-    tokens_.push_back({.credential = name,
-                       .token = signs ? "AKIATRIAL" + std::to_string(tokens_.size()) : "token-of-credential-" + name,
-                       .carrier = credential.carrier,
-                       .header = credential.header,
-                       .basic_user = credential.basic_user,
-                       .signing_key = signs ? "key-of-credential-" + name : "",
-                       .region = credential.region,
-                       .service = credential.service,
-                       .issued = credential.source == Credential::Source::answer});
+    tokens_.push_back(
+        {.credential = name,
+         .token = signs ? "AKIATRIAL" + std::to_string(tokens_.size()) : "token-of-credential-" + name,
+         .carrier = credential.carrier,
+         .header = credential.header,
+         .basic_user = credential.basic_user,
+         .signing_key = signs ? "key-of-credential-" + name : "",
+         .region = credential.region,
+         .service = credential.service,
+         .issued = credential.source == Credential::Source::answer || credential.source == Credential::Source::login});
   }
 }
 

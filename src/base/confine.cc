@@ -89,6 +89,8 @@ std::span<const sock_filter> filter_of(Role role) {
       return relay_filter;
     case Role::broker:
       return broker_filter;
+    case Role::login:
+      return login_filter;
     case Role::keep:
       return keep_filter;
   }

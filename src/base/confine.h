@@ -21,6 +21,7 @@ enum class Role {
   relay,     // accept, read and write on descriptors it holds; no socket(2), no connect(2)
   broker,  // other processes' memory and descriptors, connect on those and on TCP sockets of the room; files by O_PATH
            // and /proc only
+  login,   // one file beneath a folder it holds, replaced by a new one; a lock; no socket(2), no exec
   keep,    // files beneath descriptors it holds, threads; no socket(2), no exec
 };
 

@@ -208,6 +208,12 @@ int main(int argc, char** argv) {
   }
   write_program(keep, "keep", out);
 
+  scmp_filter_ctx login = fresh(true);
+  allow(login,
+        {SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(unlinkat), SCMP_SYS(renameat), SCMP_SYS(renameat2),
+         SCMP_SYS(linkat), SCMP_SYS(fchmod), SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(flock), SCMP_SYS(statx)});
+  write_program(login, "login", out);
+
   // Neither socket(2) nor connect(2): it has what it is given, and what it accepts.
   scmp_filter_ctx relay = fresh();
   allow(relay, {SCMP_SYS(accept4), SCMP_SYS(getsockopt), SCMP_SYS(shutdown)});

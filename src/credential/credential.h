@@ -5,6 +5,7 @@
 //   program.h   programs that print a secret
 //   request.h   what the reading process is asked, and answers
 //   handover.h  a secret on its way from one process to another
+//   login.h     an agent's own login: its file, and what of it the session gets; login_messages.h: what is said of it
 //   token.h     the session's token that the workload finds instead
 //   exchange.h  carrier + secret -> the header that goes upstream (egress only)
 //

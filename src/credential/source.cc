@@ -205,6 +205,8 @@ Result<SecretBuffer> read_source(const Credential& credential, const SourceConte
       return read_systemd(credential, context, notes);
     case Credential::Source::answer:
       return fail("is handed out by servers; there is nothing to read");
+    case Credential::Source::login:
+      return fail("is a login, which bulkhead-login reads");
   }
   return fail("has an unknown source");
 }

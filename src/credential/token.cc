@@ -29,12 +29,18 @@ TokenSlot make_slot(const Credential& credential) {
             .region = credential.region,
             .service = credential.service};
   }
-  return {.credential = credential.name,
-          .token = make_token(credential.expose_prefix),
-          .carrier = credential.carrier,
-          .header = credential.header,
-          .basic_user = credential.basic_user,
-          .issued = credential.source == Credential::Source::answer};
+  TokenSlot slot{.credential = credential.name,
+                 .token = make_token(credential.expose_prefix),
+                 .carrier = credential.carrier,
+                 .header = credential.header,
+                 .basic_user = credential.basic_user,
+                 .issued = credential.source == Credential::Source::answer};
+  if (credential.login) {
+    slot.issued = true;
+    slot.jwt = !credential.login->claims.empty();
+    slot.refresh = make_token("refresh-");
+  }
+  return slot;
 }
 
 }  // namespace bulkhead

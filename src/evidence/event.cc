@@ -50,6 +50,11 @@ constexpr std::array events = {
     EventType{"credential.issue", "egress", "grant, host, port, credential, number",
               "A server handed out a value of the credential: egress keeps it under this number, and the workload "
               "gets the token with the number; never the value. Before the answer passes"},
+    EventType{
+        "credential.refreshed", "egress", "grant, host, port, credential, number, rotated, written, why",
+        "The workload refreshed an agent's login: egress has the new tokens, the access token under this number; "
+        "`rotated` is whether the refresh token is another, `written` whether the host's file holds them now, and "
+        "`why` says why not; never a value. Before the answer passes"},
     EventType{"credential.use", "egress", "grant, host, port, credential, number",
               "The session's token was exchanged for the secret in one request; `number` where servers hand them "
               "out: which"},

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,11 @@ struct TokenSlot {
   // The credential's values are handed out by servers (Credential::Source::answer): the slot holds `token`, a dash and
   // the number of one of them, and egress is given no secret at the start.
   bool issued = false;
+  // Of a login (Credential::Source::login), which is `issued` too: what the workload holds in place of the refresh
+  // token, good in the body of a refresh alone; and whether its access tokens look like JWTs, whose third part is
+  // then what stands above.
+  std::string refresh = {};
+  bool jwt = false;
 };
 
 // supervisor -> front. Descriptors: one per listener, in order, then one SEQPACKET socket per egress, in order.
@@ -93,9 +99,12 @@ struct EgressConfig {
   std::vector<std::string> dns_servers;  // "ADDRESS[:PORT]"; never empty
   std::size_t upstream_ca = 0;           // number of extra CA descriptors
   EgressProxy proxy = {};
+  std::optional<Login> login = std::nullopt;  // then the credential's socket is that of bulkhead-login, and stays open
 };
 // egress -> supervisor, once it serves: {"type":"ready"}
 
+nlohmann::json to_json(const TokenSlot& slot);
+Result<TokenSlot> slot_from(const nlohmann::json& object);
 nlohmann::json to_json(const FrontConfig& config);
 nlohmann::json to_json(const EgressConfig& config);
 Result<FrontConfig> front_config_from(const nlohmann::json& object);

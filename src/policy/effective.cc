@@ -48,8 +48,9 @@ Result<Policy> effective_policy(const PolicyRequest& request, const std::shared_
   if (profile == "none") profile.clear();
   if (!profile.empty()) {
     BH_TRY(Document document, load_profile(request.data_dir, profile));
-    // Another command's would mean something else, or nothing.
-    if (profile_for_command(request.data_dir, request.command) == profile) arguments = document.arguments;
+    // Another command's would mean something else, or nothing. A command can have several: `codex`, `codex-login`.
+    const std::string own = profile_for_command(request.data_dir, request.command);
+    if (profile == own || (!own.empty() && profile.starts_with(own + "-"))) arguments = document.arguments;
     layers.push_back(std::move(document));
   }
 

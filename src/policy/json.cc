@@ -152,12 +152,14 @@ json to_json(const Rule& rule) {
           {"max_body", optional_number(rule.max_body)},
           {"json", rule.json ? to_json(*rule.json) : json(nullptr)},
           {"git", rule.git ? to_json(*rule.git) : json(nullptr)},
-          {"target", rule.target}};
+          {"target", rule.target},
+          {"refresh", rule.refresh}};
 }
 
 Result<Rule> rule_from(const json& object) {
   BH_CHECK(json_read::keys(
-      object, {"methods", "path", "query", "headers", "content_type", "max_body", "json", "git", "target"}, "a rule"));
+      object, {"methods", "path", "query", "headers", "content_type", "max_body", "json", "git", "target", "refresh"},
+      "a rule"));
   Rule rule;
   BH_TRY(rule.methods, json_read::strings(object, "methods"));
   BH_TRY(rule.path, json_read::string(object, "path"));
@@ -168,6 +170,7 @@ Result<Rule> rule_from(const json& object) {
   BH_TRY(rule.json, json_rules_from(object));
   BH_TRY(rule.git, git_rules_from(object));
   BH_TRY(rule.target, json_read::string(object, "target"));
+  BH_TRY(rule.refresh, json_read::boolean(object, "refresh"));
   if (rule.methods.empty()) return fail("a rule without methods");
   if (rule.path.empty() || rule.path.front() != '/') return fail("a rule's path does not start with '/'");
   for (const auto* words : {&rule.methods, &rule.query, &rule.headers}) {
@@ -235,6 +238,28 @@ Result<Origin> origin_from(const json& object) {
 }
 
 }  // namespace
+
+json to_json(const Login& login) {
+  return {
+      {"access", login.access},       {"refresh", login.refresh}, {"id", login.id},         {"expires", login.expires},
+      {"refreshed", login.refreshed}, {"keep", login.keep},       {"claims", login.claims}, {"send", login.send}};
+}
+
+Result<Login> login_from(const json& object) {
+  BH_CHECK(json_read::keys(object, {"access", "refresh", "id", "expires", "refreshed", "keep", "claims", "send"},
+                           "a login"));
+  Login login;
+  BH_TRY(login.access, json_read::string(object, "access"));
+  BH_TRY(login.refresh, json_read::string(object, "refresh"));
+  BH_TRY(login.id, json_read::string(object, "id"));
+  BH_TRY(login.expires, json_read::string(object, "expires"));
+  BH_TRY(login.refreshed, json_read::string(object, "refreshed"));
+  BH_TRY(login.keep, json_read::strings(object, "keep"));
+  BH_TRY(login.claims, json_read::strings(object, "claims"));
+  BH_TRY(login.send, values_from(object, "send"));
+  if (login.access.empty() || login.refresh.empty()) return fail("a login without places for its tokens");
+  return login;
+}
 
 json to_json(const Grant& grant) {
   json allow = json::array();
@@ -317,9 +342,10 @@ std::string fingerprint_of(const json& object) {
   return out;
 }
 
-// No rule of a policy file has one, and those keep the fingerprints they have in older evidence.
+// Rules that say nothing of these keep the fingerprints they have in older evidence.
 json without_empty_target(json rule) {
   if (rule.at("target") == "") rule.erase("target");
+  if (rule.at("refresh") == false) rule.erase("refresh");
   return rule;
 }
 

@@ -17,6 +17,10 @@ namespace bulkhead {
 nlohmann::json to_json(const Grant& grant);
 Result<Grant> grant_from(const nlohmann::json& object);
 
+// For the processes that hold an agent's login.
+nlohmann::json to_json(const Login& login);
+Result<Login> login_from(const nlohmann::json& object);
+
 // 16 hex digits that two rules (or two grants, whatever their ids) share when they say the same. It tells versions of a
 // policy apart in evidence; it is no proof of anything.
 std::string fingerprint(const Rule& rule);

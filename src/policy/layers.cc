@@ -239,6 +239,24 @@ Result<void> judge_issued(const Policy& policy) {
   return {};
 }
 
+// Only a login is refreshed, and its grants have no other word for what comes back.
+Result<void> judge_logins(const Policy& policy) {
+  for (const Grant& grant : policy.grants) {
+    const auto credential = policy.credentials.find(grant.credential);
+    const bool login = credential != policy.credentials.end() && credential->second.source == Credential::Source::login;
+    for (const Rule& rule : grant.allow) {
+      if (!rule.refresh || login) continue;
+      return fail(where(grant.origin) +
+                  ": `refresh` needs the login it refreshes: credential = \"NAME\", whose source is login:PATH");
+    }
+    const bool wildcard = std::ranges::any_of(grant.hosts, [](const auto& host) { return host.starts_with("*."); });
+    if (login && (wildcard || grant.hosts.size() != 1)) {
+      return fail(where(grant.origin) + ": a login's tokens go to one host each: write a grant for every host");
+    }
+  }
+  return {};
+}
+
 // What only the whole shows.
 Result<void> judge_whole(const Policy& policy) {
   std::size_t bytes = 0;
@@ -259,6 +277,7 @@ Result<void> judge_whole(const Policy& policy) {
     bytes += to_json(grant).dump().size();
   }
   BH_CHECK(judge_issued(policy));
+  BH_CHECK(judge_logins(policy));
   if (bytes > max_grant_bytes) {
     return fail("the grants are too many: " + std::to_string(bytes / 1024) + " KiB of " +
                 std::to_string(max_grant_bytes / 1024) +

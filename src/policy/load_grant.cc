@@ -8,6 +8,7 @@
 namespace bulkhead {
 namespace {
 
+constexpr std::uint64_t most_refresh = 64'000;
 constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
 
 // `method` is a string or an array of them.
@@ -56,9 +57,29 @@ Result<void> check_websocket_rule(const TableReader& reader) {
   return {};
 }
 
+// A refresh has one form (gateway/egress/login.h); which of the two encodings, the content type says.
+Result<void> load_refresh(const TableReader& reader, Protocol protocol, Rule& rule) {
+  BH_TRY(const auto refresh, reader.boolean("refresh"));
+  if (!refresh || !*refresh) return {};
+  rule.refresh = true;
+  if (protocol != Protocol::https) return reader.fail_key("refresh", "a login is refreshed over https");
+  if (rule.methods != std::vector<std::string>{"POST"}) return reader.fail_key("method", "a refresh is a POST");
+  if (rule.json || rule.git || !rule.query.empty()) {
+    return reader.fail_key("refresh", "a refresh is judged as one: leave out `json`, `git` and `query`");
+  }
+  if (rule.content_type != "application/json" && rule.content_type != "application/x-www-form-urlencoded") {
+    return reader.fail_key("refresh",
+                           "say how it is encoded: content_type = \"application/json\" or "
+                           "\"application/x-www-form-urlencoded\"");
+  }
+  if (!rule.max_body) rule.max_body = most_refresh;
+  if (*rule.max_body > most_refresh) return reader.fail_key("max_body", "a refresh has at most 64KB");
+  return {};
+}
+
 Result<Rule> load_rule(const TomlValue& table, const Origin& grant, Protocol protocol) {
   const TableReader reader(table, "[[grant.allow]]", grant.file);
-  BH_CHECK(reader.only({"method", "path", "query", "headers", "content_type", "max_body", "json", "git"}));
+  BH_CHECK(reader.only({"method", "path", "query", "headers", "content_type", "max_body", "json", "git", "refresh"}));
   Rule rule;
   rule.origin = {grant.layer, grant.file, reader.line()};
   BH_TRY(rule.methods, load_methods(reader, protocol));
@@ -92,6 +113,7 @@ Result<Rule> load_rule(const TomlValue& table, const Origin& grant, Protocol pro
   BH_TRY(rule.max_body, reader.size("max_body"));
   BH_CHECK(load_json_rules(reader, rule));
   BH_CHECK(load_git_rules(reader, rule));
+  BH_CHECK(load_refresh(reader, protocol, rule));
   return rule;
 }
 

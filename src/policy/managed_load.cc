@@ -194,7 +194,7 @@ Result<void> load_rules(const TomlValue& root, ManagedFile& out) {
     using Source = Credential::Source;
     BH_TRY(out.sources, choices(rules, "sources",
                                 {Source::env, Source::file, Source::command, Source::secret_service,
-                                 Source::systemd_creds, Source::answer},
+                                 Source::systemd_creds, Source::answer, Source::login},
                                 "an empty list lets no credential be used; say which sources may be read"));
   }
   BH_TRY(const TomlValue* env, reader.table_at("env"));

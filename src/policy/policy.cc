@@ -62,6 +62,8 @@ const char* name_of(Credential::Source source) {
       return "systemd-creds";
     case Credential::Source::answer:
       return "answer";
+    case Credential::Source::login:
+      return "login";
   }
   return "?";
 }

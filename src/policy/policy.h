@@ -57,9 +57,25 @@ struct Mount {
   Origin origin;
 };
 
+// An agent's own login (OAuth): a file in JSON on the host that holds its tokens, and how they are refreshed. Places
+// are keys with dots between them. The session has a file of the same shape with its own tokens in it
+// (credential/login.h).
+struct Login {
+  std::string access, refresh;      // where the two are; both have to be there
+  std::string id;                   // where the ID token is; empty: the session gets none
+  std::string expires, refreshed;   // when the access token ends (ms since 1970), when it was made (RFC 3339)
+  std::vector<std::string> keep;    // what else of the file the session sees; everything below each
+  std::vector<std::string> claims;  // not empty: access and ID token are JWTs, and these claims stay readable
+  // What a refresh may say beside grant_type and refresh_token: fields, and the words each may consist of (a final `*`
+  // stands for any rest).
+  std::map<std::string, std::vector<std::string>> send;
+  bool operator==(const Login&) const = default;
+};
+
 struct Credential {
   // answer: there is nothing to read; its values are what servers hand out during the session (ResponseRules::issue).
-  enum class Source { env, file, command, secret_service, systemd_creds, answer };
+  // login: an agent's own, of which there are several values; they change while the session runs.
+  enum class Source { env, file, command, secret_service, systemd_creds, answer, login };
   enum class Carrier { header, bearer, basic, sigv4 };
   std::string name;
   Source source = Source::env;
@@ -72,8 +88,9 @@ struct Credential {
   // For Carrier::sigv4: requests are signed for exactly this; the secret is ACCESS_KEY_ID:SECRET_KEY[:SESSION_TOKEN],
   // and expose_env holds the session's own key id, this the key that goes with it.
   std::string region, service, expose_secret_env;
-  bool optional = false;  // a missing source leaves its grants closed instead of refusing to start
-  Origin origin;
+  bool optional = false;                      // a missing source leaves its grants closed instead of refusing to start
+  std::optional<Login> login = std::nullopt;  // with Source::login, always
+  Origin origin = {};
 };
 
 // What a body in JSON may say. Places are paths into the document (json_path.h); values are texts, a final `*` of which
@@ -113,6 +130,8 @@ struct Rule {
   std::optional<GitRules> git = std::nullopt;  // the list of refs is judged before any of the body goes up
   // This path and query alone, as received; empty = no such limit. Not of a policy file: what was allowed once.
   std::string target = {};
+  // The request is a refresh of the grant's login (Source::login), and nothing else: its body is judged and made anew.
+  bool refresh = false;
   bool operator==(const Rule&) const = default;  // but for what it says, also where it is written
 };
 

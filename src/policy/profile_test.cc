@@ -29,7 +29,7 @@ Policy profile_policy(const std::string& name) {
 
 TEST(Profile, AllShippedOnesLoad) {
   const std::vector<std::string> names = profile_names(source_dir);
-  for (const char* name : {"claude", "codex", "gemini", "opencode", "shell"}) {
+  for (const char* name : {"claude", "codex", "codex-login", "gemini", "opencode", "shell"}) {
     EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
   }
   for (const std::string& name : names) {
@@ -45,7 +45,9 @@ TEST(Profile, AllShippedOnesLoad) {
       // What a profile brings in from the home folder is never writable on the host.
       EXPECT_TRUE(mount.copy || mount.mode == MountMode::ro) << name << ": " << mount.path;
     }
-    for (const auto& [unused, credential] : policy.credentials) EXPECT_TRUE(credential.optional) << name;
+    // Whoever names the profile for a login has one.
+    const bool for_login = name.ends_with("-login");
+    for (const auto& [unused, credential] : policy.credentials) EXPECT_EQ(credential.optional, !for_login) << name;
     EXPECT_TRUE(policy.env.pass.empty()) << name;
   }
 }
@@ -77,17 +79,35 @@ TEST(Profile, LoginsStayOutOfTheCopies) {
 }
 
 TEST(Profile, AgentsGetTheirApiAndNothingElse) {
-  EXPECT_EQ(profile_policy("claude").grants.size(), 1U);
-  EXPECT_EQ(profile_policy("claude").grants[0].hosts.front(), "api.anthropic.com");
-  EXPECT_EQ(profile_policy("claude").grants[0].credential, "anthropic");
-  EXPECT_EQ(profile_policy("claude").grants[0].preset, "anthropic-messages");
+  const std::vector<Grant> claude = profile_policy("claude").grants;
+  ASSERT_EQ(claude.size(), 3U);
+  for (const std::size_t i : {0U, 2U}) {
+    EXPECT_EQ(claude[i].hosts.front(), "api.anthropic.com");
+    EXPECT_EQ(claude[i].preset, "anthropic-messages");
+  }
+  EXPECT_EQ(claude[2].credential, "anthropic");
   EXPECT_EQ(profile_policy("codex").grants.size(), 1U);
   EXPECT_EQ(profile_policy("codex").grants[0].hosts.front(), "api.openai.com");
-  EXPECT_EQ(profile_policy("gemini").grants.size(), 1U);
-  EXPECT_EQ(profile_policy("gemini").grants[0].hosts.front(), "generativelanguage.googleapis.com");
+  EXPECT_EQ(profile_policy("gemini").grants.size(), 3U);
+  EXPECT_EQ(profile_policy("gemini").grants[2].hosts.front(), "generativelanguage.googleapis.com");
   EXPECT_EQ(profile_policy("opencode").grants.size(), 3U);
   EXPECT_TRUE(profile_policy("shell").grants.empty());
   EXPECT_TRUE(profile_policy("shell").credentials.empty());
+}
+
+// A login's tokens go to its API and to the one function that refreshes it; nobody has another place for them.
+TEST(Profile, LoginsAreRefreshedInOnePlace) {
+  for (const auto& [profile, name, refresh] : {std::tuple{"claude", "claude-login", "platform.claude.com"},
+                                               {"codex-login", "codex-login", "auth.openai.com"},
+                                               {"gemini", "gemini-login", "oauth2.googleapis.com"}}) {
+    const Policy policy = profile_policy(profile);
+    EXPECT_TRUE(policy.credentials.at(name).login);
+    for (const Grant& grant : policy.grants) {
+      if (grant.credential != name) continue;
+      for (const Rule& rule : grant.allow)
+        EXPECT_EQ(rule.refresh, grant.hosts.front() == refresh && rule.path != "/tokeninfo");
+    }
+  }
 }
 
 TEST(Profile, AllShippedPresetsLoad) {

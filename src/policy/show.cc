@@ -122,6 +122,25 @@ class Writer {
         break;
     }
     if (credential.optional) line("optional = true");
+    if (credential.login) write_login(credential);
+  }
+
+  void write_login(const Credential& credential) {
+    const Login& login = *credential.login;
+    line("[credential." + credential.name + ".login]");
+    for (const auto& [key, value] : {std::pair{"access", &login.access},
+                                     {"refresh", &login.refresh},
+                                     {"id", &login.id},
+                                     {"expires", &login.expires},
+                                     {"refreshed", &login.refreshed},
+                                     {"prefix", &credential.expose_prefix}}) {
+      if (!value->empty()) line(std::string(key) + " = " + toml_string(*value));
+    }
+    if (!login.keep.empty()) line("keep = " + toml_list(login.keep));
+    if (!login.claims.empty()) line("claims = " + toml_list(login.claims));
+    if (login.send.empty()) return;
+    line("[credential." + credential.name + ".login.send]");
+    for (const auto& [field, words] : login.send) line(toml_string(field) + " = " + toml_list(words));
   }
 
   void write_grant(const Grant& grant) {
@@ -144,6 +163,7 @@ class Writer {
       if (!rule.headers.empty()) line("headers = " + toml_list(rule.headers));
       if (!rule.content_type.empty()) line("content_type = " + toml_string(rule.content_type));
       size("max_body", rule.max_body);
+      if (rule.refresh) line("refresh = true");
       if (rule.json) write_json_rules(*rule.json);
       if (rule.git) write_git_rules(*rule.git);
     }

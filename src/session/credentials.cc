@@ -51,7 +51,9 @@ Result<CredentialReader> CredentialReader::start(const Policy& policy, const Ide
   std::vector<UniqueFd> theirs;
   std::vector<int> fds;
   for (const auto& [name, recipients] : used_credentials(policy)) {
-    if (policy.credentials.at(name).source == Credential::Source::answer) continue;  // there is nothing to read
+    const Credential::Source source = policy.credentials.at(name).source;
+    if (source == Credential::Source::answer) continue;  // there is nothing to read
+    if (source == Credential::Source::login) continue;   // another process reads it (logins.h)
     request.credentials.push_back(policy.credentials.at(name));
     request.recipients.push_back(recipients);
     reader.names_.push_back(name);

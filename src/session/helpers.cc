@@ -97,6 +97,7 @@ std::vector<Helper*> Helpers::all() {
   for (Helper& helper : egress) out.push_back(&helper);
   if (relay) out.push_back(&*relay);
   for (Helper& helper : keeps) out.push_back(&helper);
+  for (Helper& helper : logins) out.push_back(&helper);
   return out;
 }
 
@@ -145,6 +146,10 @@ Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy, co
   return helpers;
 }
 
+Result<Helper> start_login(const UniqueFd& program, const std::string& name, int folder) {
+  return start("login " + name, "", {"bulkhead-login"}, program.get(), {folder});
+}
+
 void drop_idle_egress(Helpers& helpers, const Policy& policy) {
   const std::vector<std::string> needed = needed_egress(policy);
   for (std::size_t i = helpers.egress.size(); i-- > 0;) {
@@ -190,8 +195,11 @@ Result<void> configure_egress(Helpers& helpers, const std::string& session, cons
     }
     std::vector<int> fds{helpers.lanes[i].second.get(), files.ca_bundle.get()};
     for (const UniqueFd& fd : files.upstream_ca) fds.push_back(fd.get());
+    if (const auto found = policy.credentials.find(config.credential); found != policy.credentials.end()) {
+      config.login = found->second.login;
+    }
     UniqueFd secret;
-    if (!config.credential.empty() && !config.slot.issued) {
+    if (!config.credential.empty() && (!config.slot.issued || config.login)) {
       secret = std::move(credentials.sockets[config.credential]);
       if (!secret) return fail("the credential \"" + config.credential + "\" was not read");
       fds.push_back(secret.get());

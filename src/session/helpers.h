@@ -46,6 +46,7 @@ struct Helpers {
   std::vector<std::string> egress_credentials;  // "" = without credential; same order as egress
   std::optional<Helper> relay;                  // where ports are published
   std::vector<Helper> keeps;                    // one for each mount `rw-no-delete` (kept.h)
+  std::vector<Helper> logins;                   // one for each agent's login (logins.h)
   std::vector<sys::Pair> lanes;                 // front's and egress's ends, until both have theirs
   UniqueFd supervisor_evidence;                 // the supervisor's own way to evidence
 
@@ -59,6 +60,8 @@ struct CaPipes {
 
 // Execs them all, first those that have most to do before they can serve. None has been told anything but the session.
 Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy, const std::string& session, CaPipes ca);
+// Holds the file of one login, in `folder`; it is still to be told which (logins.h).
+Result<Helper> start_login(const UniqueFd& program, const std::string& name, int folder);
 // Ends egress processes that have no grant any more: their optional credential is not on this
 // machine.
 void drop_idle_egress(Helpers& helpers, const Policy& policy);

@@ -15,6 +15,7 @@
 #include "secrets/stores.h"
 #include "session/copies.h"
 #include "session/keys.h"
+#include "session/login_files.h"
 #include "session/view.h"
 
 namespace bulkhead::session {
@@ -80,6 +81,7 @@ class Planner {
     BH_TRY(const std::string real, sys::path_of(opened->get()));
     BH_CHECK(judge(real, identity_, mount.path));
     if (managed_ != nullptr) BH_CHECK(judge_mount(*managed_, mount, real));
+    BH_CHECK(judge_login_mount(of_.logins, mount, real));
     BH_CHECK(judge_stores(stores_, mount, real, request_.flags.allow_secrets, request_.place));
     BH_TRY(const struct stat st, sys::stat_fd(opened->get(), real));
     if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
@@ -135,6 +137,13 @@ class Planner {
     return {};
   }
 
+  Result<void> add_logins(Planned& out) {
+    return place_logins(of_.logins, identity_, out.plan, [this]() -> Result<UniqueFd> {
+      BH_TRY(UniqueFd folder, empty_folder());
+      return sources_.mountable(std::move(folder), "the login's folder");
+    });
+  }
+
   // When all mounts are known: those inside another are no change of the workload's.
   Result<void> open_reviews(const review::Reviews& reviews, Planned& out) {
     for (const InReview& one : in_review_) {
@@ -172,14 +181,30 @@ class Planner {
     std::string real;
   };
 
-  // The session's private copy, opened for mounting.
-  Result<UniqueFd> copied(const UniqueFd& source, const Mount& mount) {
+  Result<UniqueFd> copies() const {
     if (::mkdirat(of_.session_directory, "copies", 0700) != 0 && errno != EEXIST) {
       return fail_errno("mkdir", "copies", errno);
     }
-    BH_TRY(const UniqueFd copies, sys::open_at(of_.session_directory, "copies", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    return sys::open_at(of_.session_directory, "copies", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  }
+
+  // The session's private copy, opened for mounting.
+  Result<UniqueFd> copied(const UniqueFd& source, const Mount& mount) {
+    BH_TRY(const UniqueFd folder, copies());
     const std::string name = std::to_string(count_++);
-    BH_CHECK(copy_for_session(source.get(), mount, copies.get(), name));
+    BH_CHECK(copy_for_session(source.get(), mount, folder.get(), name));
+    return opened_again(folder, name, mount.path);
+  }
+
+  // A private folder with nothing in it.
+  Result<UniqueFd> empty_folder() {
+    BH_TRY(const UniqueFd folder, copies());
+    const std::string name = std::to_string(count_++);
+    if (::mkdirat(folder.get(), name.c_str(), 0700) != 0) return fail_errno("mkdir", name, errno);
+    return opened_again(folder, name, name);
+  }
+
+  Result<UniqueFd> opened_again(const UniqueFd& copies, const std::string& name, const std::string& described) {
     if (identity_.from_root) BH_CHECK(give_away(copies.get(), name));
     // By its path again: as root the session's directory was opened in another mount namespace than
     // the present one, and only what is mounted in this one can be cloned.
@@ -189,7 +214,7 @@ class Planner {
     BH_TRY(const struct stat made, sys::stat_fd(copy.get(), path));
     BH_TRY(const struct stat found, sys::stat_fd(again.get(), path));
     if (made.st_dev != found.st_dev || made.st_ino != found.st_ino) {
-      return fail("the session's private copy of \"" + escape_for_terminal(mount.path) + "\" was moved away");
+      return fail("the session's private copy of \"" + escape_for_terminal(described) + "\" was moved away");
     }
     return again;
   }
@@ -245,6 +270,7 @@ Result<Planned> make_plan(const Policy& policy, const PolicyRequest& request, co
   Planner planner(identity, policy.managed.get(), request, stores, keys, sources, of);
   for (const Mount& mount : policy.mounts) BH_CHECK(planner.add(mount, out));
   if (starts) {
+    BH_CHECK(planner.add_logins(out));
     BH_CHECK(planner.look(out));
     BH_CHECK(planner.open_reviews(*of.reviews, out));
   }

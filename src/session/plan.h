@@ -8,6 +8,7 @@
 #include "policy/policy.h"
 #include "review/review.h"
 #include "session/identity.h"
+#include "session/logins.h"
 #include "session/projects.h"
 #include "tier/tier.h"
 
@@ -37,6 +38,7 @@ struct PlanOf {
   // Null: nothing starts, it is only looked at. What would be copied is then what it is, credential stores
   // (secrets/stores.h) are not refused, and no review is opened. May be of a state that has none.
   const review::Reviews* reviews = nullptr;
+  std::vector<LoginFile> logins = {};  // to be put where the agents look for them
 };
 // With the privileges of whoever starts the session. `request`: what the policy was made from.
 Result<Planned> make_plan(const Policy& policy, const PolicyRequest& request, const Identity& identity,

@@ -29,6 +29,7 @@
 #include "session/helpers.h"
 #include "session/kept.h"
 #include "session/limits.h"
+#include "session/logins.h"
 #include "session/owner.h"
 #include "session/plan.h"
 #include "session/projects.h"
@@ -117,7 +118,9 @@ class Supervisor {
     char cwd[4096];
     if (::getcwd(cwd, sizeof cwd) == nullptr) return fail_errno("getcwd", "", errno);
     BH_TRY(const review::Reviews reviews, open_reviews(policy_, paths_));
-    const PlanOf of{directory_.id(), directory_.directory(), cwd, paths_, options_.command, &reviews};
+    BH_TRY(logins_, start_logins(policy_, identity_, sources));
+    const PlanOf of{directory_.id(), directory_.directory(),  cwd, paths_, options_.command,
+                    &reviews,        std::move(logins_.files)};
     BH_TRY(planned_, make_plan(policy_, options_.request, identity_, sources, of));
     BH_TRY(const UniqueFd state, sys::open(paths_.state, O_PATH | O_DIRECTORY));
     BH_CHECK(disks_.watch(state.get(), paths_.state));  // evidence, reviews, copies and what is kept
@@ -175,9 +178,11 @@ class Supervisor {
     // helpers to come up.
     BH_TRY(helpers_, start_helpers(files_, policy_, directory_.id(), std::move(ca_)));
     BH_CHECK(serve_kept(kept_, helpers_, files_));
+    helpers_.logins = std::move(logins_.helpers);
     if (!identity_.from_root) {
       BH_TRY(credentials_, reader_.finish(policy_, signals_.get()));
     }
+    add_logins(credentials_, logins_);
     drop_idle_egress(helpers_, policy_);
     BH_CHECK(configure_egress(helpers_, directory_.id(), policy_, files_, credentials_));
     files_ = HelperFiles();
@@ -206,7 +211,7 @@ class Supervisor {
     }
     for (const TokenSlot& token : credentials_.tokens) {
       const Credential& credential = policy_.credentials.at(token.credential);
-      if (token.issued) continue;  // egress records what servers hand out
+      if (token.issued && !credential.login) continue;  // egress records what servers hand out
       BH_CHECK(recorder_->record("credential.release", {{"credential", token.credential},
                                                         {"read_from", source_name(credential)},
                                                         {"to", "egress:" + token.credential}}));
@@ -423,7 +428,8 @@ class Supervisor {
 
   void maybe_open_gate() {
     if (gate_open_ || !shim_ready_ || !front_ready_ || waiting_for_evidence_ || !failure_.empty() ||
-        others_ready_ < helpers_.egress.size() + helpers_.keeps.size() + (helpers_.relay ? 1 : 0)) {
+        others_ready_ <
+            helpers_.egress.size() + helpers_.keeps.size() + helpers_.logins.size() + (helpers_.relay ? 1 : 0)) {
       return;
     }
     gate_open_ = true;
@@ -587,6 +593,7 @@ class Supervisor {
     if (auto done = recorder_->finish_sync(); !done) return stop("evidence: " + done.error().message);
     // The start is on the disk; now the secrets may go to their egress processes.
     if (auto done = reader_.release(); !done) stop(done.error().message);
+    if (auto done = release_logins(helpers_.logins); !done) stop(done.error().message);
   }
 
   void on_reader_end(std::size_t) {
@@ -634,6 +641,10 @@ class Supervisor {
     } else if (index > 1 && type == "quota") {
       say(helper.name + ": no room is left for originals, so what would lose one is refused from now on (EDQUOT); " +
           "`bulkhead restore --list` shows what was kept");
+    } else if (index > 1 && type == "said") {
+      say(helper.name + ": the workload refreshed it, and the host's file could not be given the new tokens (" +
+          escape_for_terminal(object->value("text", ""), 300) + "); if the agent on the host can't use its login any " +
+          "more, log in there again");
     } else if (index > 0 && type == "applied" && owner_.applied(index == 1, *object)) {
       // What its owner asked for is done there.
     } else {
@@ -678,7 +689,13 @@ class Supervisor {
     hear_out(front, until);
     end_egress();
     const Clock::time_point egress_until = Clock::now() + helper_grace;
-    for (std::size_t i = front + 1; i < count; ++i) hear_out(i, egress_until);
+    const std::size_t logins = count - helpers_.logins.size();
+    for (std::size_t i = front + 1; i < logins; ++i) hear_out(i, egress_until);
+    // After egress: what it said last may be what the host's file is to hold.
+    for (Helper& helper : helpers_.logins) {
+      if (helper.control) (void)::shutdown(helper.control.get(), SHUT_WR);
+    }
+    for (std::size_t i = logins; i < count; ++i) hear_out(i, Clock::now() + helper_grace);
     if (recorder_ && helpers_.evidence.child) {
       const std::string reason = !ended ? ended.error().message : stopped_ ? "stopped" : "exited";
       (void)recorder_->record(
@@ -694,6 +711,7 @@ class Supervisor {
     for (Helper& helper : helpers_.egress) (void)end_child(helper.child, until);
     if (helpers_.relay) (void)end_child(helpers_.relay->child, until);
     for (Helper& helper : helpers_.keeps) (void)end_child(helper.child, until);
+    for (Helper& helper : helpers_.logins) (void)end_child(helper.child, Clock::now() + helper_grace);
     (void)end_child(helpers_.front.child, until);
     (void)end_child(room_.holder, until);
     if (!end_child(helpers_.evidence.child, Clock::now() + evidence_grace) && ended) {
@@ -754,6 +772,7 @@ class Supervisor {
   std::vector<KeptMount> kept_;
   HelperFiles files_;
   CredentialReader reader_;
+  Logins logins_;  // until the helpers have them
   Credentials credentials_;
   Helpers helpers_;
   std::optional<evidence::Recorder> recorder_;

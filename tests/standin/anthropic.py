@@ -12,11 +12,14 @@ class Messages(script.ScriptedModel):
     message = ("/v1/messages", "x-api-key: sk-ant-api03-",
                '{"model":"claude-x","max_tokens":9,"messages":[{"role":"user","content":"&"}]}')
 
+    def key_of(self, request):
+        return request.headers.get("x-api-key")
+
     def __call__(self, request):
         path = request.path.split("?")[0]
         if path != "/v1/messages":
             return request.json("{}")
-        if not self.known(request.headers.get("x-api-key"), request):
+        if not self.known(self.key_of(request), request):
             return request.json('{"type":"error","error":{"type":"authentication_error","message":"bad key"}}', 401)
         body = json.loads(request.body)
         name = next((tool["name"] for tool in body.get("tools", []) if tool.get("name") in SHELL), None)
@@ -35,6 +38,19 @@ class Messages(script.ScriptedModel):
             request.stream("text/event-stream", events(message))
         else:
             request.json(json.dumps(message))
+
+
+class Subscribed(Messages):
+    """The same for who is logged in: `key` is then the login server."""
+
+    def known(self, key, request):
+        if key == self.key.access:
+            return True
+        self.wrong_keys.append(key)
+        return False
+
+    def key_of(self, request):
+        return (request.headers.get("authorization") or "").removeprefix("Bearer ")
 
 
 def tool_results(body):

@@ -20,7 +20,13 @@ class GenerateContent(script.ScriptedModel):
             return request.json('{"totalTokens":10}')
         if function not in ("generateContent", "streamGenerateContent"):
             return request.json('{"error":{"code":404,"message":"no such function","status":"NOT_FOUND"}}', 404)
-        body = json.loads(request.body)
+        answer = self.answer(json.loads(request.body))
+        if function == "streamGenerateContent":
+            request.stream("text/event-stream", [f"data: {json.dumps(answer)}\r\n\r\n"])
+        else:
+            request.json(json.dumps(answer))
+
+    def answer(self, body):
         names = [declared.get("name") for tool in body.get("tools", []) for declared in tool.get("functionDeclarations", [])]
         name = next((name for name in names if name in SHELL), None)
         call = self.next_command(tool_results(body)) if name else None
@@ -31,13 +37,9 @@ class GenerateContent(script.ScriptedModel):
             wanted = body.get("generationConfig", {})
             schema = wanted.get("responseJsonSchema") or wanted.get("responseSchema")
             part = {"text": json.dumps(some(schema)) if schema else "All done."}
-        answer = {"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}],
-                  "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15},
-                  "modelVersion": "standin", "responseId": "standin"}
-        if function == "streamGenerateContent":
-            request.stream("text/event-stream", [f"data: {json.dumps(answer)}\r\n\r\n"])
-        else:
-            request.json(json.dumps(answer))
+        return {"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}],
+                "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15},
+                "modelVersion": "standin", "responseId": "standin"}
 
 
 def some(schema):

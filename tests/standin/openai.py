@@ -8,13 +8,15 @@ class Responses(script.ScriptedModel):
     host = "api.openai.com"
     message = ("/v1/responses", "authorization: Bearer sk-proj-", '{"model":"gpt-x","input":"&"}')
 
+    base = "/v1"
+
     def __call__(self, request):
         path = request.path.split("?")[0]
         if not self.known((request.headers.get("Authorization") or "").removeprefix("Bearer "), request):
             return request.json('{"error":{"message":"bad key","type":"invalid_request_error","code":"invalid_api_key"}}', 401)
-        if path == "/v1/models":
+        if path == self.base + "/models":
             return request.json('{"object":"list","data":[],"models":[]}')
-        if path != "/v1/responses" or request.method != "POST":
+        if path != self.base + "/responses" or request.method != "POST":
             return request.json('{"error":{"message":"no such function","type":"invalid_request_error"}}', 404)
         body = json.loads(request.body)
         make = shell_call(tools(body))
@@ -37,6 +39,25 @@ class Responses(script.ScriptedModel):
             request.stream("text/event-stream", events(response))
         else:
             request.json(json.dumps(response))
+
+
+class ChatGPT(Responses):
+    """The same for who is logged in with ChatGPT: `key` is then the login server."""
+    host, base = "chatgpt.com", "/backend-api/codex"
+
+    def __call__(self, request):
+        if request.path != "/backend-api/wham/accounts/check":
+            return super().__call__(request)
+        account = {"id": "account-1", "account_user_id": "user-1", "account_user_role": "standard-user",
+                   "structure": "personal", "plan_type": "pro", "is_zdr": False, "is_openai_internal": False,
+                   "workspace_backend_origin": "NO_CONSTRAINT", "account_routing_override": "NO_CONSTRAINT"}
+        request.json(json.dumps({"accounts": [account], "default_account_id": "account-1", "account_ordering": ["account-1"]}))
+
+    def known(self, key, request):
+        if key == self.key.access:
+            return True
+        self.wrong_keys.append(key)
+        return False
 
 
 def tools(body):

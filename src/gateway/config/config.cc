@@ -24,16 +24,27 @@ Result<Listener> listener_from(const json& object) {
   return listener;
 }
 
+}  // namespace
+
 json to_json(const TokenSlot& slot) {
-  return {{"credential", slot.credential}, {"token", slot.token},           {"carrier", name_of(slot.carrier)},
-          {"header", slot.header},         {"basic_user", slot.basic_user}, {"signing_key", slot.signing_key},
-          {"region", slot.region},         {"service", slot.service},       {"issued", slot.issued}};
+  return {{"credential", slot.credential},
+          {"token", slot.token},
+          {"carrier", name_of(slot.carrier)},
+          {"header", slot.header},
+          {"basic_user", slot.basic_user},
+          {"signing_key", slot.signing_key},
+          {"region", slot.region},
+          {"service", slot.service},
+          {"issued", slot.issued},
+          {"refresh", slot.refresh},
+          {"jwt", slot.jwt}};
 }
 
 Result<TokenSlot> slot_from(const json& object) {
-  BH_CHECK(json_read::keys(
-      object, {"credential", "token", "carrier", "header", "basic_user", "signing_key", "region", "service", "issued"},
-      "a token"));
+  BH_CHECK(json_read::keys(object,
+                           {"credential", "token", "carrier", "header", "basic_user", "signing_key", "region",
+                            "service", "issued", "refresh", "jwt"},
+                           "a token"));
   TokenSlot slot;
   BH_TRY(slot.credential, json_read::string(object, "credential"));
   BH_TRY(slot.token, json_read::string(object, "token"));
@@ -44,8 +55,12 @@ Result<TokenSlot> slot_from(const json& object) {
   BH_TRY(slot.region, json_read::string(object, "region"));
   BH_TRY(slot.service, json_read::string(object, "service"));
   BH_TRY(slot.issued, json_read::boolean(object, "issued"));
+  BH_TRY(slot.refresh, json_read::string(object, "refresh"));
+  BH_TRY(slot.jwt, json_read::boolean(object, "jwt"));
   return slot;
 }
+
+namespace {
 
 // A slot that something is compared with: an empty token would be matched by an empty header.
 Result<void> check_slot(const TokenSlot& slot) {
@@ -58,6 +73,7 @@ Result<void> check_slot(const TokenSlot& slot) {
   if (slot.issued && slot.carrier != Credential::Carrier::header && slot.carrier != Credential::Carrier::bearer) {
     return fail("a token with numbers in a slot that has no place for them");
   }
+  if (!slot.issued && (slot.jwt || !slot.refresh.empty())) return fail("a login's token without a number");
   return {};
 }
 
@@ -130,13 +146,15 @@ Result<FrontConfig> front_config_from(const json& object) {
 }
 
 json to_json(const EgressConfig& config) {
-  return {{"session", config.session},         {"credential", config.credential},   {"slot", to_json(config.slot)},
-          {"grants", array_of(config.grants)}, {"dns_servers", config.dns_servers}, {"upstream_ca", config.upstream_ca},
-          {"proxy", to_json(config.proxy)}};
+  return {{"session", config.session},         {"credential", config.credential},
+          {"slot", to_json(config.slot)},      {"grants", array_of(config.grants)},
+          {"dns_servers", config.dns_servers}, {"upstream_ca", config.upstream_ca},
+          {"proxy", to_json(config.proxy)},    {"login", config.login ? to_json(*config.login) : json(nullptr)}};
 }
 
 Result<EgressConfig> egress_config_from(const json& object) {
-  BH_CHECK(json_read::keys(object, {"session", "credential", "slot", "grants", "dns_servers", "upstream_ca", "proxy"},
+  BH_CHECK(json_read::keys(object,
+                           {"session", "credential", "slot", "grants", "dns_servers", "upstream_ca", "proxy", "login"},
                            "the configuration"));
   EgressConfig config;
   BH_TRY(config.session, json_read::string(object, "session"));
@@ -149,6 +167,10 @@ Result<EgressConfig> egress_config_from(const json& object) {
   config.upstream_ca = count;
   BH_TRY(const json* proxy, json_read::object(object, "proxy"));
   BH_TRY(config.proxy, proxy_from(*proxy));
+  if (!object.at("login").is_null()) {
+    BH_TRY(config.login, login_from(object.at("login")));
+  }
+  if (config.login.has_value() == config.slot.refresh.empty()) return fail("a login and its slot belong together");
   if (!config.credential.empty()) {
     BH_CHECK(check_slot(config.slot));
     if (config.slot.credential != config.credential) return fail("the slot belongs to another credential");

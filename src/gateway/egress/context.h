@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "evidence/evidence.h"
 #include "gateway/egress/dial.h"
 #include "gateway/egress/issued.h"
+#include "gateway/egress/login.h"
 #include "gateway/egress/permit.h"
 #include "gateway/egress/pool.h"
 #include "gateway/egress/scrub.h"
@@ -35,6 +37,7 @@ struct Context {
   std::optional<CredentialHeader> header;  // what goes into the slot
   std::optional<Signer> signer;            // or who signs, where the slot is a signature
   std::optional<IssuedValues> issued;      // or what servers hand out for it, by number
+  std::unique_ptr<HeldLogin> login;        // beside those, where it is an agent's login
   Patterns patterns;                       // what comes out of answers
   // … and, beside those, out of answers without TLS: what the proxy on the way to them was told.
   Patterns plain_patterns;
@@ -55,6 +58,8 @@ struct Context {
   void take_out_issued() {
     patterns = issued->patterns();
     plain_patterns = issued->patterns();
+    if (login) login->add_to(patterns);
+    if (login) login->add_to(plain_patterns);
     proxy.add_to(plain_patterns);
   }
 

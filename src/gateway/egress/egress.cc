@@ -4,6 +4,8 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "base/ipc.h"
@@ -25,6 +27,7 @@ struct Egress::Impl {
         control(io),
         supervisor(io),
         evidence_watch(io),
+        patience(io),
         most_lanes(parts.max_lanes) {}
 
   // Reading from evidence's socket would steal nothing (egress never asks for a sync), but nothing may come either.
@@ -34,13 +37,26 @@ struct Egress::Impl {
     });
   }
 
+  // The session is over. The answer to a refresh that is on its way may be what the host's login hangs on, so it has a
+  // moment to come in and be stored.
+  void end(const std::string& why) {
+    using std::chrono::steady_clock;
+    const bool refreshing = context->login && context->login->under_way();
+    if (patient_until == steady_clock::time_point()) patient_until = steady_clock::now() + last_refresh;
+    if (!refreshing || steady_clock::now() >= patient_until) return context->halt(why);
+    patience.expires_after(look_again);
+    patience.async_wait([this, why](boost::system::error_code ec) {
+      if (!ec && !context->stopped) end(why);
+    });
+  }
+
   // What the supervisor says once the session runs.
   void listen() {
     supervisor.async_wait(asio::posix::descriptor_base::wait_read, [this](boost::system::error_code ec) {
       if (ec || context->stopped) return;
       auto message = ipc::receive(supervisor.native_handle());
       if (!message && message.error().code == EAGAIN) return listen();
-      if (!message || message->closed) return context->halt("the supervisor is gone");
+      if (!message || message->closed) return end("the supervisor is gone");
       const auto object = ipc::parse(message->text);
       Result<GrantsUpdate> update = tl::unexpected(Error{"not a JSON object", 0});
       if (object) update = grants_update_from(*object);
@@ -58,6 +74,7 @@ struct Egress::Impl {
       context->header.reset();
       context->signer.reset();
       if (context->issued) context->issued->forget();
+      if (context->login) context->login->forget();
       context->patterns = Patterns();
       context->plain_patterns = proxy.patterns();
     }
@@ -71,7 +88,7 @@ struct Egress::Impl {
       auto message = ipc::receive(control.native_handle());
       if (!message && message.error().code == EAGAIN) return accept();
       if (!message) return context->halt("lanes: " + message.error().message);
-      if (message->closed) return context->halt("front is gone");
+      if (message->closed) return end("front is gone");
       const auto object = ipc::parse(message->text);
       if (!object || object->value("type", nlohmann::json()) != "lane" || message->fds.size() != 1) {
         return context->halt("lanes: front sent something that is no lane");
@@ -103,6 +120,8 @@ struct Egress::Impl {
   std::unique_ptr<Dialer> dialer;
   std::shared_ptr<Context> context;
   asio::posix::stream_descriptor control, supervisor, evidence_watch;
+  asio::steady_timer patience;
+  std::chrono::steady_clock::time_point patient_until;
   const std::size_t most_lanes;
   TokenSlot slot;
 };
@@ -130,6 +149,7 @@ Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfi
                                   .header = std::nullopt,
                                   .signer = std::nullopt,
                                   .issued = std::nullopt,
+                                  .login = nullptr,
                                   .patterns = Patterns(),
                                   .plain_patterns = Patterns(),
                                   .permits = *impl->permits,
@@ -139,6 +159,7 @@ Result<std::unique_ptr<Egress>> Egress::create(asio::io_context& io, EgressConfi
                                   .recorder = impl->recorder,
                                   .stop = std::move(stop)});
   if (!config.credential.empty() && config.slot.issued) impl->context->issued.emplace(config.slot);
+  if (config.login) impl->context->login = std::make_unique<HeldLogin>(io, *config.login, config.slot);
   boost::system::error_code ec;
   impl->control.assign(control.get(), ec);
   if (!ec) (void)control.release();
@@ -159,6 +180,14 @@ Result<void> Egress::give(const Secret& secret) {
   impl_->context->patterns = Patterns(secret, impl_->slot);
   impl_->context->plain_patterns = impl_->proxy.patterns();
   impl_->context->plain_patterns.add(secret, impl_->slot);
+  return {};
+}
+
+Result<void> Egress::give_login(LoginTokens tokens, UniqueFd socket) {
+  Context& context = *impl_->context;
+  if (!context.login || !context.issued) return fail("a login where none is expected");
+  BH_CHECK(context.login->give(std::move(tokens), std::move(socket), *context.issued));
+  context.take_out_issued();
   return {};
 }
 

@@ -10,6 +10,7 @@
 //   response.h       what of a response's head reaches the workload
 //   answer.h         what a grant's [grant.response] makes of an answer
 //   redirect.h       redirects that egress follows itself
+//   login.h          an agent's login, and how it is refreshed
 //   issued.h         values that servers hand out during the session
 //   sign.h           requests signed anew, where that is how the credential is carried
 //   scrub.h          the credential taken out of what comes back
@@ -35,6 +36,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "credential/login.h"
 #include "credential/secret.h"
 #include "evidence/evidence.h"
 #include "gateway/egress/dial.h"
@@ -66,6 +68,8 @@ class Egress {
 
   // The credential's real value, before start(). Fails when it can't be carried in the slot.
   Result<void> give(const Secret& secret);
+  // Of a credential that is a login: its first tokens, and the socket they came on (credential/login_messages.h).
+  Result<void> give_login(LoginTokens tokens, UniqueFd socket);
   // The proxy's credential, likewise.
   Result<void> give_proxy(const Secret& secret);
 

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "base/trim.h"
 #include "credential/handover.h"
+#include "credential/login_messages.h"
 #include "gateway/egress/egress.h"
 #include "gateway/egress/own_addresses.h"
 
@@ -43,13 +44,23 @@ std::size_t lanes_within_open_files() {
   return std::min<std::size_t>(bulkhead::egress::max_lanes, (limit.rlim_cur - spare_files) / 3);
 }
 
+bulkhead::Result<bulkhead::LoginTokens> take_over_login(int socket) {
+  using namespace bulkhead;
+  BH_TRY(ipc::Message message, ipc::receive(socket));
+  if (message.closed) return fail("the login did not come");
+  BH_TRY(const auto object, ipc::parse(message.text));
+  wipe(message.text);
+  return tokens_from(object);
+}
+
 bulkhead::Result<void> serve() {
   using namespace bulkhead;
   UniqueFd supervisor(supervisor_fd);
   UniqueFd evidence(evidence_fd);
   std::vector<UniqueFd> fds;
   BH_TRY(EgressConfig config, configuration(supervisor.get(), fds));
-  const bool has_credential = !config.credential.empty() && !config.slot.issued;
+  const bool is_login = config.login.has_value();
+  const bool has_credential = !config.credential.empty() && (!config.slot.issued || is_login);
   const bool has_proxy_credential = !config.proxy.upstream.credential.empty();
   if (fds.size() != 2 + config.upstream_ca + (has_credential ? 1 : 0) + (has_proxy_credential ? 1 : 0))
     return fail("the configuration came with the wrong number of descriptors");
@@ -72,7 +83,10 @@ bulkhead::Result<void> serve() {
   boost::asio::io_context io(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);  // one thread, so no locks
   BH_TRY(const auto server, egress::Egress::create(io, std::move(config), std::move(parts)));
   BH_CHECK(confine(Role::egress));
-  if (has_credential) {
+  if (is_login) {
+    BH_TRY(LoginTokens tokens, take_over_login(fds[credential_at].get()));
+    BH_CHECK(server->give_login(std::move(tokens), std::move(fds[credential_at])));
+  } else if (has_credential) {
     const UniqueFd from = std::move(fds[credential_at]);
     BH_TRY(const Secret secret, take_over(from.get()));
     BH_CHECK(server->give(secret));

@@ -23,6 +23,10 @@ bool LaneSession::begin_response(Exchange& x, const http::ResponseHead& head, st
     x.abandoned = true;
     x.carrier.stop_writing();
   }
+  if (x.turn) {  // whatever it is, it is kept and looked at
+    x.held_answer.emplace(context_);
+    return true;
+  }
   if (auto failure = x.rules->head(head)) {
     x.failure = std::move(*failure);
     return false;
@@ -69,6 +73,11 @@ bool LaneSession::release(Exchange& x, const http::ResponseHead& head, std::stri
   const std::size_t counted = body.size();
   x.held_answer->bytes.clear();
   context_.held -= counted;
+  if (x.turn) {
+    const bool done = renew(x, head.status, body, out);
+    wipe(body);
+    return done;
+  }
   std::vector<std::uint32_t> issued;
   if (auto failure = x.rules->finish(body, context_.issued ? &*context_.issued : nullptr, issued)) {
     wipe(body);
@@ -92,12 +101,15 @@ bool LaneSession::release(Exchange& x, const http::ResponseHead& head, std::stri
 bool LaneSession::pass_body(Exchange& x, Scrubber& scrubber, std::string_view body, std::string& out) {
   x.down += body.size();
   auto failure = context_.permits.count_down(x.permit, body.size());
-  if (!failure) failure = x.rules->more(body.size());
+  if (!failure && !x.turn) failure = x.rules->more(body.size());
+  if (!failure && x.turn && x.down > max_login_answer) {
+    failure = {502, "login", "the login server's answer was kept back: it is too long"};
+  }
   if (failure) {
     x.failure = std::move(*failure);
     return false;
   }
-  if (patterns(x).empty() || x.rules->issues()) return pass_on(x, body, out);
+  if (patterns(x).empty() || x.rules->issues() || x.turn) return pass_on(x, body, out);
   std::string clean;
   scrubber.feed(body, clean);
   return pass_on(x, clean, out);

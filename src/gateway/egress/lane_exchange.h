@@ -1,5 +1,5 @@
 // What one exchange of a lane knows; shared by the parts of LaneSession (lane_session.cc, lane_upload.cc,
-// lane_answer.cc, lane_h2.cc).
+// lane_answer.cc, lane_login.cc, lane_h2.cc).
 #pragma once
 
 #include <algorithm>
@@ -93,18 +93,19 @@ struct LaneSession::Exchange {
   bool answered = false;   // the last of the answer is on its way to front
   bool uploading = false;  // upload() runs
   bool upload_begun = false;
-  bool told = false;                     // front has begun to get an answer
-  std::optional<Redirect> redirect;      // what came instead of an answer, to be followed
-  bool followed = false;                 // one was: another is the workload's
-  std::optional<lane::Failure> refused;  // why the rest of the request is not sent
-  std::optional<Held> held;              // what was read of the body before anything went up, when the rule judges it
-  bool whole = false;                    // held is all of it
-  std::optional<Signature> signature;    // where the credential is carried in one
-  std::optional<AnswerRules> rules;      // of the answer
-  std::optional<Held> held_answer;       // the whole of it so far, when the grant wants it whole
-  std::string key;                       // of a WebSocket's opening handshake, ours
-  std::shared_ptr<WebSocket> websocket;  // once the server has agreed to one
-  asio::steady_timer upload_ended;       // cancelled when upload() ends
+  bool told = false;                      // front has begun to get an answer
+  std::optional<Redirect> redirect;       // what came instead of an answer, to be followed
+  bool followed = false;                  // one was: another is the workload's
+  std::optional<lane::Failure> refused;   // why the rest of the request is not sent
+  std::optional<Held> held;               // what was read of the body before anything went up, when the rule judges it
+  bool whole = false;                     // held is all of it
+  std::unique_ptr<HeldLogin::Turn> turn;  // when it refreshes the login: nobody else does meanwhile
+  std::optional<Signature> signature;     // where the credential is carried in one
+  std::optional<AnswerRules> rules;       // of the answer
+  std::optional<Held> held_answer;        // the whole of it so far, when the grant wants it whole
+  std::string key;                        // of a WebSocket's opening handshake, ours
+  std::shared_ptr<WebSocket> websocket;   // once the server has agreed to one
+  asio::steady_timer upload_ended;        // cancelled when upload() ends
 
   std::uint16_t status = 0;
   std::uint64_t up = 0, down = 0;

@@ -153,7 +153,7 @@ asio::awaitable<LaneSession::Outcome> LaneSession::download_h2(Exchange& x, bool
       case Kind::trailers: {
         const lane::Headers passed = downstream_headers(event->trailers, context_.patterns);
         // What hands something out could say it here too, before it is known.
-        if (!passed.empty() && !x.rules->issues()) trailers = lane::encode_trailers(passed);
+        if (!passed.empty() && !x.rules->issues() && !x.turn) trailers = lane::encode_trailers(passed);
         break;
       }
       case Kind::end:

@@ -125,6 +125,8 @@ void LaneSession::hung_up() {
 void LaneSession::cut(Gone why) {
   Exchange& x = *current_;
   if (x.websocket) return x.websocket->cut(why);
+  // A refresh that is with the server goes on: what it brings is the host's, and no grant takes what the workload gets.
+  if (x.turn) return;
   if (x.answered) return;
   x.refused = {403, name_of(why), text_of(why)};
   x.abandoned = true;
@@ -178,14 +180,17 @@ asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
   if (x.request.body == lane::BodyKind::none) {
     if (!co_await drain(x.request, false)) co_return false;
     watch_for_hangup();
-  } else if (x.permit.rule->json || x.permit.rule->git || (x.signature && !x.signature->payload)) {
+  } else if (x.permit.rule->json || x.permit.rule->git || x.permit.rule->refresh ||
+             (x.signature && !x.signature->payload)) {
     if (!(x.permit.rule->git ? co_await hold_commands(x) : co_await hold(x))) co_return false;
+    if (x.permit.rule->refresh && !x.refused) co_await begin_refresh(x);
     if (x.refused) {
       const bool keep = co_await fail_with(x.request, *x.refused) && (x.whole || co_await drain(x.request, true));
       current_.reset();
       co_return keep;
     }
-    if (x.whole) watch_for_hangup();
+    // Who asked for a refresh may go; its answer is wanted all the same, for the host's file.
+    if (x.whole && !x.turn) watch_for_hangup();
   }
 
   // The session may end before it does.
@@ -236,6 +241,10 @@ asio::awaitable<bool> LaneSession::exchange(lane::Request request) {
     co_await x.upload_ended.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
   const bool keep = (outcome == Outcome::done || outcome == Outcome::failed) && !x.gone;
+  if (x.permit.rule->refresh && x.held) {
+    context_.held -= x.held->bytes.size();
+    wipe(x.held->bytes);
+  }
   current_.reset();
   co_return keep;
 }
@@ -311,13 +320,13 @@ asio::awaitable<LaneSession::Outcome> LaneSession::attempt(Exchange& x, bool fre
   const bool may_retry =
       !fresh && x.request.body == lane::BodyKind::none && repeatable(x.request.method) && (x.h2 || x.reused);
   // Said before it happens: a use that can't be recorded does not happen.
-  if (x.permit.use_credential) {
+  if (x.permit.use_credential || x.turn) {
     evidence::Event use("credential.use");
     use.add("credential", context_.credential)
         .add("host", x.request.host)
         .add("port", x.request.port)
         .add("grant", x.permit.id);
-    if (context_.issued) use.add("number", x.request.issued);
+    if (context_.issued && !x.turn) use.add("number", x.request.issued);
     if (!context_.record(use)) co_return Outcome::broken;
   }
   if (x.h2 && !open_h2(x)) {

@@ -66,6 +66,8 @@ class LaneSession : public std::enable_shared_from_this<LaneSession> {
   bool release(Exchange& x, const http::ResponseHead& head, std::string& out);
   bool names_nothing(Exchange& x) const;
   bool follow(Exchange& x);
+  boost::asio::awaitable<void> begin_refresh(Exchange& x);
+  bool renew(Exchange& x, std::uint16_t status, std::string_view body, std::string& out);
   bool record_issued(const Exchange& x, const std::vector<std::uint32_t>& issued);
 
   const std::shared_ptr<Context> owner_;  // a lane may outlive the rest: the event loop goes last

@@ -34,6 +34,10 @@ inline constexpr std::size_t max_held_to_sign =
 // 2,000 to 5,000 characters and lives five minutes.
 inline constexpr std::size_t max_issued = 64, max_issued_at_once = 16;
 inline constexpr std::size_t min_issued = 8, max_issued_length = 16 * 1024;
-inline constexpr std::size_t idle_buffer = 16 * 1024;  // what a lane keeps between exchanges
+inline constexpr std::chrono::milliseconds last_refresh{
+    800};                                                   // of a session that is over; less than its supervisor waits
+inline constexpr std::chrono::milliseconds look_again{20};  // whether it has come
+inline constexpr std::size_t max_login_answer = 256 * 1024;  // of a token endpoint
+inline constexpr std::size_t idle_buffer = 16 * 1024;        // what a lane keeps between exchanges
 
 }  // namespace bulkhead::egress

@@ -182,11 +182,26 @@ bool holds_token(std::string_view value, const TokenSlot& slot) {
   return false;
 }
 
+// Of "HEAD.CLAIMS.TOKEN" the token, for slots whose tokens look like JWTs. The rest only says what the workload may
+// know anyway, and goes nowhere.
+std::string_view last_part(std::string_view value) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
+  const std::size_t second = value.rfind('.');
+  const std::size_t first = value.find('.');
+  if (first == std::string_view::npos || first == second || first == 0 || second == first + 1) return {};
+  if (!std::ranges::all_of(value.substr(0, first), plain)) return {};
+  if (!std::ranges::all_of(value.substr(first + 1, second - first - 1), plain)) return {};
+  return value.substr(second + 1);
+}
+
 // "TOKEN-N": the number, in the one way it is written.
 std::optional<std::uint32_t> issued_number(std::string_view value, const TokenSlot& slot) {
   std::optional<std::string_view> rest = value;
   if (slot.carrier == Credential::Carrier::bearer) rest = after_scheme(value, "bearer");
   const std::size_t length = slot.token.size();
+  if (rest && slot.jwt) rest = last_part(*rest);
   if (!rest || rest->size() <= length + 1 || !equal(rest->substr(0, length), slot.token)) return std::nullopt;
   const std::string_view digits = rest->substr(length + 1);
   std::uint32_t number = 0;
@@ -196,6 +211,14 @@ std::optional<std::uint32_t> issued_number(std::string_view value, const TokenSl
     return std::nullopt;
   }
   return number;
+}
+
+// One of what the workload was given for it.
+bool holds_any(std::string_view text, const TokenSlot& token) {
+  for (const std::string* one : {&token.token, &token.signing_key, &token.refresh}) {
+    if (!one->empty() && text.find(*one) != std::string_view::npos) return true;
+  }
+  return false;
 }
 
 CarrierVerdict refuse(std::uint16_t status, std::string reason, std::string text) {
@@ -315,10 +338,8 @@ CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw
       return refuse(403, "foreign-credential",
                     "a subprotocol that can carry a credential, which no grant allows there; it goes into a header");
     } else {
-      const bool leaked = std::any_of(tokens.begin(), tokens.end(), [&text = value](const TokenSlot& t) {
-        return text.find(t.token) != std::string::npos ||
-               (!t.signing_key.empty() && text.find(t.signing_key) != std::string::npos);
-      });
+      const bool leaked =
+          std::any_of(tokens.begin(), tokens.end(), [&](const TokenSlot& token) { return holds_any(value, token); });
       if (leaked)
         return refuse(
             403, "carrier",
@@ -336,8 +357,7 @@ CarrierVerdict judge_carriers(const lane::Headers& headers, std::string_view raw
     }
   }
   for (const TokenSlot& token : tokens) {
-    if (raw_target.find(token.token) != std::string_view::npos ||
-        (!token.signing_key.empty() && raw_target.find(token.signing_key) != std::string_view::npos)) {
+    if (holds_any(raw_target, token)) {
       return refuse(403, "carrier", "this session's token is in the request target, where it is not exchanged");
     }
   }

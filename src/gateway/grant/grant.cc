@@ -273,7 +273,7 @@ Match match(Protocol protocol, const Rule& rule, const RequestHead& head, const 
     if (!is_grpc(type)) return {Near::content_type, &rule};
   }
   const bool no_body = head.body == lane::BodyKind::none && type.empty();
-  const bool judges_body = rule.json || rule.git;
+  const bool judges_body = rule.json || rule.git || rule.refresh;
   if (!rule.content_type.empty() && (!no_body || judges_body) && lower_ascii(type) != rule.content_type) {
     return {Near::content_type, &rule};
   }

@@ -90,7 +90,7 @@ constexpr std::array table = {
         "cred-token",
         "No credential is in the workload's environment, files or memory: it holds the session's token, exchanged "
         "outside, only in the grant's one slot; any other key is refused.",
-        "one egress process per credential, exec'd with an empty environment", "native", "C01 C02 X29 X30", ""},
+        "one egress process per credential, exec'd with an empty environment", "native", "C01 C02 X29 X30 X38", ""},
     Guarantee{"helpers", "The processes that read hostile bytes hold no capability, see no file, start no program.",
               "empty mount namespace, seccomp allow-list, no_new_privs, not dumpable", "native", "X21",
               "userns seccomp"},
