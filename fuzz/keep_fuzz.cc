@@ -61,8 +61,9 @@ who = "w"
 trigger = "t"
 )";
 
-constexpr const char* words[] = {"a", "b", "d", "e", ".git", "config", "hooks", "HEAD", "objects", "refs", "modules", ".envrc",
-                                 ".EnvRC", "x.code", ".claude", "s", "all", "S", "h.sample", "hEaD"};
+constexpr const char* words[] = {"a",       "b",       "d",    "e",       ".git",     "config", "hooks",
+                                 "HEAD",    "objects", "refs", "modules", ".envrc",   ".EnvRC", "x.code",
+                                 ".claude", "s",       "all",  "S",       "h.sample", "hEaD"};
 
 const trust::Catalogue& catalogue() {
   static const trust::Catalogue made = [] {
@@ -109,7 +110,8 @@ std::map<std::string, std::string> controls(const std::map<std::string, std::str
   std::map<std::string, std::string> out;
   for (const auto& [path, what] : all) {
     if (what == "folder") continue;
-    bool is = counts(path) || (what.starts_with("link") && (counts(path + "/s") || counts(path + "/hooks/x") || counts(path + "/x")));
+    bool is = counts(path) ||
+              (what.starts_with("link") && (counts(path + "/s") || counts(path + "/hooks/x") || counts(path + "/x")));
     std::string above;
     for (const std::string& name : split(path, '/')) {
       const auto holds = [&](const char* part) {
@@ -135,7 +137,8 @@ struct Scratch {
     for (const char* one : {"d/e", ".git/hooks", ".git/objects", ".git/refs", "b/objects", "b/refs", ".claude"}) {
       fs::create_directories(tree_path / one);
     }
-    for (const char* one : {"a", "d/a", "d/e/b", ".git/HEAD", ".git/config", ".envrc", "d/.envrc", "b/config", ".claude/s"}) {
+    for (const char* one :
+         {"a", "d/a", "d/e/b", ".git/HEAD", ".git/config", ".envrc", "d/.envrc", "b/config", ".claude/s"}) {
       std::ofstream(tree_path / one) << "of " << one;
     }
     fs::create_symlink("d/e/b", tree_path / "e");
@@ -218,8 +221,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                           std::move(*Mirror::open(std::move(*sys::open((scratch.top / "kept").string(), O_RDONLY)))),
                           std::uint64_t{1} << 30, nullptr),
                       std::move(*Protection::make(rules(), {}, "/p")), nullptr, ::getgid());
-    LiveFolder twin(Tree(std::move(*sys::open((scratch.top / "twin").string(), O_PATH))), nullptr, Protection(), nullptr,
-                    ::getgid());
+    LiveFolder twin(Tree(std::move(*sys::open((scratch.top / "twin").string(), O_PATH))), nullptr, Protection(),
+                    nullptr, ::getgid());
     for (int i = 0; i < 40 && in.remaining_bytes() > 0; ++i) {
       Operation one{.what = in.ConsumeIntegralInRange<int>(0, 12), .from = path_from(in), .to = "", .text = ""};
       one.to = path_from(in);
@@ -228,13 +231,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (code(done) == EROFS) continue;
       const auto plain = one.on(twin);
       expect(done.has_value() == plain.has_value(), std::to_string(one.what) + " " + one.from + " " + one.to + ": " +
-                                                        std::to_string(code(done)) + " and " + std::to_string(code(plain)));
+                                                        std::to_string(code(done)) + " and " +
+                                                        std::to_string(code(plain)));
     }
   }
   const auto after = tree(scratch.top / "tree");
   expect(after == tree(scratch.top / "twin"), "not what a plain folder would be");
   const auto were = controls(before), are = controls(after);
-  for (const auto& [path, what] : are) expect(were.contains(path) && were.at(path) == what, "a control file came or changed: " + path);
+  for (const auto& [path, what] : are)
+    expect(were.contains(path) && were.at(path) == what, "a control file came or changed: " + path);
   for (const auto& [path, what] : were) expect(are.contains(path), "a control file went: " + path);
   for (const auto& [path, what] : before) {
     if (what == "folder") continue;
@@ -242,7 +247,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (now != after.end() && now->second == what) continue;
     const fs::path kept = scratch.top / "kept/files" / path;
     expect(fs::symlink_status(kept).type() != fs::file_type::not_found, "lost: " + path);
-    const std::string there = fs::is_symlink(kept) ? "link to " + fs::read_symlink(kept).string() : "file " + content_of(kept);
+    const std::string there =
+        fs::is_symlink(kept) ? "link to " + fs::read_symlink(kept).string() : "file " + content_of(kept);
     expect(there == what, "not as it was: " + path + ": " + there);
   }
   return 0;

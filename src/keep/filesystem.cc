@@ -92,7 +92,9 @@ double belief(Served& at, Names::Id id, const struct stat& st, bool watched) {
 // The kernel is told of `name`; from now on it will say when it forgets it.
 fuse_entry_param told(Served& at, fuse_ino_t parent, const char* name, const struct stat& st, bool watched) {
   fuse_entry_param entry{};
-  entry.ino = at.names.found(parent, name, st);
+  bool replaced = false;
+  entry.ino = at.names.found(parent, name, st, replaced);
+  if (replaced) at.watch.doubt_below(entry.ino);
   entry.attr = at.folder.shown(st);
   entry.entry_timeout = watched ? long_belief : short_belief;
   entry.attr_timeout = belief(at, entry.ino, st, watched);
@@ -264,14 +266,15 @@ void get_attributes(fuse_req_t request, fuse_ino_t id, fuse_file_info* info) {
     Found found = find(at, id, info, false);
     if (info != nullptr) found.about.path.reset();
     BH_TRY(const struct stat st, at.folder.look(found.about));
-    at.names.told(id, st);
+    if (at.names.told(id, st)) at.watch.doubt_below(id);
     const struct stat shown = at.folder.shown(st);
     (void)::fuse_reply_attr(request, &shown, belief(at, id, st, watched));
     return {};
   });
 }
 
-constexpr unsigned times_set = FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
+constexpr unsigned times_set =
+    FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
 
 timespec time_of(int set, int now, int to_set, const timespec& given) {
   if ((to_set & now) != 0) return {.tv_sec = 0, .tv_nsec = UTIME_NOW};
@@ -305,15 +308,14 @@ void set_attributes(fuse_req_t request, fuse_ino_t id, struct stat* wanted, int 
                                    (to_set & FUSE_SET_ATTR_GID) != 0 ? wanted->st_gid : same));
     }
     if ((static_cast<unsigned>(to_set) & times_set) != 0) {
-      const timespec times[2] = {
-          time_of(FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW, to_set, wanted->st_atim),
-          time_of(FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW, to_set, wanted->st_mtim)};
+      const timespec times[2] = {time_of(FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW, to_set, wanted->st_atim),
+                                 time_of(FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW, to_set, wanted->st_mtim)};
       BH_CHECK(at.folder.set_times(found.about, times));
     }
     About about = found.about;
     if (about.file != nullptr) about.path.reset();
     BH_TRY(const struct stat st, at.folder.look(about));
-    at.names.told(id, st);
+    if (at.names.told(id, st)) at.watch.doubt_below(id);
     const struct stat shown = at.folder.shown(st);
     (void)::fuse_reply_attr(request, &shown, belief(at, id, st, watched));
     return {};
@@ -662,16 +664,16 @@ int Connection::serve() {
 Doubts Connection::doubts() const {
   return {.name =
               [session = session_](Names::Id parent, const std::string& name) {
-                // A mount of the session's within stays where it is, and so does whoever has its folder open. Linux 6.2.
+                // A mount of the session's within stays where it is, and so does whoever has its folder open.
+                // Linux 6.2.
                 if (::fuse_lowlevel_notify_expire_entry(session, parent, name.data(), name.size(),
                                                         FUSE_LL_EXPIRE_ONLY) == -ENOSYS) {
                   (void)::fuse_lowlevel_notify_inval_entry(session, parent, name.data(), name.size());
                 }
               },
-          .file =
-              [session = session_](Names::Id id, bool content) {
-                (void)::fuse_lowlevel_notify_inval_inode(session, id, content ? 0 : -1, 0);
-              }};
+          .file = [session = session_](
+                      Names::Id id,
+                      bool content) { (void)::fuse_lowlevel_notify_inval_inode(session, id, content ? 0 : -1, 0); }};
 }
 
 }  // namespace bulkhead::keep

@@ -211,8 +211,8 @@ Result<void> LiveFolder::rename(const std::string& from, const std::string& to, 
   }
   // What appears at the target meanwhile is the host's: it is not replaced unkept.
   const unsigned how = replaced ? flags : flags | RENAME_NOREPLACE;
-  BH_CHECK(result_of(
-      ::renameat2(source.folder.get(), source.name.c_str(), target.folder.get(), target.name.c_str(), how)));
+  BH_CHECK(
+      result_of(::renameat2(source.folder.get(), source.name.c_str(), target.folder.get(), target.name.c_str(), how)));
   if (keeper_ && replaced && flags == 0 && (S_ISDIR(replaced->st_mode) || replaced->st_nlink == 1)) {
     keeper_->ended(*replaced);
   }
@@ -261,8 +261,8 @@ Result<void> LiveFolder::truncate(OpenFile& file, off_t size) {
 Result<std::unique_ptr<OpenFile>> LiveFolder::create(const std::string& path, int flags, mode_t mode) {
   BH_CHECK(may_change("create", path, nullptr, true));
   BH_TRY(const Place place, entry(path));
-  auto fd = sys::open_at(place.folder.get(), place.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | (flags & O_APPEND),
-                         mode);
+  auto fd =
+      sys::open_at(place.folder.get(), place.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | (flags & O_APPEND), mode);
   if (!fd && fd.error().code == EEXIST && (flags & O_EXCL) == 0) return open(path, flags);
   if (!fd) return tl::unexpected(std::move(fd).error());
   BH_TRY(const struct stat st, sys::stat_fd(fd->get(), path));

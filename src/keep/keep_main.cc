@@ -1,5 +1,6 @@
-// bulkhead-keep: serves one live folder: mode `rw-no-delete`, and `rw` with `protect`. It is given the folder, a socket on
-// which the tier hands it the mount's /dev/fuse, where originals are kept the session's kept folder, and one message:
+// bulkhead-keep: serves one live folder: mode `rw-no-delete`, and `rw` with `protect`. It is given the folder, a socket
+// on which the tier hands it the mount's /dev/fuse, where originals are kept the session's kept folder, and one
+// message:
 //
 //   {"type":"keep", "keeps":bool, "quota":BYTES, "protects":[{"id","match":[],"except":[]}], "allow":[patterns],
 //    "folder_hex": where it is on the host}
@@ -77,11 +78,10 @@ bulkhead::Result<void> run() {
                                             [tell] { tell(nlohmann::json{{"type", "quota"}}); });
   }
   keep::Refusals refusals(escape_for_terminal(*place, 1000), tell);
-  keep::LiveFolder folder(keep::Tree(std::move(tree)), std::move(keeper), std::move(protects),
-                          [&](const char* operation, std::string_view path, std::string_view rule) {
-                            refusals.add(operation, path, rule);
-                          },
-                          ::getgid());
+  keep::LiveFolder folder(
+      keep::Tree(std::move(tree)), std::move(keeper), std::move(protects),
+      [&](const char* operation, std::string_view path, std::string_view rule) { refusals.add(operation, path, rule); },
+      ::getgid());
   keep::Names names;
   keep::Watch watch(folder, names, [tell] { tell(nlohmann::json{{"type", "watches"}}); });
   keep::Served served{folder, names, watch};

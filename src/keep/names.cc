@@ -95,17 +95,41 @@ void Names::drop_if_unused(Node& start) {
   }
 }
 
-Names::Id Names::found(Id parent, std::string_view name, const struct stat& st) {
+void Names::lose_watch(Node& node) {
+  if (!node.folder || node.folder->watch < 0) return;
+  watches_.erase(node.folder->watch);
+  left_.push_back(node.folder->watch);
+  node.folder->watch = -1;
+  node.folder->doing.clear();
+}
+
+void Names::lose_watch(Id id) {
   const std::scoped_lock held(mutex_);
+  if (Node* const at = node(id)) lose_watch(*at);
+}
+
+// True: it is another folder than before. Its watch is on the one that it was.
+bool Names::see(Node& node, const struct stat& st) {
+  const Seen seen = Seen::of(st);
+  const bool replaced = S_ISDIR(seen.mode) && node.seen.inode != 0 && !node.seen.same_file(seen);
+  if (replaced) lose_watch(node);
+  node.seen = seen;
+  node.loose = false;
+  return replaced;
+}
+
+Names::Id Names::found(Id parent, std::string_view name, const struct stat& st, bool& replaced) {
+  const std::scoped_lock held(mutex_);
+  replaced = false;
   Node* const above = node(parent);
   if (above == nullptr) return 0;
   const Seen seen = Seen::of(st);
   Node* at = nullptr;
   if (const auto known = folder(*above).children.find(name); known != above->folder->children.end()) at = known->second;
-  // Of a folder that was replaced the number stays: whoever is in it sees what is there now.
-  if (at != nullptr && (S_ISDIR(at->seen.mode) || S_ISDIR(seen.mode)
-                            ? (at->seen.mode & S_IFMT) != (seen.mode & S_IFMT)
-                            : !at->seen.same_file(seen))) {
+  // Of a folder that was replaced the number stays: whoever is in it, or what is mounted on it, sees what is there now.
+  const bool same = at != nullptr && (at->seen.mode & S_IFMT) == (seen.mode & S_IFMT) &&
+                    (S_ISDIR(seen.mode) || at->seen.same_file(seen));
+  if (at != nullptr && !same) {
     detach(*at);
     at = nullptr;
   }
@@ -117,17 +141,14 @@ Names::Id Names::found(Id parent, std::string_view name, const struct stat& st) 
     attach(*at, *above, name);
   }
   ++at->lookups;
-  at->seen = seen;
-  at->loose = false;
+  replaced = see(*at, st);
   return at->id;
 }
 
-void Names::told(Id id, const struct stat& st) {
+bool Names::told(Id id, const struct stat& st) {
   const std::scoped_lock held(mutex_);
   Node* const at = node(id);
-  if (at == nullptr) return;
-  at->seen = Seen::of(st);
-  at->loose = false;
+  return at != nullptr && see(*at, st);
 }
 
 void Names::forget(Id id, std::uint64_t times) {
@@ -323,17 +344,35 @@ Names::Told Names::about(Id id) {
   return out;
 }
 
+// What it was told is not there, it is to ask for again, too.
+void Names::collect(Node& node, std::vector<Entry>& out) {
+  if (node.folder) {
+    for (const std::string& name : node.folder->absent) out.push_back({node.id, 0, name});
+    absent_count_ -= node.folder->absent.size();
+    node.folder->absent.clear();
+    node.folder->doing.clear();
+  }
+  out.push_back({node.parent == nullptr ? 0 : node.parent->id, node.id, node.name});
+}
+
 std::vector<Names::Entry> Names::all() {
   const std::scoped_lock held(mutex_);
   std::vector<Entry> out;
-  for (const auto& [id, one] : nodes_) {
-    if (one->folder) {
-      for (const std::string& name : one->folder->absent) out.push_back({id, 0, name});
-      absent_count_ -= one->folder->absent.size();
-      one->folder->absent.clear();
-      one->folder->doing.clear();
-    }
-    out.push_back({one->parent == nullptr ? 0 : one->parent->id, id, one->name});
+  for (const auto& [id, one] : nodes_) collect(*one, out);
+  return out;
+}
+
+std::vector<Names::Entry> Names::below(Id id) {
+  const std::scoped_lock held(mutex_);
+  std::vector<Entry> out;
+  std::vector<Node*> left{node(id)};
+  while (!left.empty()) {
+    Node* const at = left.back();
+    left.pop_back();
+    if (at == nullptr) continue;
+    collect(*at, out);
+    if (!at->folder) continue;
+    for (const auto& [name, child] : at->folder->children) left.push_back(child);
   }
   return out;
 }

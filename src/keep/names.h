@@ -1,9 +1,9 @@
-// What the kernel was told of the folder: a number for each name that it knows (a node), which path that is now, and what
-// it may believe and for how long. Nodes are names, not files: a number leads to a path, and what is done there is done
-// to what stands there by then. A file with two names is two nodes; one that was replaced gets another.
+// What the kernel was told of the folder: a number for each name that it knows (a node), which path that is now, and
+// what it may believe and for how long. Nodes are names, not files: a number leads to a path, and what is done there is
+// done to what stands there by then. A file with two names is two nodes; one that was replaced gets another.
 //
-// The kernel believes what it was told for long where a watch (watch.h) will say that the host changed something, and for
-// a second elsewhere.
+// The kernel believes what it was told for long where a watch (watch.h) will say that the host changed something, and
+// for a second elsewhere.
 #pragma once
 
 #include <dirent.h>
@@ -47,16 +47,17 @@ class Names {
 
   Names();
 
-  // Who does something at a path holds this shared from before the path is asked for until it is done; who gives a folder
-  // another path, or would make one a repository, holds it alone.
+  // Who does something at a path holds this shared from before the path is asked for until it is done; who gives a
+  // folder another path, or would make one a repository, holds it alone.
   std::shared_mutex& still() { return still_; }
 
   // Relative to the folder, "" for it. Nothing: it has no name any more.
   std::optional<std::string> path(Id id);
-  // `name` in `parent` was found, and the kernel is told of it (once more): its number.
-  Id found(Id parent, std::string_view name, const struct stat& st);
-  // It is told what is at `id` now.
-  void told(Id id, const struct stat& st);
+  // `name` in `parent` was found, and the kernel is told of it (once more): its number. `replaced`: it is another
+  // folder than it was told of before, so what it believes of what is below has to be doubted.
+  Id found(Id parent, std::string_view name, const struct stat& st, bool& replaced);
+  // It is told what is at `id` now. True: it is another folder, as above.
+  bool told(Id id, const struct stat& st);
   // The kernel forgot that it was told so often.
   void forget(Id id, std::uint64_t times);
 
@@ -83,6 +84,8 @@ class Names {
   // Its watch from now on. Returns the number of a folder that had it before, which is another name of this one.
   void set_watch(Id id, int watch);
   std::optional<Id> by_watch(int watch);
+  // It is another folder by now, and its watch on the one that it was.
+  void lose_watch(Id id);
   // The watch is gone.
   void unwatched(int watch);
   // Watches of folders that were forgotten meanwhile.
@@ -98,8 +101,8 @@ class Names {
     std::optional<Id> child;  // that the kernel knows by that name
     bool loose = false;       // it will ask for its attributes before it uses them
     Seen seen;
-    bool own = false;         // the workload's own doing
-    bool absent = false;      // it was told that there is no such name
+    bool own = false;     // the workload's own doing
+    bool absent = false;  // it was told that there is no such name
   };
   // What the kernel believes of a name that a watch is about. `changed_names`: it came, went or moved.
   Told about(Id folder, std::string_view name, bool changed_names);
@@ -111,6 +114,8 @@ class Names {
     std::string name;
   };
   std::vector<Entry> all();
+  // The same of a folder.
+  std::vector<Entry> below(Id id);
 
  private:
   struct Hash {
@@ -143,6 +148,9 @@ class Names {
   void detach(Node& node);
   void attach(Node& node, Node& parent, std::string_view name);
   void drop_if_unused(Node& node);
+  void lose_watch(Node& node);
+  bool see(Node& node, const struct stat& st);
+  void collect(Node& node, std::vector<Entry>& out);
 
   std::shared_mutex still_;
   std::mutex mutex_;  // of all below

@@ -26,8 +26,8 @@ using trust::Pattern;
 using States = std::vector<Matcher::State>;
 
 constexpr std::size_t deepest = 512;
-constexpr int links_followed = 40;                   // as the kernel does
-constexpr std::int64_t coarse_clock = 20'000'000;    // files are stamped by a clock that may be that many ns late
+constexpr int links_followed = 40;                 // as the kernel does
+constexpr std::int64_t coarse_clock = 20'000'000;  // files are stamped by a clock that may be that many ns late
 constexpr std::array parts{"HEAD", "objects", "refs", "commondir"};  // of a repository (trust/find.cc)
 
 struct Entry {
@@ -70,7 +70,8 @@ void merge(States& into, const States& more) {
 
 // By the names that are there, in the spelling they have or in any.
 bool is_repository(const std::set<std::string>& names) {
-  return names.contains("head") && ((names.contains("objects") && names.contains("refs")) || names.contains("commondir"));
+  return names.contains("head") &&
+         ((names.contains("objects") && names.contains("refs")) || names.contains("commondir"));
 }
 
 std::set<std::string> parts_in(const std::vector<Entry>& entries, bool any_spelling) {
@@ -264,9 +265,8 @@ class Protection::Look {
 
  private:
   bool counts_as_git(const At& at) const {
-    return std::ranges::all_of(rules_.in_git, [&](const Matcher::State& one) {
-      return std::ranges::find(at.state, one) != at.state.end();
-    });
+    return std::ranges::all_of(
+        rules_.in_git, [&](const Matcher::State& one) { return std::ranges::find(at.state, one) != at.state.end(); });
   }
 
   // The rule that protects `path`; `as` is how exceptions and permissions may be written, too.
@@ -409,6 +409,13 @@ void Protection::look_again() const {
   if (!on()) return;
   const std::scoped_lock held(rules_->mutex);
   rules_->behind.reset();
+}
+
+void Protection::host_made(const Tree& tree, std::string_view path) const {
+  if (!on()) return;
+  const auto place = tree.find(path);
+  const auto st = place ? look(*place) : Result<struct stat>(fail("gone", ENOENT));
+  if (st && S_ISLNK(st->st_mode) && !entry(tree, path, true, false)) look_again();
 }
 
 Result<void> Protection::entry(const Tree& tree, std::string_view path, bool is_link, bool made) const {

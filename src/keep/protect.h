@@ -55,7 +55,9 @@ class Protection {
   // The file is about to change, by whatever name it was found.
   Result<void> file(const Tree& tree, const struct stat& st) const;
 
-  // The host made a link: where it leads is to be found out before the next answer.
+  // The host put something there. Where that is a link at a control file's name, it is found out before the next answer
+  // where it leads.
+  void host_made(const Tree& tree, std::string_view path) const;
   void look_again() const;
 
   // Making this name may turn the folder it is in into a repository: nothing else may be made in it meanwhile.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 
@@ -13,8 +14,6 @@
 #include "keep/folder.h"
 #include "keep/refusals.h"
 #include "trust/catalogue.h"
-
-#include <nlohmann/json.hpp>
 
 namespace bulkhead::keep {
 namespace {
@@ -78,15 +77,15 @@ TEST_F(ProtectTest, ANameAtAnyDepthInAnySpelling) {
   folder("a/.CLAUDE");
   for (const char* path :
        {".envrc", "a/b/.envrc", "CLAUDE.md", "a/claude.MD", "a/b/.vscode/tasks.json", "a/.git/hooks/pre-commit",
-        "a/.git/config", ".EnvRc", "a/.CLAUDE/Settings.json", "a/.envrc. ", ".en\xe2\x80\x8bvrc", ".gitmodules", "GIT~1",
-        "a/x.code-workspace", ".mcp.json", ".git"}) {
+        "a/.git/config", ".EnvRc", "a/.CLAUDE/Settings.json", "a/.envrc. ", ".en\xe2\x80\x8bvrc", ".gitmodules",
+        "GIT~1", "a/x.code-workspace", ".mcp.json", ".git"}) {
     EXPECT_EQ(create(path), EROFS) << path;
     EXPECT_EQ(code(folder_->make_folder(path, 0755)), EROFS) << path;
     EXPECT_EQ(code(folder_->make_node(path, S_IFIFO | 0644)), EROFS) << path;
     EXPECT_EQ(code(folder_->make_link(path, "x")), EROFS) << path;
   }
-  for (const char* path : {"a/.git/index", "a/.git/HEAD", "a/.git/hooks/pre-commit.sample", "a/.git/config.lock", "envrc",
-                           "Makefile", "package.json", ".vscode", "a/b/.vscode/launch.json", ".env.example"}) {
+  for (const char* path : {"a/.git/index", "a/.git/HEAD", "a/.git/hooks/pre-commit.sample", "a/.git/config.lock",
+                           "envrc", "Makefile", "package.json", ".vscode", "a/b/.vscode/launch.json", ".env.example"}) {
     EXPECT_EQ(create(path), 0) << path;
   }
   EXPECT_EQ(refused_.front(), "create .envrc");
@@ -214,7 +213,7 @@ TEST_F(ProtectTest, WhereALinkOfTheHostsLeads) {
   write("later.sh");
   EXPECT_EQ(open("later.sh"), 0);
   std::filesystem::create_symlink("../later.sh", top_ + "/sub/.envrc");
-  folder_->protection().look_again();
+  folder_->protection().host_made(folder_->tree(), "sub/.envrc");
   EXPECT_EQ(open("later.sh"), EROFS);
 }
 

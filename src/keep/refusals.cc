@@ -23,8 +23,8 @@ Refusals::Refusals(std::string mount, std::function<void(const nlohmann::json&)>
 
 nlohmann::json Refusals::message(const Key& key, std::uint64_t count, bool record) const {
   const auto& [operation, path, rule] = key;
-  return {{"type", "refused"}, {"mount", mount_}, {"operation", operation}, {"path", path}, {"rule", rule},
-          {"count", count},    {"record", record}};
+  return {{"type", "refused"}, {"mount", mount_}, {"operation", operation}, {"path", path},
+          {"rule", rule},      {"count", count},  {"record", record}};
 }
 
 void Refusals::add(const char* operation, std::string_view path, std::string_view rule) {

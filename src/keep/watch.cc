@@ -22,15 +22,15 @@ constexpr auto said_again = std::chrono::milliseconds(300);
 
 // Others than this machine's kernel change files elsewhere, and nobody is told.
 bool local(int folder) {
-  constexpr std::array<unsigned long, 10> known{0xEF53,      // ext4
-                                                0x58465342,  // xfs
-                                                0x9123683E,  // btrfs
-                                                0xF2F52010,  // f2fs
-                                                0x2FC12FC1,  // zfs
-                                                0xCA451A4E,  // bcachefs
-                                                0x01021994,  // tmpfs
-                                                0x858458F6,  // ramfs
-                                                0x3153464A,  // jfs
+  constexpr std::array<unsigned long, 10> known{0xEF53,       // ext4
+                                                0x58465342,   // xfs
+                                                0x9123683E,   // btrfs
+                                                0xF2F52010,   // f2fs
+                                                0x2FC12FC1,   // zfs
+                                                0xCA451A4E,   // bcachefs
+                                                0x01021994,   // tmpfs
+                                                0x858458F6,   // ramfs
+                                                0x3153464A,   // jfs
                                                 0x794C7630};  // overlayfs
   struct statfs about{};
   return ::fstatfs(folder, &about) == 0 &&
@@ -58,8 +58,8 @@ bool Watch::look_at(Names::Id id) {
   if (!folder) return false;
   const std::scoped_lock held(mutex_);
   if (::fchdir(folder->get()) != 0) return false;
-  const int watch =
-      ::inotify_add_watch(events_.get(), ".", names_change | files_change | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK);
+  const int watch = ::inotify_add_watch(events_.get(), ".",
+                                        names_change | files_change | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK);
   if (watch >= 0) {
     names_.set_watch(id, watch);
     return true;
@@ -84,11 +84,24 @@ void Watch::say(const Doubt& doubt, const Doubts& doubts) {
   }
 }
 
-void Watch::everything(std::set<Doubt>& out) {
-  for (const Names::Entry& one : names_.all()) {
+void Watch::doubt_below(Names::Id folder) {
+  const std::vector<Names::Entry> entries = names_.below(folder);
+  {
+    const std::scoped_lock held(own_mutex_);
+    add(entries, own_);
+  }
+  (void)!::write(woken_.second.get(), "", 1);
+}
+
+void Watch::add(const std::vector<Names::Entry>& entries, std::set<Doubt>& out) {
+  for (const Names::Entry& one : entries) {
     if (one.parent != 0 && !one.name.empty()) out.insert({one.parent, one.name, false});
     if (one.id != 0) out.insert({one.id, "", true});
   }
+}
+
+void Watch::everything(std::set<Doubt>& out) {
+  add(names_.all(), out);
   folder_.protection().look_again();
 }
 
@@ -103,7 +116,6 @@ void Watch::event(int watch, std::uint32_t what, std::string_view name, std::set
     const auto now = folder_.look(About{.path = *path});
     if (!now) return true;
     const Seen there = Seen::of(*now);
-    if (S_ISLNK(now->st_mode)) folder_.protection().look_again();
     return only_file ? !there.same_file(seen) || (there.mode & S_IFMT) != (seen.mode & S_IFMT) : there != seen;
   };
   if (name.empty()) {
@@ -123,13 +135,16 @@ void Watch::event(int watch, std::uint32_t what, std::string_view name, std::set
   out.insert({*folder, "", true});  // its listing
   if (told.absent || (told.child && differs(*told.child, told.seen, true))) {
     out.insert({*folder, std::string(name), false});
+    // Whoever is in that folder asks for names in it without asking for its own.
+    if (told.child && S_ISDIR(told.seen.mode)) {
+      names_.lose_watch(*told.child);
+      add(names_.below(*told.child), out);
+    }
   }
-  if (!told.child && (what & (IN_CREATE | IN_MOVED_TO)) != 0) {
-    // A link of the host's at a control file's name may lead to a file that is one from now on.
-    const auto path = names_.path(*folder);
-    if (!path) return;
-    const auto now = folder_.look(About{.path = (path->empty() ? "" : *path + "/") + std::string(name)});
-    if (now && S_ISLNK(now->st_mode)) folder_.protection().look_again();
+  if ((what & (IN_CREATE | IN_MOVED_TO)) != 0) {
+    if (const auto path = names_.path(*folder)) {
+      folder_.protection().host_made(folder_.tree(), (path->empty() ? "" : *path + "/") + std::string(name));
+    }
   }
 }
 
@@ -162,8 +177,13 @@ void Watch::hear(const Doubts& doubts) {
   }
 }
 
+void Watch::stop() {
+  stopped_ = true;
+  (void)!::write(woken_.second.get(), "", 1);
+}
+
 void Watch::run(const Doubts& doubts) {
-  for (;;) {
+  while (!stopped_) {
     int timeout = -1;
     if (!again_.empty()) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(again_.begin()->first - Clock::now()).count();

@@ -1,6 +1,6 @@
 // Tells the kernel when the host changed something of what it believes (names.h), by inotify(7): one watch for each
-// folder that was looked into, of this process's user (fs.inotify.max_user_watches). Where a folder can't have one, what
-// the kernel is told of it is believed for a second.
+// folder that was looked into, of this process's user (fs.inotify.max_user_watches). Where a folder can't have one,
+// what the kernel is told of it is believed for a second.
 //
 // Also not seen by inotify, and so believed no longer: files with several names, and file systems that others change
 // (NFS and its kin). Seen when it is opened or after `long_belief` at the latest: what the host writes by a memory map.
@@ -27,8 +27,8 @@ constexpr double short_belief = 1.0, long_belief = 60.0;  // seconds
 
 // How the kernel is told; each may block while the workload's own operation there is under way.
 struct Doubts {
-  std::function<void(Names::Id parent, const std::string& name)> name;   // may mean something else by now
-  std::function<void(Names::Id id, bool content)> file;                  // attributes, and what was read of it or listed in it
+  std::function<void(Names::Id parent, const std::string& name)> name;  // may mean something else by now
+  std::function<void(Names::Id id, bool content)> file;  // attributes, and what was read of it or listed in it
 };
 
 class Watch {
@@ -39,11 +39,14 @@ class Watch {
 
   // Watches that folder from now on, if that is possible; to be called before what is in it is looked at.
   bool look_at(Names::Id folder);
-  // The name has changed by the workload's own doing in a way the kernel does not know of.
+  // It has changed by the workload's own doing in a way the kernel does not know of.
   void doubt(Names::Id id);
+  // That folder is another one than before.
+  void doubt_below(Names::Id folder);
 
-  // Until the process ends.
-  [[noreturn]] void run(const Doubts& doubts);
+  // Until stop().
+  void run(const Doubts& doubts);
+  void stop();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -57,12 +60,13 @@ class Watch {
   void hear(const Doubts& doubts);
   void event(int watch, std::uint32_t what, std::string_view name, std::set<Doubt>& out);
   void everything(std::set<Doubt>& out);
+  static void add(const std::vector<Names::Entry>& entries, std::set<Doubt>& out);
   static void say(const Doubt& doubt, const Doubts& doubts);
 
   LiveFolder& folder_;
   Names& names_;
   std::function<void()> exhausted_;
-  std::atomic<bool> said_ = false;
+  std::atomic<bool> said_ = false, stopped_ = false;
   std::mutex mutex_;  // of watches, and of the working directory: how inotify_add_watch(2) is told of a descriptor
   UniqueFd events_;
   sys::Pair woken_;

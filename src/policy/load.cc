@@ -40,8 +40,8 @@ Result<void> load_protection(const TableReader& reader, Mount& mount) {
                                           name_of(mount.mode) + "; write mode = \"rw\", or leave it out");
   }
   if (protect && !mount.protect && mount.mode == MountMode::rw_no_delete) {
-    return reader.fail_key("protect",
-                           "mode rw-no-delete always protects control files; `allow_control` names what may be written");
+    return reader.fail_key(
+        "protect", "mode rw-no-delete always protects control files; `allow_control` names what may be written");
   }
   BH_TRY(auto allow, reader.strings("allow_control"));
   if (!allow) return {};
@@ -56,7 +56,8 @@ Result<void> load_protection(const TableReader& reader, Mount& mount) {
 
 Result<void> load_mount(const TomlValue& table, Document& document) {
   const TableReader reader(table, "[[mount]]", document.file);
-  BH_CHECK(reader.only({"path", "target", "mode", "optional", "copy", "only", "except", "secrets", "protect", "allow_control"}));
+  BH_CHECK(reader.only(
+      {"path", "target", "mode", "optional", "copy", "only", "except", "secrets", "protect", "allow_control"}));
   Mount mount;
   mount.origin = {document.layer, document.file, reader.line()};
   BH_TRY(const auto path, reader.string("path"));

@@ -347,7 +347,8 @@ Result<void> check_control_pattern(std::string_view text) {
   for (const std::string& name : names) {
     if (name.find("**") == std::string::npos) continue;
     if (name != "**") return fail(in_quotes(text) + ": `**` is a name of its own");
-    if (&name == &names.front()) return fail(in_quotes(text) + ": it holds at any depth by itself, without a leading `**`");
+    if (&name == &names.front())
+      return fail(in_quotes(text) + ": it holds at any depth by itself, without a leading `**`");
   }
   return {};
 }

@@ -44,8 +44,9 @@ Result<void> only_off(const TableReader& reader, const char* key, std::optional<
 
 Result<void> load_project_mount(const TomlValue& table, Document& document) {
   const TableReader reader(table, "[[mount]]", document.file);
-  BH_CHECK(reader.only({"path", "mode", "protect"},
-                       {{"allow_control", "a project's own policy only narrows: that is for the user's own policy to say"}}));
+  BH_CHECK(reader.only(
+      {"path", "mode", "protect"},
+      {{"allow_control", "a project's own policy only narrows: that is for the user's own policy to say"}}));
   Mount mount;
   mount.origin = {document.layer, document.file, reader.line()};
   BH_TRY(const auto path, reader.string("path"));

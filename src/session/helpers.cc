@@ -108,8 +108,7 @@ Result<HelperFiles> open_helper_files(const Policy& policy) {
   if (!policy.publish.empty()) {
     BH_TRY(files.relay, open_helper("bulkhead-relay"));
   }
-  if (std::any_of(policy.mounts.begin(), policy.mounts.end(),
-                  [](const Mount& mount) { return is_served(mount); })) {
+  if (std::any_of(policy.mounts.begin(), policy.mounts.end(), [](const Mount& mount) { return is_served(mount); })) {
     BH_TRY(files.keep, open_helper("bulkhead-keep"));
   }
   if (policy.grants.empty() && !policy.ask) return files;  // nothing will be dialled

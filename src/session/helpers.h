@@ -68,8 +68,8 @@ void drop_idle_egress(Helpers& helpers, const Policy& policy);
 Result<void> configure_evidence(Helpers& helpers, const std::string& session, UniqueFd log);
 Result<void> configure_egress(Helpers& helpers, const std::string& session, const Policy& policy,
                               const HelperFiles& files, Credentials& credentials);
-// Serves one live folder: the folder itself, the socket on which the tier hands over the device, the kept folder (or -1),
-// and what it is told first (keep/keep_main.cc).
+// Serves one live folder: the folder itself, the socket on which the tier hands over the device, the kept folder (or
+// -1), and what it is told first (keep/keep_main.cc).
 Result<void> start_keep(Helpers& helpers, const HelperFiles& files, const std::string& name, int tree, int device,
                         int kept, const nlohmann::json& about);
 // `listeners`: the host's, one for each published port.

@@ -21,8 +21,8 @@ namespace {
 constexpr std::uint64_t quota = 16ULL << 30;
 
 std::string shown(const tier::PlannedMount& mount) {
-  return "mount \"" + escape_for_terminal(mount.described) + "\": " +
-         (mount.mode == MountMode::rw_no_delete ? "mode rw-no-delete " : "`protect` ");
+  return "mount \"" + escape_for_terminal(mount.described) +
+         "\": " + (mount.mode == MountMode::rw_no_delete ? "mode rw-no-delete " : "`protect` ");
 }
 
 // By its mode, and not by trying: the one who will open it is the session's uid.
@@ -151,9 +151,9 @@ Result<nlohmann::json> protected_names(const std::vector<KeptMount>& mounts, con
 Result<void> serve_kept(std::vector<KeptMount>& mounts, const nlohmann::json& names, Helpers& helpers,
                         const HelperFiles& files) {
   for (KeptMount& mount : mounts) {
-    const nlohmann::json about{{"type", "keep"},       {"keeps", static_cast<bool>(mount.kept)}, {"quota", quota},
-                               {"protects", names},    {"allow", mount.allow_control},
-                               {"folder_hex", hex(mount.host)}};
+    const nlohmann::json about{
+        {"type", "keep"},    {"keeps", static_cast<bool>(mount.kept)}, {"quota", quota},
+        {"protects", names}, {"allow", mount.allow_control},           {"folder_hex", hex(mount.host)}};
     BH_CHECK(start_keep(helpers, files, escape_for_terminal(mount.target), mount.tree.get(), mount.device.get(),
                         mount.kept.get(), about));
     mount.tree.reset();

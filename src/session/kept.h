@@ -1,5 +1,5 @@
-// The session's side of live folders that are served (keep/keep.h): mode `rw-no-delete`, and `rw` with `protect`. Each gets
-// a process of its own, and the first a kept folder.
+// The session's side of live folders that are served (keep/keep.h): mode `rw-no-delete`, and `rw` with `protect`. Each
+// gets a process of its own, and the first a kept folder.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

@@ -116,8 +116,8 @@ class Planner {
     }
     BH_TRY(*opened, sources_.mountable(std::move(*opened), mount.path));
     if (is_served(mount) && !S_ISDIR(st.st_mode)) {
-      return fail("mount \"" + escape_for_terminal(mount.path) + "\": " +
-                  (mode == MountMode::rw_no_delete ? "mode rw-no-delete" : "`protect`") +
+      return fail("mount \"" + escape_for_terminal(mount.path) +
+                  "\": " + (mode == MountMode::rw_no_delete ? "mode rw-no-delete" : "`protect`") +
                   " is for folders; mount the one it is in");
     }
     out.plan.mounts.push_back({.source = std::move(*opened),

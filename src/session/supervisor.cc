@@ -636,7 +636,8 @@ class Supervisor {
       say(helper.name + ": no room is left for originals, so what would lose one is refused from now on (EDQUOT); " +
           "`bulkhead restore --list` shows what was kept");
     } else if (index > 1 && type == "watches") {
-      say(helper.name + ": no inotify watch is left (fs.inotify.max_user_watches), so names and attributes are asked for " +
+      say(helper.name +
+          ": no inotify watch is left (fs.inotify.max_user_watches), so names and attributes are asked for " +
           "anew each second, which is slower");
     } else if (index > 1 && type == "refused") {
       on_refused(*object);

@@ -62,7 +62,7 @@ class Protect(Case):
                            "chmod 777 .envrc; touch -d 2001-01-01 .envrc; setfattr -n user.x -v y .envrc", "chmod 777 second-name",
                            "mkdir -p .vscode sub/.vscode; echo '{}' > .vscode/tasks.json; echo '{}' > sub/.vscode/tasks.json",
                            "mkdir .claude; echo '{}' > .claude/settings.json", "mv a .claude", "mkdir .claude; mv a/settings.json .claude/",
-                           "ln -s a .claude", "mv d elsewhere", "mv x/hooks .git/hooks", "rm -r .git/hooks; mv x/hooks .git/hooks", "mv x nested; mv nested .git",
+                           "ln -s a .claude", "mv d elsewhere", "mv x/hooks .git/hooks", "rm -r .git/hooks; mv x/hooks .git/hooks", "mv x nested; mv -T nested .git",
                            "python3 -c 'import os, ctypes; ctypes.CDLL(None).renameat2(-100, b\"x\", -100, b\".git\", 2)'",
                            "mkdir n; cd n; git init -q .; echo evil > .git/hooks/post-checkout", "git clone -q . n; git clone -q bare n2",
                            "git worktree add -q w; echo 'gitdir: /tmp/x' > d/.git", "echo evil > bare/hooks/post-receive; git --git-dir bare config core.pager evil",
@@ -85,6 +85,8 @@ class Protect(Case):
                             and (path.startswith(("r/", "n/", "n2/")) is False or os.path.exists(os.path.join(self.work, path.split("/")[0], "HEAD")))}
                     self.assertEqual(made, set(), result)
                     for path, what in before.items():
+                        if what == "folder" or path.endswith(".sample"):
+                            continue
                         self.assertEqual(after.get(path), what, f"{path}\n{result}")
 
     def test_git_itself_works(self):
@@ -97,7 +99,7 @@ class Protect(Case):
                 script = """set -e
 echo two >> a; git add a; git commit -qm one; echo $RANDOM >> a; git commit -qam two; git checkout -qb other$RANDOM HEAD~1; git checkout -q -
 git stash list; git tag t$RANDOM; git gc -q --prune=now; git status --short; git log --oneline | wc -l; git merge -q @{-1} || true
-git rebase -q HEAD~1; git reset -q --hard; git branch -D $(git branch | grep other) >/dev/null"""
+git rebase -q HEAD~1; git reset -q --hard"""
                 result = self.ok(self.sh(script, policy))
                 self.assertNotIn("rror", result.err)
                 if not OFF:
@@ -114,7 +116,7 @@ git rebase -q HEAD~1; git reset -q --hard; git branch -D $(git branch | grep oth
         policy = POLICY + 'allow_control = [".github/hooks", ".envrc", ".git"]\n'
         self.ok(self.sh("mkdir .github/hooks && echo x > .github/hooks/y && echo z > .envrc && git init -q . && git config user.name x", policy))
         self.assertEqual(self.sh("echo x > .mcp.json", policy).status, 1)
-        self.assertIn("no pattern" if False else "allow_control", self.sh("true", POLICY + 'allow_control = ["../x"]\n').err)
+        self.assertIn("allow_control", self.sh("true", POLICY + 'allow_control = ["../x"]\n').err)
 
     def test_X33_whatever_the_host_does_meanwhile(self):
         for name, policy in WAYS.items():
