@@ -62,7 +62,7 @@ class Protect(Case):
                            "chmod 777 .envrc; touch -d 2001-01-01 .envrc; setfattr -n user.x -v y .envrc", "chmod 777 second-name",
                            "mkdir -p .vscode sub/.vscode; echo '{}' > .vscode/tasks.json; echo '{}' > sub/.vscode/tasks.json",
                            "mkdir .claude; echo '{}' > .claude/settings.json", "mv a .claude", "mkdir .claude; mv a/settings.json .claude/",
-                           "ln -s a .claude", "mv d elsewhere", "mv x/hooks .git/hooks", "rm -r .git/hooks; mv x/hooks .git/hooks", "mv x nested; mv -T nested .git",
+                           "ln -s a .claude", "mv d elsewhere", "mv x/hooks .git/hooks", "rm -r .git/hooks; mv x/hooks .git/hooks", "rm -rf .git; mv -T x .git",
                            "python3 -c 'import os, ctypes; ctypes.CDLL(None).renameat2(-100, b\"x\", -100, b\".git\", 2)'",
                            "mkdir n; cd n; git init -q .; echo evil > .git/hooks/post-checkout", "git clone -q . n; git clone -q bare n2",
                            "git worktree add -q w; echo 'gitdir: /tmp/x' > d/.git", "echo evil > bare/hooks/post-receive; git --git-dir bare config core.pager evil",
