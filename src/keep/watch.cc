@@ -113,7 +113,7 @@ void Watch::event(int watch, std::uint32_t what, std::string_view name, std::set
   const auto differs = [&](Names::Id id, const Seen& seen, bool only_file) {
     const auto path = names_.path(id);
     if (!path) return false;  // it has no name here any more, and nobody asks by it
-    const auto now = folder_.look(About{.path = *path});
+    const auto now = folder_.look(About{.path = path});
     if (!now) return true;
     const Seen there = Seen::of(*now);
     return only_file ? !there.same_file(seen) || (there.mode & S_IFMT) != (seen.mode & S_IFMT) : there != seen;
