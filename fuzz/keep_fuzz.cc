@@ -33,7 +33,7 @@ using namespace bulkhead;
 using namespace bulkhead::keep;
 namespace fs = std::filesystem;
 
-void expect(bool holds, const std::string& what) {
+void must(bool holds, const std::string& what) {
   if (holds) return;
   std::fprintf(stderr, "%s\n", what.c_str());
   std::abort();
@@ -68,7 +68,7 @@ constexpr const char* words[] = {"a",       "b",       "d",    "e",       ".git"
 const trust::Catalogue& catalogue() {
   static const trust::Catalogue made = [] {
     trust::Catalogue out;
-    expect(out.add(lists, "f", true).has_value(), "the list");
+    must(out.add(lists, "f", true).has_value(), "the list");
     return out;
   }();
   return made;
@@ -230,26 +230,26 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const auto done = one.on(folder);
       if (code(done) == EROFS) continue;
       const auto plain = one.on(twin);
-      expect(done.has_value() == plain.has_value(), std::to_string(one.what) + " " + one.from + " " + one.to + ": " +
-                                                        std::to_string(code(done)) + " and " +
-                                                        std::to_string(code(plain)));
+      must(done.has_value() == plain.has_value(), std::to_string(one.what) + " " + one.from + " " + one.to + ": " +
+                                                      std::to_string(code(done)) + " and " +
+                                                      std::to_string(code(plain)));
     }
   }
   const auto after = tree(scratch.top / "tree");
-  expect(after == tree(scratch.top / "twin"), "not what a plain folder would be");
+  must(after == tree(scratch.top / "twin"), "not what a plain folder would be");
   const auto were = controls(before), are = controls(after);
   for (const auto& [path, what] : are)
-    expect(were.contains(path) && were.at(path) == what, "a control file came or changed: " + path);
-  for (const auto& [path, what] : were) expect(are.contains(path), "a control file went: " + path);
+    must(were.contains(path) && were.at(path) == what, "a control file came or changed: " + path);
+  for (const auto& [path, what] : were) must(are.contains(path), "a control file went: " + path);
   for (const auto& [path, what] : before) {
     if (what == "folder") continue;
     const auto now = after.find(path);
     if (now != after.end() && now->second == what) continue;
     const fs::path kept = scratch.top / "kept/files" / path;
-    expect(fs::symlink_status(kept).type() != fs::file_type::not_found, "lost: " + path);
+    must(fs::symlink_status(kept).type() != fs::file_type::not_found, "lost: " + path);
     const std::string there =
         fs::is_symlink(kept) ? "link to " + fs::read_symlink(kept).string() : "file " + content_of(kept);
-    expect(there == what, "not as it was: " + path + ": " + there);
+    must(there == what, "not as it was: " + path + ": " + there);
   }
   return 0;
 }

@@ -88,6 +88,7 @@ TEST_F(ProtectTest, ANameAtAnyDepthInAnySpelling) {
                            "envrc", "Makefile", "package.json", ".vscode", "a/b/.vscode/launch.json", ".env.example"}) {
     EXPECT_EQ(create(path), 0) << path;
   }
+  ASSERT_FALSE(refused_.empty());
   EXPECT_EQ(refused_.front(), "create .envrc");
 }
 
