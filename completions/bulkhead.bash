@@ -78,9 +78,9 @@ _bulkhead() {
         return
       fi
       if [[ $current == : && ${COMP_WORDS[COMP_CWORD - 2]} == @(-m|--mount) ]]; then
-        COMPREPLY=(ro rw review)
+        COMPREPLY=(ro rw protect rw-no-delete review)
       elif [[ $previous == : && ${COMP_WORDS[COMP_CWORD - 3]} == @(-m|--mount) ]]; then
-        _bulkhead_words "$current" ro rw review
+        _bulkhead_words "$current" ro rw protect rw-no-delete review
       elif _bulkhead_policy_value "$previous" "$current"; then
         return
       elif [[ $current == -* && $previous != -- ]]; then

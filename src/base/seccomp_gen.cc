@@ -192,7 +192,10 @@ int main(int argc, char** argv) {
                SCMP_SYS(statx),
                SCMP_SYS(dup),
                SCMP_SYS(getuid),
-               SCMP_SYS(getgid)});
+               SCMP_SYS(getgid),
+               SCMP_SYS(fchdir),
+               SCMP_SYS(inotify_add_watch),
+               SCMP_SYS(inotify_rm_watch)});
   allow_if(keep, SCMP_SYS(ioctl), {SCMP_A1_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(FICLONE))});
   for (const std::uint64_t type : {S_IFREG, S_IFIFO, S_IFSOCK}) {  // no device files
     allow_if(keep, SCMP_SYS(mknodat), {SCMP_A2_32(SCMP_CMP_MASKED_EQ, S_IFMT, type)});

@@ -52,7 +52,7 @@ offers "claude codex shell" -- bulkhead run --profile ""
 offers "claude" -- bulkhead run -P cl
 offers "policy.toml" -- bulkhead run --policy pol
 offers "native" -- bulkhead run --tier ""
-offers "ro rw review" -- bulkhead run --mount dir : ""
+offers "ro rw protect rw-no-delete review" -- bulkhead run --mount dir : ""
 offers "HOME" -- bulkhead run --env HO
 offers "bash" -- bulkhead run bas
 offers "bash" -- bulkhead run --mount dir : ro bas

@@ -1,27 +1,24 @@
-// What the workload sees of a folder mounted `rw-no-delete`: each operation is asked of the keeper, then done on the
-// host's folder. Served over FUSE by libfuse, which knows the kernel's protocol and hands us paths.
+// A live folder as the kernel asks for it, by FUSE: requests come by number, a name at a time, and are answered by what
+// LiveFolder does at the path that is meant. libfuse knows the protocol.
 #pragma once
 
 #include <sys/types.h>
 
-#include <functional>
-#include <string_view>
+#include <utility>
 
-#include "base/fd.h"
-#include "keep/keeper.h"
-#include "keep/place.h"
+#include "base/result.h"
+#include "keep/folder.h"
+#include "keep/names.h"
+#include "keep/watch.h"
 
-struct fuse;  // libfuse's
+struct fuse_session;  // libfuse's
 
 namespace bulkhead::keep {
 
 struct Served {
-  Tree tree;
-  // Where files that are open stay when their last name is removed. libfuse gives them a new name for that, which is
-  // not to appear on the host. Of one mount with the tree, or they do.
-  UniqueFd nameless;
-  Keeper keeper;
-  gid_t gid = 0;  // shown in place of a group that has no number inside
+  LiveFolder& folder;
+  Names& names;
+  Watch& watch;
 };
 
 // `device`: /dev/fuse, mounted (fuse(4)). begin() says nothing to it yet; serve() returns when the mount is gone, with
@@ -29,14 +26,16 @@ struct Served {
 class Connection {
  public:
   static Result<Connection> begin(int device, Served& served);
-  Connection(Connection&& other) noexcept : fuse_(std::exchange(other.fuse_, nullptr)) {}
+  Connection(Connection&& other) noexcept : session_(std::exchange(other.session_, nullptr)) {}
   Connection& operator=(Connection&&) = delete;
   ~Connection();
   int serve();
+  // For Watch::run.
+  Doubts doubts() const;
 
  private:
-  explicit Connection(::fuse* begun) : fuse_(begun) {}
-  ::fuse* fuse_;
+  explicit Connection(::fuse_session* begun) : session_(begun) {}
+  ::fuse_session* session_;
 };
 
 }  // namespace bulkhead::keep

@@ -1,5 +1,9 @@
-// bulkhead-keep: serves one folder that is mounted `rw-no-delete`. It is given the folder, the session's kept folder
-// and a socket on which the tier hands it the mount's /dev/fuse.
+// bulkhead-keep: serves one live folder: mode `rw-no-delete`, and `rw` with `protect`. It is given the folder, a socket
+// on which the tier hands it the mount's /dev/fuse, where originals are kept the session's kept folder, and one
+// message:
+//
+//   {"type":"keep", "keeps":bool, "quota":BYTES, "protects":[{"id","match":[],"except":[]}], "allow":[patterns],
+//    "folder_hex": where it is on the host}
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -7,6 +11,7 @@
 
 #include <cstdio>
 #include <future>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -15,13 +20,14 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "keep/filesystem.h"
+#include "keep/refusals.h"
 
 namespace {
 
 constexpr int supervisor_fd = 3;
 constexpr int tree_fd = 4;
-constexpr int kept_fd = 5;
-constexpr int device_fd = 6;  // the socket it comes on
+constexpr int device_fd = 5;  // the socket it comes on
+constexpr int kept_fd = 6;
 constexpr int failure = 125;
 constexpr auto last_writes = std::chrono::milliseconds(500);
 
@@ -33,35 +39,59 @@ void raise_open_files() {
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+bulkhead::Result<bulkhead::keep::Protection> protection(const nlohmann::json& told, const std::string& folder) {
+  std::vector<bulkhead::keep::ControlRule> rules;
+  for (const nlohmann::json& one : told.at("protects")) {
+    rules.push_back({.id = one.at("id").get<std::string>(),
+                     .patterns = one.at("match").get<std::vector<std::string>>(),
+                     .except = one.at("except").get<std::vector<std::string>>()});
+  }
+  return bulkhead::keep::Protection::make(rules, told.at("allow").get<std::vector<std::string>>(), folder);
+}
+
 bulkhead::Result<void> run() {
   using namespace bulkhead;
   const UniqueFd supervisor(supervisor_fd);
-  UniqueFd tree(tree_fd), kept(kept_fd), socket(device_fd);
+  UniqueFd tree(tree_fd), socket(device_fd), kept;
   BH_TRY(const ipc::Message message, ipc::receive(supervisor.get()));
   if (message.closed) return {};  // no session after all
-  BH_TRY(const nlohmann::json object, ipc::parse(message.text));
-  const auto quota = object.at("quota").get<std::uint64_t>();
+  BH_TRY(const nlohmann::json told, ipc::parse(message.text));
+  if (told.at("keeps").get<bool>()) kept.reset(kept_fd);
+  const auto place = unhex(told.at("folder_hex").get<std::string>());
+  if (!place) return fail("the folder's path makes no sense");
+  BH_TRY(keep::Protection protects, protection(told, *place));
   BH_TRY(ipc::Message device, ipc::receive(socket.get()));
   if (device.closed || device.fds.size() != 1) return {};  // the tier's own end says why
   socket.reset();
   ::umask(0);  // the workload's was applied by its kernel
   raise_open_files();
-  const int folders[] = {tree.get(), kept.get()};
-  keep::Tree seen(std::move(tree));
-  BH_TRY(const UniqueFd own, sys::duplicate(kept.get()));
-  BH_TRY(keep::Mirror mirror, keep::Mirror::open(std::move(kept)));
-  BH_TRY(UniqueFd nameless, keep::open_beneath(own.get(), "making", O_RDONLY | O_DIRECTORY));
-  const int told = supervisor.get();
-  keep::Served served{
-      std::move(seen), std::move(nameless),
-      keep::Keeper(std::move(mirror), quota, [told] { (void)ipc::send(told, nlohmann::json{{"type", "quota"}}); }),
-      ::getgid()};
+  const int to = supervisor.get();
+  const auto tell = [to](const nlohmann::json& object) { (void)ipc::send(to, object); };
+  std::vector<int> folders{tree.get()};
+  std::unique_ptr<keep::Keeper> keeper;
+  UniqueFd own;
+  if (kept) {
+    BH_TRY(own, sys::duplicate(kept.get()));
+    folders.push_back(own.get());
+    BH_TRY(keep::Mirror mirror, keep::Mirror::open(std::move(kept)));
+    keeper = std::make_unique<keep::Keeper>(std::move(mirror), told.at("quota").get<std::uint64_t>(),
+                                            [tell] { tell(nlohmann::json{{"type", "quota"}}); });
+  }
+  keep::Refusals refusals(escape_for_terminal(*place, 1000), tell);
+  keep::LiveFolder folder(
+      keep::Tree(std::move(tree)), std::move(keeper), std::move(protects),
+      [&](const char* operation, std::string_view path, std::string_view rule) { refusals.add(operation, path, rule); },
+      ::getgid());
+  keep::Names names;
+  keep::Watch watch(folder, names, [tell] { tell(nlohmann::json{{"type", "watches"}}); });
+  keep::Served served{folder, names, watch};
   BH_TRY(keep::Connection connection, keep::Connection::begin(device.fds[0].get(), served));
   (void)device.fds[0].release();  // libfuse's
   BH_CHECK(confine(Role::keep, folders));
   BH_CHECK(ipc::send(supervisor.get(), nlohmann::json{{"type", "ready"}}));
   std::promise<int> promise;
   std::future<int> ended = promise.get_future();
+  std::thread([&] { watch.run(connection.doubts()); }).detach();
   std::thread([&] {
     const int code = connection.serve();
     // Without anybody to answer, whoever uses the mount would wait for ever.
@@ -75,7 +105,8 @@ bulkhead::Result<void> run() {
     if (!heard || heard->closed) break;
   }
   (void)ended.wait_for(last_writes);
-  (void)sys::remove_tree(own.get(), "making");
+  refusals.rest();
+  if (own) (void)sys::remove_tree(own.get(), "making");
   std::fflush(nullptr);
   ::_exit(0);
 }

@@ -362,6 +362,12 @@ Result<Document> command_line_document(const CommandLine& flags) {
         mount.path = flag.substr(0, colon);
         known = true;
       }
+      names.emplace_back("protect");
+      if (word == names.back()) {
+        mount.protect = true;
+        mount.path = flag.substr(0, colon);
+        known = true;
+      }
       if (!known) {
         return fail("--mount " + in_quotes(flag) + ": no mode " + in_quotes(word) + "; one of " + join(names, ", ") +
                     " (a path with a colon in its last part goes into a policy file)");

@@ -28,9 +28,36 @@ Result<Enum> one_of(const TableReader& reader, std::string_view key, const std::
                                   (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
 }
 
+// Where nothing is judged as it is written, there is nothing to protect, or to open.
+Result<void> load_protection(const TableReader& reader, Mount& mount) {
+  BH_TRY(const auto protect, reader.boolean("protect"));
+  mount.protect = protect.value_or(false);
+  if (mount.protect && mount.copy) {
+    return reader.fail_key("protect", "a private copy is thrown away, so there is nothing in it to protect");
+  }
+  if (mount.protect && (mount.mode == MountMode::ro || mount.mode == MountMode::review)) {
+    return reader.fail_key("protect", std::string("it is for what is written at once, and the mode is ") +
+                                          name_of(mount.mode) + "; write mode = \"rw\", or leave it out");
+  }
+  if (protect && !mount.protect && mount.mode == MountMode::rw_no_delete) {
+    return reader.fail_key(
+        "protect", "mode rw-no-delete always protects control files; `allow_control` names what may be written");
+  }
+  BH_TRY(auto allow, reader.strings("allow_control"));
+  if (!allow) return {};
+  if (!is_served(mount)) {
+    return reader.fail_key("allow_control",
+                           "it opens what is protected: it needs `protect = true` with mode rw, or mode rw-no-delete");
+  }
+  for (const std::string& pattern : *allow) BH_CHECK(reader.checked("allow_control", check_control_pattern(pattern)));
+  mount.allow_control = std::move(*allow);
+  return {};
+}
+
 Result<void> load_mount(const TomlValue& table, Document& document) {
   const TableReader reader(table, "[[mount]]", document.file);
-  BH_CHECK(reader.only({"path", "target", "mode", "optional", "copy", "only", "except", "secrets"}));
+  BH_CHECK(reader.only(
+      {"path", "target", "mode", "optional", "copy", "only", "except", "secrets", "protect", "allow_control"}));
   Mount mount;
   mount.origin = {document.layer, document.file, reader.line()};
   BH_TRY(const auto path, reader.string("path"));
@@ -72,6 +99,7 @@ Result<void> load_mount(const TomlValue& table, Document& document) {
     for (const std::string& name : *only) BH_CHECK(reader.checked("only", check_inner_path(name)));
     mount.only = std::move(*only);
   }
+  BH_CHECK(load_protection(reader, mount));
   BH_TRY(auto secrets, reader.strings("secrets"));
   if (secrets) {
     for (const std::string& store : *secrets) BH_CHECK(reader.checked("secrets", check_path(store)));

@@ -27,6 +27,8 @@ TEST(Load, ReadsTheReferencePolicy) {
   EXPECT_EQ(document->toolchains, true);
   ASSERT_EQ(document->mounts.size(), 3U);
   EXPECT_EQ(document->mounts[0].mode, MountMode::rw);
+  EXPECT_TRUE(document->mounts[0].protect);
+  EXPECT_EQ(document->mounts[0].allow_control, (std::vector<std::string>{".github/hooks", "CLAUDE.md"}));
   EXPECT_EQ(document->mounts[1].target, "/data");
   EXPECT_TRUE(document->mounts[1].optional);
   EXPECT_TRUE(document->mounts[2].copy);
@@ -164,12 +166,12 @@ TEST(Load, EveryKeyMisspeltIsRefusedWithASuggestion) {
   }
   // A guard against a reference policy that loses keys.
   for (const char* key :
-       {"version",    "tier",       "workspace", "profile",      "toolchains", "upstream_ca", "dns",
-        "path",       "target",     "mode",      "optional",     "copy",       "except",      "only",
-        "source",     "expose",     "carry",     "preset",       "host",       "port",        "protocol",
-        "credential", "method",     "query",     "content_type", "max_body",   "requests",    "requests_per_minute",
-        "bytes_up",   "bytes_down", "pass",      "memory",       "processes",  "open_files",  "tmp",
-        "duration"}) {
+       {"version",    "tier",       "workspace",    "profile",      "toolchains", "upstream_ca", "dns",
+        "path",       "target",     "mode",         "optional",     "copy",       "except",      "only",
+        "source",     "expose",     "carry",        "preset",       "host",       "port",        "protocol",
+        "credential", "method",     "query",        "content_type", "max_body",   "requests",    "requests_per_minute",
+        "bytes_up",   "bytes_down", "pass",         "memory",       "processes",  "open_files",  "tmp",
+        "duration",   "protect",    "allow_control"}) {
     EXPECT_TRUE(keys.contains(key)) << key;
   }
 }
@@ -294,11 +296,33 @@ TEST(Load, WrongTypesAndRanges) {
            "[[mount]]\npath = \"a\"\ncopy = true\nonly = \"x\"",
            "[[mount]]\npath = \"a\"\ncopy = true\nmode = \"review\"",
            "[[mount]]\npath = \"a\\u0000b\"",
+           "[[mount]]\npath = \"a\"\nprotect = true",
+           "[[mount]]\npath = \"a\"\nprotect = true\nmode = \"review\"",
+           "[[mount]]\npath = \"a\"\nprotect = true\ncopy = true",
+           "[[mount]]\npath = \"a\"\nprotect = false\nmode = \"rw-no-delete\"",
+           "[[mount]]\npath = \"a\"\nprotect = \"yes\"\nmode = \"rw\"",
+           "[[mount]]\npath = \"a\"\nmode = \"rw\"\nallow_control = [\".envrc\"]",
+           "[[mount]]\npath = \"a\"\nmode = \"rw-no-delete\"\nallow_control = [\"../x\"]",
+           "[[mount]]\npath = \"a\"\nmode = \"rw-no-delete\"\nallow_control = [\"**/x\"]",
+           "[[mount]]\npath = \"a\"\nmode = \"rw-no-delete\"\nallow_control = [\"a/x**\"]",
+           "[[mount]]\npath = \"a\"\nmode = \"rw-no-delete\"\nallow_control = [\"\"]",
+           "[[mount]]\npath = \"a\"\nmode = \"rw-no-delete\"\nallow_control = \".envrc\"",
        }) {
     EXPECT_NE(error_of(body), "") << body;
   }
   EXPECT_NE(error_of("[[mount]]\npath = \"a\"\nmode = \"rw-nodelete\"").find("did you mean \"rw-no-delete\""),
             std::string::npos);
+}
+
+TEST(Load, Protection) {
+  const auto mount = [](const std::string& more) { return must_load("[[mount]]\npath = \"a\"\n" + more).mounts[0]; };
+  EXPECT_TRUE(is_served(mount("mode = \"rw\"\nprotect = true\n")));
+  EXPECT_FALSE(is_served(mount("mode = \"rw\"\nprotect = false\n")));
+  EXPECT_TRUE(is_served(mount("mode = \"rw-no-delete\"\n")));
+  EXPECT_FALSE(is_served(mount("copy = true\n")));
+  EXPECT_EQ(mount("mode = \"rw-no-delete\"\nallow_control = [\".git/hooks\", \".claude/commands/**\"]\n")
+                .allow_control.size(),
+            2U);
 }
 
 TEST(Load, AllModesAndTiersParse) {

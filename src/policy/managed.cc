@@ -262,6 +262,10 @@ Result<void> judge_mount(const Managed& managed, const Mount& mount, const std::
       return refuse(file, modes->line, what, std::string("forbids the mode ") + name_of(mount.mode),
                     "mount it by another, like --mount " + in_quotes(mount.path + ":review"));
     }
+    if (!file.allow_control.value && !mount.allow_control.empty()) {
+      return refuse(file, file.allow_control.line, what + " with `allow_control`",
+                    "lets no session write control files", "leave `allow_control` out");
+    }
     const auto& review = file.mount_review;
     if (!review || mount.mode == MountMode::review || mount.mode == MountMode::ro) continue;
     for (const std::string& path : review->value) {

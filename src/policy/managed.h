@@ -36,7 +36,8 @@ struct ManagedFile {
 
   Rules<std::vector<Tier>> tiers;  // one of these
   // May be on; `secrets`: a mount may bring credentials in, if that is said twice; `tcp`: opaque grants.
-  Said<bool> ask{true}, toolchains{true}, secrets{true}, tcp{true};
+  // `allow_control`: a mount may let control files be written.
+  Said<bool> ask{true}, toolchains{true}, secrets{true}, tcp{true}, allow_control{true};
   enum class Publish { anywhere, loopback, none };
   Said<Publish> publish;
   // Of what is mounted: it lies in one of these (an empty list: nothing may be mounted); no part of it lies in one of

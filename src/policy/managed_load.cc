@@ -79,14 +79,14 @@ Result<void> one_line(const TableReader& reader, const char* key, std::string& i
 
 Result<void> load_mount_rules(const TomlValue& table, ManagedFile& out) {
   const TableReader reader(table, "[mount]", out.layer.file);
-  BH_CHECK(reader.only({"allow", "deny", "review", "forbid_modes"}));
+  BH_CHECK(reader.only({"allow", "deny", "review", "forbid_modes", "allow_control"}));
   BH_TRY(out.mount_allow, list(reader, "allow", check_rule_path));
   BH_TRY(out.mount_deny, list(reader, "deny", check_rule_path, "an empty list keeps nothing out; leave it out"));
   BH_TRY(out.mount_review, list(reader, "review", check_rule_path, "an empty list asks for nothing; leave it out"));
   BH_TRY(out.forbid_modes,
          choices(reader, "forbid_modes", {MountMode::ro, MountMode::rw, MountMode::rw_no_delete, MountMode::review},
                  "an empty list forbids nothing; leave it out"));
-  return {};
+  return only_off(reader, "allow_control", out.allow_control);
 }
 
 Result<void> load_presets(const TomlValue& table, ManagedFile& out) {

@@ -60,6 +60,7 @@ std::string text_of(const ManagedFile& file) {
   if (file.forbid_modes) {
     lines.add(file.forbid_modes->line, "no mount is " + join(names_of(file.forbid_modes->value), ", "));
   }
+  lines.off(file.allow_control, "no mount lets control files be written");
   lines.list(file.allow_hosts, "hosts:");
   lines.list(file.deny_hosts, "no host of, or below,");
   lines.off(file.tcp, "no tcp grants");

@@ -187,6 +187,14 @@ TEST(Managed, ModesAndReview) {
   EXPECT_FALSE(judge_mount(*review, mount, mount.path));
 }
 
+TEST(Managed, NoControlFilesAreOpened) {
+  const std::string live = "[[mount]]\npath = \"/srv/p\"\nmode = \"rw\"\nprotect = true\n";
+  EXPECT_EQ(refusal("[mount]\nallow_control = false\n", live), "");
+  EXPECT_TRUE(has(refusal("[mount]\nallow_control = false\n", live + "allow_control = [\".envrc\"]\n"),
+                  "lets no session write control files"));
+  EXPECT_TRUE(has(wrong("[mount]\nallow_control = true\n"), "allow_control"));
+}
+
 TEST(Managed, Settings) {
   CommandLine ask;
   ask.ask = true;

@@ -341,6 +341,18 @@ Result<void> check_inner_path(std::string_view path) {
   return {};
 }
 
+Result<void> check_control_pattern(std::string_view text) {
+  BH_CHECK(check_inner_path(text));
+  const std::vector<std::string> names = split(text, '/');
+  for (const std::string& name : names) {
+    if (name.find("**") == std::string::npos) continue;
+    if (name != "**") return fail(in_quotes(text) + ": `**` is a name of its own");
+    if (&name == &names.front())
+      return fail(in_quotes(text) + ": it holds at any depth by itself, without a leading `**`");
+  }
+  return {};
+}
+
 Result<void> check_dns_server(std::string_view server) {
   const auto bad = [&] {
     return fail(in_quotes(server) +

@@ -67,6 +67,8 @@ Result<void> check_name(std::string_view name);
 Result<void> check_path(std::string_view path);
 
 // A path below a mount: relative, canonical, no `..`.
+// A pattern of control files, as trust/pattern.h reads it: `.github/hooks`, `*.code-workspace`, `.claude/commands/**`.
+Result<void> check_control_pattern(std::string_view text);
 Result<void> check_inner_path(std::string_view path);
 
 // "ADDRESS", "ADDRESS:PORT" or "[IPv6]:PORT".

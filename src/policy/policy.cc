@@ -34,6 +34,10 @@ const char* name_of(Tier tier) {
   return "?";
 }
 
+bool is_served(const Mount& mount) {
+  return !mount.copy && (mount.mode == MountMode::rw_no_delete || (mount.mode == MountMode::rw && mount.protect));
+}
+
 const char* name_of(MountMode mode) {
   switch (mode) {
     case MountMode::ro:

@@ -52,6 +52,10 @@ struct Mount {
   // of a part is refused, never made whole.
   std::optional<std::vector<std::string>> only;
   std::vector<std::string> except;
+  // Mode rw: control files (trust/catalogue.h) can't be changed. Mode rw-no-delete has that by itself.
+  bool protect = false;
+  // Patterns (trust/pattern.h) of those that may be, each with all that is below it.
+  std::vector<std::string> allow_control = {};
   // The credential stores (secrets.h) that it brings in and may, if the command line says so, too; paths as `path`.
   std::vector<std::string> secrets = {};
   Origin origin;
@@ -246,6 +250,8 @@ struct Policy {
   std::shared_ptr<const Managed> managed = nullptr;
 };
 
+// Live, and served by a process of ours, which judges every change (keep/keep.h).
+bool is_served(const Mount& mount);
 // Whether `path`, relative to the mount's folder, is in the private copy.
 bool in_copy(const Mount& mount, std::string_view path);
 // Whether it isn't itself, but a folder on the way to what is.

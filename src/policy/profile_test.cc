@@ -219,7 +219,7 @@ void expect_same(const Policy& a, const Policy& b) {
   ASSERT_EQ(a.mounts.size(), b.mounts.size());
   for (std::size_t i = 0; i < a.mounts.size(); ++i) {
     const auto all = [](const Mount& m) {
-      return std::tie(m.path, m.target, m.mode, m.optional, m.copy, m.only, m.except);
+      return std::tie(m.path, m.target, m.mode, m.optional, m.copy, m.only, m.except, m.protect, m.allow_control);
     };
     EXPECT_EQ(all(a.mounts[i]), all(b.mounts[i]));
   }

@@ -44,7 +44,9 @@ Result<void> only_off(const TableReader& reader, const char* key, std::optional<
 
 Result<void> load_project_mount(const TomlValue& table, Document& document) {
   const TableReader reader(table, "[[mount]]", document.file);
-  BH_CHECK(reader.only({"path", "mode"}));
+  BH_CHECK(reader.only(
+      {"path", "mode", "protect"},
+      {{"allow_control", "a project's own policy only narrows: that is for the user's own policy to say"}}));
   Mount mount;
   mount.origin = {document.layer, document.file, reader.line()};
   BH_TRY(const auto path, reader.string("path"));
@@ -52,12 +54,20 @@ Result<void> load_project_mount(const TomlValue& table, Document& document) {
   BH_CHECK(reader.checked("path", check_path(*path)));
   mount.path = *path;
   BH_TRY(const auto mode, reader.string("mode"));
+  std::optional<bool> protect;
+  BH_TRY(protect, reader.boolean("protect"));
+  if (protect && !*protect) {
+    return reader.fail_key("protect", "a project's own policy only narrows: write true, or leave it out");
+  }
+  mount.protect = protect.value_or(false);
   if (mode == "ro") {
     mount.mode = MountMode::ro;
+  } else if (!mode && mount.protect) {
+    mount.mode = MountMode::rw;
   } else if (mode == "review") {
     mount.mode = MountMode::review;
   } else {
-    return reader.fail_table("`mode` is \"ro\" or \"review\"");
+    return reader.fail_table("`mode` is \"ro\" or \"review\", or there is `protect = true` alone");
   }
   document.mounts.push_back(std::move(mount));
   return {};
@@ -196,7 +206,9 @@ Result<void> narrow_mounts(const Project& project, const Place& place, Policy& p
       return widens(project.document.file, wanted.origin.line,
                     "the session's policy does not mount " + in_quotes(wanted.path), "leave it out");
     }
-    if (found->copy && wanted.mode == MountMode::ro) {
+    if (wanted.mode == MountMode::rw) {  // protect = true, alone: where nothing is live there is nothing to do
+      found->protect = found->protect || (found->mode == MountMode::rw && !found->copy);
+    } else if (found->copy && wanted.mode == MountMode::ro) {
       found->mode = MountMode::ro;
     } else if (found->mode == MountMode::ro || found->copy) {
       if (wanted.mode == MountMode::ro) continue;
@@ -204,6 +216,8 @@ Result<void> narrow_mounts(const Project& project, const Place& place, Policy& p
                     "leave it out");
     } else {
       found->mode = wanted.mode;
+      found->protect = false;
+      found->allow_control.clear();
     }
   }
   return {};

@@ -7,6 +7,7 @@
 //                         (within.h: the same path template, fewer methods, keys, types, bytes)
 //   network = false       … and none
 //   [[mount]] path, mode  what the policy mounts there is `ro` or `review` instead
+//   [[mount]] path, protect = true  what it mounts `rw` there is protected
 //   [limits], [budget]    less than the policy's; [budget] is of each grant
 //   toolchains, ask       false
 #pragma once

@@ -61,6 +61,9 @@ TEST(Project, Narrows) {
   EXPECT_FALSE(narrowed->toolchains);
   EXPECT_EQ(narrowed->mounts[0].mode, MountMode::ro);
   EXPECT_EQ(narrowed->sources.back(), "/p/bulkhead.toml");
+  const auto live = with("[[mount]]\npath = \".\"\nprotect = true\n");
+  ASSERT_TRUE(live) << live.error().message;
+  EXPECT_TRUE(is_served(live->mounts[0]));
   EXPECT_TRUE(with("network = false\n")->grants.empty());
   EXPECT_EQ(with("")->grants.size(), policy().grants.size()) << "what it does not mention stays";
   EXPECT_TRUE(with("[[grant]]\npreset = \"npm-install\"\n"));
@@ -75,6 +78,8 @@ TEST(Project, X14WhatWouldWidenIsRefusedAsAWhole) {
   EXPECT_TRUE(has(wrong("[[mount]]\npath = \"~/.ssh\"\nmode = \"ro\"\n"), "does not mount"));
   EXPECT_TRUE(has(wrong("[[mount]]\npath = \"../other\"\nmode = \"ro\"\n"), "does not mount"));
   EXPECT_TRUE(has(wrong("[[mount]]\npath = \".\"\nmode = \"rw\"\n"), "\"ro\" or \"review\""));
+  EXPECT_TRUE(has(wrong("[[mount]]\npath = \".\"\nprotect = true\nallow_control = [\".envrc\"]\n"), "only narrows"));
+  EXPECT_TRUE(has(wrong("[[mount]]\npath = \".\"\nprotect = false\n"), "only narrows"));
   EXPECT_TRUE(has(wrong("[[mount]]\npath = \".\"\nmode = \"ro\"\ntarget = \"/etc\"\n"), "unknown key `target`"));
   for (const char* key : {"ask = true\n", "toolchains = true\n", "network = true\n"}) {
     EXPECT_TRUE(has(wrong(key), "only narrows")) << key;

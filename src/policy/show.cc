@@ -93,6 +93,8 @@ class Writer {
     if (mount.copy) line("copy = true");
     if (mount.only) line("only = " + toml_list(*mount.only));
     if (!mount.except.empty()) line("except = " + toml_list(mount.except));
+    if (mount.protect) line("protect = true");
+    if (!mount.allow_control.empty()) line("allow_control = " + toml_list(mount.allow_control));
     if (!mount.secrets.empty()) line("secrets = " + toml_list(mount.secrets));
   }
 

@@ -48,7 +48,7 @@ Result<UniqueFd> open_ca_bundle() {
 
 // `more`: its descriptors after the usual ones.
 Result<Helper> start(const std::string& name, const std::string& source, std::vector<std::string> arguments,
-                     int program, std::initializer_list<int> more = {}) {
+                     int program, const std::vector<int>& more = {}) {
   Helper helper;
   helper.name = name;
   helper.source = source;
@@ -63,7 +63,7 @@ Result<Helper> start(const std::string& name, const std::string& source, std::ve
     BH_TRY(evidence, sys::socket_pair(SOCK_SEQPACKET));
     options.fds.push_back(evidence.second.get());
   }
-  options.fds.insert(options.fds.end(), more);
+  options.fds.insert(options.fds.end(), more.begin(), more.end());
   BH_TRY(helper.child, spawn(options));
   helper.control = std::move(control.first);
   helper.messages = std::move(messages.first);
@@ -109,8 +109,7 @@ Result<HelperFiles> open_helper_files(const Policy& policy) {
   if (!policy.publish.empty()) {
     BH_TRY(files.relay, open_helper("bulkhead-relay"));
   }
-  if (std::any_of(policy.mounts.begin(), policy.mounts.end(),
-                  [](const Mount& mount) { return mount.mode == MountMode::rw_no_delete; })) {
+  if (std::any_of(policy.mounts.begin(), policy.mounts.end(), [](const Mount& mount) { return is_served(mount); })) {
     BH_TRY(files.keep, open_helper("bulkhead-keep"));
   }
   if (policy.grants.empty() && !policy.ask) return files;  // nothing will be dialled
@@ -219,10 +218,12 @@ Result<void> configure_egress(Helpers& helpers, const std::string& session, cons
   return {};
 }
 
-Result<void> start_keep(Helpers& helpers, const HelperFiles& files, const std::string& name, int tree, int kept,
-                        int device, std::uint64_t quota) {
-  BH_TRY(Helper helper, start("keep " + name, "", {"bulkhead-keep"}, files.keep.get(), {tree, kept, device}));
-  BH_CHECK(ipc::send(helper.control.get(), nlohmann::json{{"type", "keep"}, {"quota", quota}}));
+Result<void> start_keep(Helpers& helpers, const HelperFiles& files, const std::string& name, int tree, int device,
+                        int kept, const nlohmann::json& about) {
+  std::vector<int> fds{tree, device};
+  if (kept >= 0) fds.push_back(kept);
+  BH_TRY(Helper helper, start("keep " + name, "", {"bulkhead-keep"}, files.keep.get(), fds));
+  BH_CHECK(ipc::send(helper.control.get(), about));
   helpers.keeps.push_back(std::move(helper));
   return {};
 }

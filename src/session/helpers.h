@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,7 +31,7 @@ struct Helper {
 // What has to be opened while files can still be opened with the caller's privileges.
 struct HelperFiles {
   UniqueFd evidence, front, egress;  // programs
-  UniqueFd relay, keep;              // where ports are published; where a mount is rw-no-delete
+  UniqueFd relay, keep;              // where ports are published; where a mount is served
   UniqueFd ca_bundle;
   std::vector<UniqueFd> upstream_ca;
   std::vector<std::string> dns_servers;
@@ -45,7 +46,7 @@ struct Helpers {
   std::vector<Helper> egress;
   std::vector<std::string> egress_credentials;  // "" = without credential; same order as egress
   std::optional<Helper> relay;                  // where ports are published
-  std::vector<Helper> keeps;                    // one for each mount `rw-no-delete` (kept.h)
+  std::vector<Helper> keeps;                    // one for each mount that is served (kept.h)
   std::vector<Helper> logins;                   // one for each agent's login (logins.h)
   std::vector<sys::Pair> lanes;                 // front's and egress's ends, until both have theirs
   UniqueFd supervisor_evidence;                 // the supervisor's own way to evidence
@@ -70,9 +71,10 @@ void drop_idle_egress(Helpers& helpers, const Policy& policy);
 Result<void> configure_evidence(Helpers& helpers, const std::string& session, UniqueFd log);
 Result<void> configure_egress(Helpers& helpers, const std::string& session, const Policy& policy,
                               const HelperFiles& files, Credentials& credentials);
-// Serves one mount `rw-no-delete`: the folder, the kept folder, and the socket on which the tier hands over the device.
-Result<void> start_keep(Helpers& helpers, const HelperFiles& files, const std::string& name, int tree, int kept,
-                        int device, std::uint64_t quota);
+// Serves one live folder: the folder itself, the socket on which the tier hands over the device, the kept folder (or
+// -1), and what it is told first (keep/keep_main.cc).
+Result<void> start_keep(Helpers& helpers, const HelperFiles& files, const std::string& name, int tree, int device,
+                        int kept, const nlohmann::json& about);
 // `listeners`: the host's, one for each published port.
 Result<void> configure_relay(Helpers& helpers, const Policy& policy, const room::Room& room,
                              std::vector<UniqueFd> listeners);

@@ -12,6 +12,7 @@
 
 #include "base/sys.h"
 #include "base/text.h"
+#include "trust/trust.h"
 
 namespace bulkhead::session {
 namespace {
@@ -20,7 +21,8 @@ namespace {
 constexpr std::uint64_t quota = 16ULL << 30;
 
 std::string shown(const tier::PlannedMount& mount) {
-  return "mount \"" + escape_for_terminal(mount.described) + "\": mode rw-no-delete ";
+  return "mount \"" + escape_for_terminal(mount.described) +
+         "\": " + (mount.mode == MountMode::rw_no_delete ? "mode rw-no-delete " : "`protect` ");
 }
 
 // By its mode, and not by trying: the one who will open it is the session's uid.
@@ -49,11 +51,11 @@ bool below(const std::string& path, const std::string& folder) {
   return path.starts_with(folder == "/" ? folder : folder + "/");
 }
 
-// Neither the folder nor what is kept of it may be writable by another way.
+// Neither the folder nor what is kept of it (empty: nothing is) may be writable by another way.
 Result<void> check_others(const tier::PlannedMount& mount, const std::string& kept, const tier::Plan& plan) {
   for (const tier::PlannedMount& other : plan.mounts) {
     if (other.mode == MountMode::ro || other.host.empty()) continue;
-    if (below(kept, other.host)) {
+    if (!kept.empty() && below(kept, other.host)) {
       return fail(shown(mount) + "keeps originals in \"" + escape_for_terminal(kept) + "\", which is in the mount \"" +
                   escape_for_terminal(other.described) + "\"; mount a folder below, or that one read-only");
     }
@@ -109,17 +111,23 @@ Result<std::vector<KeptMount>> prepare_kept(Planned& planned, const Identity& id
   std::vector<KeptMount> out;
   for (std::size_t i = 0; i < planned.plan.mounts.size(); ++i) {
     tier::PlannedMount& mount = planned.plan.mounts[i];
-    if (mount.mode != MountMode::rw_no_delete) continue;
+    if (!mount.served) continue;
     BH_CHECK(check_device(mount, identity));
     KeptMount made;
     made.target = mount.target;
-    BH_TRY(made.lock, lock(mount));
-    BH_TRY(made.kept, directory.make_kept(i));
-    BH_TRY(const std::string place, sys::path_of(made.kept.get()));
-    BH_CHECK(check_others(mount, place, planned.plan));
-    BH_CHECK(describe(made.kept.get(), mount, directory));
+    made.host = mount.host;
+    made.allow_control = mount.allow_control;
     BH_TRY(made.tree, sys::duplicate(mount.source.get()));
-    if (identity.from_root) BH_CHECK(for_session(made, mount, sources));
+    if (mount.mode == MountMode::rw_no_delete) {
+      BH_TRY(made.lock, lock(mount));
+      BH_TRY(made.kept, directory.make_kept(i));
+      BH_TRY(const std::string place, sys::path_of(made.kept.get()));
+      BH_CHECK(check_others(mount, place, planned.plan));
+      BH_CHECK(describe(made.kept.get(), mount, directory));
+      if (identity.from_root) BH_CHECK(for_session(made, mount, sources));
+    } else {
+      BH_CHECK(check_others(mount, "", planned.plan));
+    }
     BH_TRY(sys::Pair pair, sys::socket_pair(SOCK_SEQPACKET));
     mount.serving = std::move(pair.first);
     made.device = std::move(pair.second);
@@ -128,10 +136,26 @@ Result<std::vector<KeptMount>> prepare_kept(Planned& planned, const Identity& id
   return out;
 }
 
-Result<void> serve_kept(std::vector<KeptMount>& mounts, Helpers& helpers, const HelperFiles& files) {
+Result<nlohmann::json> protected_names(const std::vector<KeptMount>& mounts, const std::string& data,
+                                       const Paths& paths) {
+  if (mounts.empty()) return nlohmann::json();
+  BH_TRY(const trust::Catalogue catalogue, trust::load_catalogue(data, paths.config));
+  nlohmann::json out = nlohmann::json::array();
+  for (const trust::Rule& rule : catalogue.rules()) {
+    if (rule.kind == trust::Class::build) continue;
+    out.push_back({{"id", rule.id}, {"match", rule.patterns}, {"except", rule.except}});
+  }
+  return out;
+}
+
+Result<void> serve_kept(std::vector<KeptMount>& mounts, const nlohmann::json& names, Helpers& helpers,
+                        const HelperFiles& files) {
   for (KeptMount& mount : mounts) {
-    BH_CHECK(start_keep(helpers, files, escape_for_terminal(mount.target), mount.tree.get(), mount.kept.get(),
-                        mount.device.get(), quota));
+    const nlohmann::json about{
+        {"type", "keep"},    {"keeps", static_cast<bool>(mount.kept)}, {"quota", quota},
+        {"protects", names}, {"allow", mount.allow_control},           {"folder_hex", hex(mount.host)}};
+    BH_CHECK(start_keep(helpers, files, escape_for_terminal(mount.target), mount.tree.get(), mount.device.get(),
+                        mount.kept.get(), about));
     mount.tree.reset();
     mount.kept.reset();
     mount.device.reset();

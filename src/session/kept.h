@@ -1,6 +1,8 @@
-// The session's side of mounts `rw-no-delete` (keep/keep.h): each gets a kept folder and a process that serves it.
+// The session's side of live folders that are served (keep/keep.h): mode `rw-no-delete`, and `rw` with `protect`. Each
+// gets a process of its own, and the first a kept folder.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -15,15 +17,21 @@ namespace bulkhead::session {
 
 struct KeptMount {
   std::string target;
-  UniqueFd tree, kept;
-  UniqueFd device;  // where its /dev/fuse will come from
-  UniqueFd lock;    // on the folder itself, for the session's life: one session at a time keeps its originals
+  std::string host;  // where the folder is
+  std::vector<std::string> allow_control;
+  UniqueFd tree, kept;  // kept: mode rw-no-delete alone
+  UniqueFd device;      // where its /dev/fuse will come from
+  UniqueFd lock;        // on the folder itself, for the session's life: one session at a time keeps its originals
 };
 
 // With the caller's own privileges, once the plan is made. Refuses where this machine can't do it.
 Result<std::vector<KeptMount>> prepare_kept(Planned& planned, const Identity& identity, Sources& sources,
                                             const SessionDir& directory);
+// What they protect, as bulkhead-keep is told it; null: no such mount. With the caller's own privileges.
+Result<nlohmann::json> protected_names(const std::vector<KeptMount>& mounts, const std::string& data,
+                                       const Paths& paths);
 // Starts the processes. What they need is theirs afterwards.
-Result<void> serve_kept(std::vector<KeptMount>& mounts, Helpers& helpers, const HelperFiles& files);
+Result<void> serve_kept(std::vector<KeptMount>& mounts, const nlohmann::json& names, Helpers& helpers,
+                        const HelperFiles& files);
 
 }  // namespace bulkhead::session

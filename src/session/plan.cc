@@ -100,6 +100,7 @@ class Planner {
     } else if (mode != MountMode::ro && out.workspace.empty() && S_ISDIR(st.st_mode)) {
       out.workspace = target;
       out.workspace_mode = mode;
+      out.workspace_protected = is_served(mount);
     }
     if (mode == MountMode::review) {
       const std::string shown = "mount \"" + escape_for_terminal(mount.path) + "\"";
@@ -116,9 +117,10 @@ class Planner {
       projects_.push_back({real, std::move(folder)});
     }
     BH_TRY(*opened, sources_.mountable(std::move(*opened), mount.path));
-    if (mode == MountMode::rw_no_delete && !S_ISDIR(st.st_mode)) {
+    if (is_served(mount) && !S_ISDIR(st.st_mode)) {
       return fail("mount \"" + escape_for_terminal(mount.path) +
-                  "\": mode rw-no-delete is for folders; mount the one " + "it is in");
+                  "\": " + (mode == MountMode::rw_no_delete ? "mode rw-no-delete" : "`protect`") +
+                  " is for folders; mount the one it is in");
     }
     out.plan.mounts.push_back({.source = std::move(*opened),
                                .target = target,
@@ -126,7 +128,9 @@ class Planner {
                                .described = mount.path,
                                .layers = std::nullopt,
                                .host = mount.copy ? "" : real,
-                               .serving = UniqueFd()});
+                               .serving = UniqueFd(),
+                               .served = is_served(mount),
+                               .allow_control = mount.allow_control});
     out.visible.push_back(target);
     return {};
   }

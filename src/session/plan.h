@@ -21,6 +21,7 @@ struct Planned {
   Projects projects;                 // what nobody trusted in what the policy lets be written
   std::string workspace;             // the first mount that can be written, for the start line; empty: there is none
   MountMode workspace_mode = MountMode::rw;
+  bool workspace_protected = false;     // control files in it can't be changed
   std::vector<review::Review> reviews;  // one for each mount in mode review, locked; the order is that of their paths
   std::vector<std::string> notes;       // about reviews that earlier sessions left
   std::string keys;                     // what to say of files that look like keys (keys.h); may be empty

@@ -53,7 +53,10 @@ nlohmann::json grants_event(const std::vector<Grant>& of) {
 nlohmann::json policy_event(const Policy& policy, const Planned& planned) {
   nlohmann::json mounts = nlohmann::json::array();
   for (const auto& mount : planned.plan.mounts) {
-    mounts.push_back({{"path", mount.described}, {"at", mount.target}, {"mode", name_of(mount.mode)}});
+    nlohmann::json one{{"path", mount.described}, {"at", mount.target}, {"mode", name_of(mount.mode)}};
+    if (mount.served) one["protect"] = true;
+    if (!mount.allow_control.empty()) one["allow_control"] = mount.allow_control;
+    mounts.push_back(std::move(one));
   }
   nlohmann::json out{{"policy", {{"grants", grants_event(policy.grants)}, {"mounts", mounts}, {"ask", policy.ask}}},
                      {"sources", policy.sources}};

@@ -38,8 +38,11 @@ std::string workspace(const Planned& planned) {
   const std::string shown = escape_for_terminal(planned.workspace);
   if (shown.empty()) return "no folder is writable";
   if (planned.workspace_mode == MountMode::review) return shown + " is under review";
-  if (planned.workspace_mode == MountMode::rw_no_delete) return shown + " is writable, its originals are kept";
-  return shown + " is writable";
+  if (planned.workspace_mode == MountMode::rw_no_delete) {
+    return shown + " is writable but for control files, its originals are kept";
+  }
+  if (planned.workspace_protected) return shown + " is writable but for control files";
+  return shown + " is writable, control files (hooks, tasks, agents' settings) too";
 }
 
 }  // namespace

@@ -130,6 +130,7 @@ class Supervisor {
       BH_CHECK(disks_.watch(mount.source.get(), mount.target));
     }
     BH_TRY(kept_, prepare_kept(planned_, identity_, sources, directory_));
+    BH_TRY(protected_names_, protected_names(kept_, options_.request.data_dir, paths_));
     BH_TRY(reader_, CredentialReader::start(policy_, identity_));
     if (identity_.from_root) {  // it reads what root may read, and then gives that up, too
       BH_TRY(credentials_, reader_.finish(policy_, signals_.get()));
@@ -177,7 +178,7 @@ class Supervisor {
     // The tier's program is busy with its mounts for a while and then waits at the CA and the gate: time for the
     // helpers to come up.
     BH_TRY(helpers_, start_helpers(files_, policy_, directory_.id(), std::move(ca_)));
-    BH_CHECK(serve_kept(kept_, helpers_, files_));
+    BH_CHECK(serve_kept(kept_, protected_names_, helpers_, files_));
     helpers_.logins = std::move(logins_.helpers);
     if (!identity_.from_root) {
       BH_TRY(credentials_, reader_.finish(policy_, signals_.get()));
@@ -645,10 +646,33 @@ class Supervisor {
       say(helper.name + ": the workload refreshed it, and the host's file could not be given the new tokens (" +
           escape_for_terminal(object->value("text", ""), 300) + "); if the agent on the host can't use its login any " +
           "more, log in there again");
+    } else if (index > 1 && type == "watches") {
+      say(helper.name +
+          ": no inotify watch is left (fs.inotify.max_user_watches), so names and attributes are asked for " +
+          "anew each second, which is slower");
+    } else if (index > 1 && type == "refused") {
+      on_refused(*object);
     } else if (index > 0 && type == "applied" && owner_.applied(index == 1, *object)) {
       // What its owner asked for is done there.
     } else {
       stop(helper.name + " said something that makes no sense, so the session was stopped");
+    }
+  }
+
+  // What a control file's name kept the workload from (keep/refusals.h).
+  void on_refused(const nlohmann::json& object) {
+    const std::string operation = object.value("operation", ""), path = object.value("path", "");
+    const auto count = object.value("count", std::uint64_t{1});
+    denials_.add(count, operation.empty() ? "changes of control files" : operation + " " + path,
+                 "a control file" + (operation.empty() ? "" : " (" + object.value("rule", "") + ")") +
+                     ", which your tools run or obey; `allow_control` of its mount opens it",
+                 "");
+    if (object.value("record", true)) {
+      (void)recorder_->record("file.refused", {{"mount", object.value("mount", "")},
+                                               {"operation", operation},
+                                               {"path", path},
+                                               {"rule", object.value("rule", "")},
+                                               {"count", count}});
     }
   }
 
@@ -770,6 +794,7 @@ class Supervisor {
   std::unique_ptr<tier::Isolation> isolation_;
   Planned planned_;
   std::vector<KeptMount> kept_;
+  nlohmann::json protected_names_;
   HelperFiles files_;
   CredentialReader reader_;
   Logins logins_;  // until the helpers have them

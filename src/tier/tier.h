@@ -29,9 +29,11 @@ struct PlannedMount {
   std::string described = {};                   // the path as the user wrote it, for messages
   std::optional<Layers> layers = std::nullopt;  // in mode review, always
   std::string host = {};                        // where it is on the host; empty for a private copy
-  // rw_no_delete: what is shown is a FUSE mount, and on this socket its /dev/fuse goes to the process that serves it
-  // (keep/keep.h), which has the source.
+  // Served (is_served() of its mount): what is shown is a FUSE mount, and on this socket its /dev/fuse goes to the
+  // process that serves it (keep/keep.h), which has the source.
   UniqueFd serving = {};
+  bool served = false;
+  std::vector<std::string> allow_control = {};  // as the policy has it
 };
 
 // A small file made for the session (its /etc, its CA bundle). Read-only inside.

@@ -135,8 +135,8 @@ Result<void> Catalogue::add(std::string_view text, const std::string& file, bool
       matcher_.add(*pattern, rules_.size());
     }
     Matcher except;
-    BH_TRY(const auto exceptions, list(table, "except"));
-    for (const std::string& text_of : exceptions) {
+    BH_TRY(rule.except, list(table, "except"));
+    for (const std::string& text_of : rule.except) {
       auto pattern = Pattern::parse(text_of);
       if (!pattern) return table.fail_key("except", pattern.error().message);
       except.add(*pattern, 0);

@@ -42,7 +42,7 @@ struct Rule {
   std::string verb;                   // before the lines of a text: "runs", "says", "points to"
   std::string file;                   // where the rule is written
   int line = 0;
-  std::vector<std::string> patterns;  // as written
+  std::vector<std::string> patterns, except;  // as written
 };
 
 class Catalogue {

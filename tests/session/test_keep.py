@@ -149,9 +149,12 @@ class Keep(Case):
                 self.restored(before)
 
     def test_X08_tools_work_as_ever(self):
+        # A session can't make a repository: its config would be a control file.
+        for words in (["init", "-q"], ["config", "user.name", "a"], ["config", "user.email", "a@b"]):
+            self.ok(self.outside(["git", *words]))
         before = self.plant()
         script = """set -e
-git init -q . && git config user.name a && git config user.email a@b && git add a d && git commit -qm one
+git add a d && git commit -qm one
 for i in 1 2 3; do echo $i >> a; git commit -qam $i; done
 git gc -q --prune=now; git fsck --strict; git checkout -q -b other HEAD~2; git checkout -q -; git stash list; git status --short
 printf 'all: x.o\\nx.o: d/b\\n\\tcp d/b x.o\\n' > Makefile; make -s; touch d/b; make -s; rm -rf out
@@ -376,8 +379,6 @@ for name in ("a", "n"):
     assert os.fstat(f.fileno()).st_size >= 4, name
     os.fchmod(f.fileno(), 0o600); os.ftruncate(f.fileno(), 2); f.seek(0); assert len(f.read()) == 2
     assert not [n for n in os.listdir(".") if "fuse" in n], os.listdir(".")
-    try: open(".fuse_hidden1", "x"); assert False
-    except PermissionError: pass
 """
         self.ok(self.inside(["python3", "-c", script], POLICY))
         self.assertEqual([name for name in os.listdir(self.work) if "fuse" in name], [])

@@ -37,6 +37,13 @@ constexpr std::array table = {
         "original before the operation that would lose it and is confined to that folder (Landlock ABI 2, 5.19)",
         "native", "X03 X08 X10 X34 X36", "userns fuse"},
     Guarantee{
+        "fs-protect",
+        "In a folder mounted `rw` with `protect`, or `rw-no-delete`, no file that the host's tools run or obey can be "
+        "made, changed, moved or removed, at any depth and in any spelling, but what `allow_control` names.",
+        "the same FUSE server, which judges the whole path of every operation, and what a folder's move would make of "
+        "the files in it",
+        "native", "X04 X05 X09 X33 X37", "userns fuse"},
+    Guarantee{
         "landlock",
         "A second, independent layer repeats the view of the files; a read-only mount below HOME, /tmp or another "
         "writable folder rests on the first alone.",
@@ -149,7 +156,9 @@ constexpr std::array<std::string_view, 10> not_promised = {
     "What a granted function can be told. A model's API sees whatever the agent sends it; a grant to write an issue "
     "can write anything into it; what is said in a WebSocket is counted, not judged.",
     "Timing, sizes, order and number of granted requests carry a little information out; budgets bound it.",
-    "A `rw` mount is really writable: files in it can be deleted, and a hook or task file left there runs when the "
+    "A `rw` mount is really writable: files in it can be deleted, and, without `protect`, a hook or task file left "
+    "there "
+    "runs when the "
     "host's tools open that folder.",
     "A secret that a host echoes in an altered form (compressed, reversed, split) is not recognised in its answer.",
     "A value that a server handed out (`issue`) is recognised in other answers only while it is one of the last 64.",
