@@ -21,6 +21,7 @@ struct Planned {
   std::string workspace;             // the first mount that can be written, for the start line; empty: there is none
   MountMode workspace_mode = MountMode::rw;
   std::vector<review::Review> reviews;  // one for each mount in mode review, locked; the order is that of their paths
+  std::vector<UniqueFd> watches;        // handoff/watch.h
   std::vector<std::string> notes;       // about reviews that earlier sessions left
   std::string keys;                     // what to say of files that look like keys (keys.h); may be empty
 };

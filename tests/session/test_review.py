@@ -268,7 +268,7 @@ f = open('keep', 'r+b'); m = mmap.mmap(f.fileno(), 0); m[0:2] = b'AS'; m.flush()
 git fsck 2>&1; git log --oneline | wc -l""")
         self.assertFalse(os.path.exists(self.at("Makefile")))
         self.assertEqual(self.read("work/keep"), "as it was\n")
-        self.ok(self.bulkhead("apply"))
+        self.ok(self.bulkhead("apply", "--yes-to", "Makefile"))
         log = subprocess.run(["git", "-C", self.work, "-c", "safe.directory=*", "log", "--oneline"], check=True,
                              capture_output=True, text=True, env=self.environment()).stdout
         self.assertEqual(log.count("\n"), 2)
@@ -446,7 +446,7 @@ class Hostile(ReviewCase):
 
     def test_X02_a_planted_link_is_not_followed_by_the_next_session(self):
         self.session("mkdir -p .git; ln -s ../../home/.ssh .git/hooks; ln -s ../home/.ssh d")
-        self.ok(self.bulkhead("apply"))
+        self.ok(self.bulkhead("apply", "--yes-to", ".git/**"))
         result = self.session("cat .git/hooks/* d/* 2>&1; echo x > .git/hooks/pre-commit; mkdir e; true")
         self.assertNotIn("planted", result.out)
         self.assertEqual(os.listdir(os.path.join(self.home, ".ssh")), ["id_ed25519"])
