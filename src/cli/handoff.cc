@@ -127,9 +127,13 @@ class Handoff {
     std::string problem;
     const auto pinned = pins.find(*project, problem);
     std::vector<HeldFile> files;
+    std::set<std::string> settled;
     for (const handoff::LiveFile& file : folder.files) {
       const handoff::Now now = handoff::state_of(file, fd->get(), pinned ? &*pinned : nullptr);
-      if (now == handoff::Now::back || now == handoff::Now::trusted) continue;
+      if (now == handoff::Now::back || now == handoff::Now::trusted) {
+        settled.insert(file.handed.path);
+        continue;
+      }
       files.push_back(held(file, now, fd->get(), folder.project.path));
     }
     BH_TRY(const Word word, decide(files, yes_to_, false));
@@ -138,7 +142,9 @@ class Handoff {
       // Evidence first; then they are forgotten.
       BH_CHECK(record(word, {{"of_session", folder.session}, {"folder", folder.project.path}}));
       handoff::LiveFolder left = folder;
-      std::erase_if(left.files, [&](const handoff::LiveFile& file) { return word.yes.contains(file.handed.path); });
+      std::erase_if(left.files, [&](const handoff::LiveFile& file) {
+        return word.yes.contains(file.handed.path) || settled.contains(file.handed.path);
+      });
       if (left.files.empty()) left.more = 0;
       if (left.files.empty()) left.incomplete.clear();
       BH_CHECK(store.save(left));

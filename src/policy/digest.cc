@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <openssl/sha.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -30,6 +31,10 @@ std::string sha256_hex(std::string_view bytes) {
 }
 
 Result<std::string> sha256_hex_of(int fd, std::uint64_t most) {
+  struct stat st{};
+  if (::fstat(fd, &st) != 0) return fail_errno("fstat", "", errno);
+  const auto too_large = [&] { return fail("larger than " + std::to_string(most >> 20) + " MiB", EFBIG); };
+  if (static_cast<std::uint64_t>(st.st_size) > most) return too_large();
   SHA256_CTX context;
   ::SHA256_Init(&context);
   std::string buffer(piece, '\0');
@@ -39,7 +44,7 @@ Result<std::string> sha256_hex_of(int fd, std::uint64_t most) {
     if (n < 0) return fail_errno("read", "", errno);
     if (n == 0) return finished(context);
     at += static_cast<std::uint64_t>(n);
-    if (at > most) return fail("larger than " + std::to_string(most >> 20) + " MiB", EFBIG);
+    if (at > most) return too_large();
     ::SHA256_Update(&context, buffer.data(), static_cast<std::size_t>(n));
   }
 }

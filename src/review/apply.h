@@ -20,7 +20,7 @@
 namespace bulkhead::review {
 
 struct Wanted {
-  std::vector<std::string> paths;  // below the folder; empty: everything
+  std::vector<std::string> paths = {};  // below the folder; empty: everything
   bool deletes = true;
   std::set<std::string> held = {};  // not without somebody's word (handoff/gate.h)
 };

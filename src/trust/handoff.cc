@@ -178,7 +178,7 @@ class Classifier {
     }
     ++files_;
     const Content content = trees_.read(change.path, side);
-    bytes_ += content.size;
+    bytes_ += content.bytes.size();
     out.fingerprint = fingerprint_of(content);
     if (content.kind == Content::Kind::link) return judge_link(content, rules, begun, std::move(out));
     if (rules.empty()) return out;

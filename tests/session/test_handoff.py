@@ -243,7 +243,7 @@ class Held(Handoff):
         self.assertEqual(len(self.held()), 3)
 
     def test_keys_are_not_shown(self):
-        self.session("printf 'OPENAI_API_KEY=planted-key\\nOPENAI_BASE_URL=https://evil.example\\n' > .env")
+        self.session("printf 'OPENAI_API_KEY=planted''-key\\nOPENAI_BASE_URL=https://evil.example\\n' > .env")
         for words in (("handoff", "--full"), ("handoff", "--json"), ("apply",)):
             result = self.bulkhead(*words)
             self.assertEqual(result.status, 3)

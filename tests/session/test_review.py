@@ -198,6 +198,17 @@ os.symlink("\x1b[2J", "l2")
         wrong = self.bulkhead("apply", "nowhere")
         self.assertEqual(wrong.status, 1)
 
+    def test_parts_of_a_folder_that_the_session_made(self):
+        self.session("mkdir -p d/e; echo 1 > d/e/one; echo 2 > d/e/two; echo 3 > d/three; rm -r src; mkdir src; echo n > src/n")
+        self.ok(self.bulkhead("apply", "d/e/one"))
+        self.write("work/d/e/mine", "the host's own\n")
+        self.assertNotIn("d/e/mine", self.changes())
+        self.ok(self.bulkhead("apply", "d"))
+        self.assertEqual(sorted(os.listdir(self.at("d/e"))), ["mine", "one", "two"])
+        self.ok(self.bulkhead("apply"))
+        self.assertEqual(os.listdir(self.at("src")), ["n"])
+        self.nothing_left()
+
     def test_a_path_that_did_not_change_is_said(self):
         self.session("echo x > new")
         wrong = self.bulkhead("apply", "keep")
