@@ -145,8 +145,8 @@ Result<void> keep_word(const Word& word, const handoff::Gate& gate, const review
     for (const handoff::GateFile& file : gate.files) {
       if (said.contains(&file.handed)) files.push_back(&file);
     }
-    BH_CHECK(handoff::accept(review, files,
-                             decision.pattern.empty() ? decision.by : decision.by + " " + decision.pattern));
+    BH_CHECK(
+        handoff::accept(review, files, decision.pattern.empty() ? decision.by : decision.by + " " + decision.pattern));
   }
   return {};
 }

@@ -59,8 +59,8 @@ Result<Meaning> meaning_of(std::vector<std::string> words, const std::vector<rev
     }
     auto folder = sys::real_path(word);
     if (!folder) {
-      return fail("\"" + escape_for_terminal(word) + "\" is no open review's id, and no folder: " +
-                  folder.error().message);
+      return fail("\"" + escape_for_terminal(word) +
+                  "\" is no open review's id, and no folder: " + folder.error().message);
     }
     out.folders.push_back(std::move(*folder));
   }
@@ -88,7 +88,8 @@ class Handoff {
     std::vector<HeldFile> open;
     for (const handoff::GateFile* file : gate.open()) open.push_back(held_file(*file, catalogue_, meant.review));
     BH_TRY(const Word word, decide(open, yes_to_, false));
-    BH_CHECK(record(word, {{"review", id}, {"of_session", meant.review.info().session}, {"folder", meant.review.info().folder}}));
+    BH_CHECK(record(
+        word, {{"review", id}, {"of_session", meant.review.info().session}, {"folder", meant.review.info().folder}}));
     for (const handoff::Decision& decision : word.decisions) {
       if (decision.decision != "accepted") continue;
       std::vector<const handoff::GateFile*> files;
@@ -217,9 +218,9 @@ class Handoff {
     if (!all) return std::nullopt;
     for (const keep::KeptFolder& one : *all) {
       if (one.folder != folder) continue;
-      const auto file = sys::open_at2(store->kept_directory(), one.session + "/" + one.name + "/files/" + path,
-                                      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
-                                      RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+      const auto file =
+          sys::open_at2(store->kept_directory(), one.session + "/" + one.name + "/files/" + path,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
       const auto st = file ? sys::stat_fd(file->get(), path) : tl::unexpected(file.error());
       if (!st || !S_ISREG(st->st_mode)) continue;
       auto text = review::read_text(file->get());
@@ -308,8 +309,9 @@ void add_handoff(CLI::App& root, Invocation& invocation) {
   command->add_option("words", options->words, "Reviews' ids, or folders; without: the working directory")
       ->type_name("[REVIEW|FOLDER…]");
   command
-      ->add_option("--yes-to", options->yes_to,
-                   "Say yes to files, as they are now: a pattern like package.json or .husky/**, or all; may be repeated")
+      ->add_option(
+          "--yes-to", options->yes_to,
+          "Say yes to files, as they are now: a pattern like package.json or .husky/**, or all; may be repeated")
       ->type_name("PATTERN")
       ->allow_extra_args(false);
   command->add_flag("--full", options->full, "All of each difference, and each file");
@@ -317,7 +319,8 @@ void add_handoff(CLI::App& root, Invocation& invocation) {
   command->add_flag("--json", options->json, "As JSON");
   command->footer(
       "Git, editors, agents, shells and builds run or obey files of a folder by themselves. What a session changed of\n"
-      "them is held in a review (`bulkhead apply` asks about each), and only listed where the folder was mounted rw or\n"
+      "them is held in a review (`bulkhead apply` asks about each), and only listed where the folder was mounted rw "
+      "or\n"
       "rw-no-delete: there the host has it already. A yes is to a content: what changes is asked about again.\n\n"
       "Exit status: 0 nothing waits, 3 something does, 1 something could not be looked at.\n\n"
       "Examples:\n"

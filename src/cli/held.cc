@@ -69,7 +69,8 @@ Result<std::string> one_told(const HeldFile& file, const ShowOptions& options, c
   }
   const bool was = handed.before.kind == Fingerprint::Kind::file, is = handed.after.kind == Fingerprint::Kind::file;
   if (was && is && handed.before.executable != handed.after.executable) {
-    out += std::string("    it ") + (handed.after.executable ? "can be executed now" : "can't be executed any more") + "\n";
+    out += std::string("    it ") + (handed.after.executable ? "can be executed now" : "can't be executed any more") +
+           "\n";
   }
   std::string why;
   BH_TRY(const std::vector<std::string> lines, difference(file, why));
@@ -79,8 +80,8 @@ Result<std::string> one_told(const HeldFile& file, const ShowOptions& options, c
 
 // A folder of packages: how many of which class, and those that act by themselves by name.
 std::string packages_told(const handoff::Item& item, const std::vector<HeldFile>& files, const Colours& c) {
-  std::string out = "  " + std::string(c.warn) + escape_for_terminal(item.name, 4096) + "/" + std::string(c.off) + "  " +
-                    std::to_string(item.files.size()) + " files of other people's packages: ";
+  std::string out = "  " + std::string(c.warn) + escape_for_terminal(item.name, 4096) + "/" + std::string(c.off) +
+                    "  " + std::to_string(item.files.size()) + " files of other people's packages: ";
   std::vector<std::string> parts;
   for (const trust::Class kind : {trust::Class::runs, trust::Class::instructs, trust::Class::build}) {
     const auto n = std::ranges::count_if(item.files, [&](std::size_t i) { return files[i].handed->kind == kind; });

@@ -81,7 +81,8 @@ std::string described(const Verdict::Item& item, const trust::Rule& rule, bool f
     if (item.before->sha256 != now.sha256 && item.before->text && !rule.secret) {
       const auto diff = unified_diff(*item.before->text, now.bytes);
       out += "    since it was trusted:\n";
-      out += diff ? text_block(join(*diff, "\n"), most, colours, true) : "      (no diff: " + diff.error().message + ")\n";
+      out +=
+          diff ? text_block(join(*diff, "\n"), most, colours, true) : "      (no diff: " + diff.error().message + ")\n";
     } else if (item.before->sha256 != now.sha256) {
       out +=
           "    its content has changed; what it was is not kept (a large file, no text, or one that may hold keys)\n";

@@ -29,8 +29,9 @@ nlohmann::json files_of(const std::vector<const trust::Handed*>& files) {
 }
 
 nlohmann::json event_of(const Decision& decision) {
-  return {{"decision", decision.decision}, {"by", decision.by},       {"pattern", decision.pattern},
-          {"ms", decision.ms},             {"count", decision.files.size()}, {"files", files_of(decision.files)}};
+  return {{"decision", decision.decision},  {"by", decision.by},
+          {"pattern", decision.pattern},    {"ms", decision.ms},
+          {"count", decision.files.size()}, {"files", files_of(decision.files)}};
 }
 
 }  // namespace bulkhead::handoff

@@ -8,6 +8,6 @@
 //   items.h   how it is told: many files of one folder of packages are one thing to say yes to
 //   events.h  what of it is evidence
 //
-// A yes is to a content (trust::Fingerprint), never to a name. Everything that comes out of here (paths, lines, texts) is
-// a workload's: escape_for_terminal before a person sees it.
+// A yes is to a content (trust::Fingerprint), never to a name. Everything that comes out of here (paths, lines, texts)
+// is a workload's: escape_for_terminal before a person sees it.
 #pragma once

@@ -184,7 +184,8 @@ std::vector<std::string> end_watches(const session::Paths& paths, const std::str
     if (!file) continue;
     if (half_made) {
       const auto st = sys::stat_fd(file.get(), name);
-      if (st && ::time(nullptr) - st->st_ctime > half_made_is_dead_after) (void)::unlinkat(folder->get(), name.c_str(), 0);
+      if (st && ::time(nullptr) - st->st_ctime > half_made_is_dead_after)
+        (void)::unlinkat(folder->get(), name.c_str(), 0);
       continue;
     }
     if (!loaded) catalogue = trust::load_catalogue(data, paths.config);

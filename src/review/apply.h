@@ -39,9 +39,9 @@ Result<Chosen> choose(const Changes& changes, const Wanted& wanted);
 // What was judged before somebody said yes, by path.
 using Judged = std::map<std::string, trust::Fingerprint>;
 
-// Does what is in `take`. The review is locked. What is prepared has to be what `changes` and `judged` say, else nothing
-// is applied: the layer was changed meanwhile. `ready` is called when all is prepared, before the first step: its failure
-// takes everything back. Afterwards the review is gone from the disk if nothing is left in it.
+// Does what is in `take`. The review is locked. What is prepared has to be what `changes` and `judged` say, else
+// nothing is applied: the layer was changed meanwhile. `ready` is called when all is prepared, before the first step:
+// its failure takes everything back. Afterwards the review is gone from the disk if nothing is left in it.
 Result<void> apply(Review& review, const Chosen& chosen, const Judged& judged,
                    const std::function<Result<void>()>& ready);
 

@@ -170,8 +170,9 @@ TEST(Choose, WithoutDeletesNothingTakesTheirPlace) {
 
 TEST(Choose, WhatIsHeldComesNotAndNothingStandsThereForIt) {
   Changes changes;
-  changes.list = {change("d", Kind::added, S_IFDIR), change("d/e", Kind::added, S_IFDIR), change("d/e/held", Kind::added),
-                  change("f", Kind::added, S_IFDIR), change("f/free", Kind::added), change("f/held", Kind::added),
+  changes.list = {change("d", Kind::added, S_IFDIR), change("d/e", Kind::added, S_IFDIR),
+                  change("d/e/held", Kind::added),   change("f", Kind::added, S_IFDIR),
+                  change("f/free", Kind::added),     change("f/held", Kind::added),
                   change("g", Kind::changed)};
   const auto chosen = choose(changes, {.held = {"d/e/held", "f/held", "g"}});
   EXPECT_EQ(paths_of(chosen->take), (std::vector<std::string>{"f", "f/free"}));

@@ -135,8 +135,7 @@ class Planner {
   Result<void> look(Planned& out) {
     BH_TRY(out.projects, look_at_projects(projects_, request_.data_dir, of_.paths));
     for (Watched& one : out.projects.watched) {
-      BH_TRY(UniqueFd watch,
-             handoff::begin_watch(of_.paths, of_.session, out.watches.size(), one.project, one.before));
+      BH_TRY(UniqueFd watch, handoff::begin_watch(of_.paths, of_.session, out.watches.size(), one.project, one.before));
       out.watches.push_back(std::move(watch));
     }
     out.projects.watched.clear();  // it may be large, and is on the disk now

@@ -61,7 +61,7 @@ class Walk {
     std::vector<Matcher::State> state;  // what the catalogue's patterns expect in it
     std::size_t depth = 0;
     bool dependency = false;
-    bool behind_link = false;  // reached through a link: only what the link's name begins is looked for
+    bool behind_link = false;              // reached through a link: only what the link's name begins is looked for
     std::vector<Matcher::State> by_above;  // as `state`, by what the project's own path begins (Snapshot::above)
   };
 
@@ -142,8 +142,8 @@ class Walk {
     if (snapshot_->entries.size() > limits_.noted) stop("what could act in it is more than can be looked at");
     // What builds run is read only where it is this project's own, and only for the difference that is shown later.
     const std::vector<std::size_t>& ids = step.full.empty() ? more.full : step.full;
-    const bool builds = std::all_of(ids.begin(), ids.end(),
-                                    [&](std::size_t id) { return catalogue_.rule(id).kind == Class::build; });
+    const bool builds =
+        std::all_of(ids.begin(), ids.end(), [&](std::size_t id) { return catalogue_.rule(id).kind == Class::build; });
     const bool small = static_cast<std::uint64_t>(st.st_size) <= std::min(max_snapshot_text, room_);
     if (builds && !place.dependency && builds_read_ < limits_.builds_read &&
         ((S_ISREG(st.st_mode) && small) || S_ISLNK(st.st_mode))) {
@@ -163,9 +163,9 @@ class Walk {
     auto child = sys::open_at2(fd, entry.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, one_name);
     if (!child && child.error().code == ENOENT) return;  // gone meanwhile
     const bool dependency = place.dependency || catalogue_.is_dependency_folder(entry.folded);
-    auto done = child ? folder(child->get(),
-                               {path, step.below, place.depth + 1, dependency, place.behind_link, more.below})
-                      : Result<void>(tl::unexpected(child.error()));
+    auto done =
+        child ? folder(child->get(), {path, step.below, place.depth + 1, dependency, place.behind_link, more.below})
+              : Result<void>(tl::unexpected(child.error()));
     if (done) return;
     const int code = done.error().code;
     if (code == EFBIG) return stop("it holds more than " + std::to_string(limits_.entries) + " files");

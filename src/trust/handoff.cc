@@ -20,7 +20,8 @@ std::string below(const std::string& folder, const std::string& name) {
 bool repository_by(const std::vector<std::string>& names) {
   std::set<std::string> known;
   for (const std::string& name : names) known.insert(folded(name));
-  return known.contains("head") && ((known.contains("objects") && known.contains("refs")) || known.contains("commondir"));
+  return known.contains("head") &&
+         ((known.contains("objects") && known.contains("refs")) || known.contains("commondir"));
 }
 
 struct Judged {
@@ -114,7 +115,8 @@ class Classifier {
   bool is_repository(const std::string& folder) {
     const auto known = repositories_.find(folder);
     if (known != repositories_.end()) return known->second;
-    const bool is = repository_by(trees_.names(folder, Side::after)) || repository_by(trees_.names(folder, Side::before));
+    const bool is =
+        repository_by(trees_.names(folder, Side::after)) || repository_by(trees_.names(folder, Side::before));
     return repositories_[folder] = is;
   }
 

@@ -152,7 +152,8 @@ TEST_F(Handoff, AFolderThatBecomesARepository_X06) {
   EXPECT_EQ(classified()[0].kind, Class::runs);
   // A repository that is made from nothing is judged by what is put into it.
   changes_.clear();
-  for (const char* name : {"fresh/.git/HEAD", "fresh/.git/objects/x", "fresh/.git/refs/x"}) change(name, std::nullopt, "");
+  for (const char* name : {"fresh/.git/HEAD", "fresh/.git/objects/x", "fresh/.git/refs/x"})
+    change(name, std::nullopt, "");
   change("fresh/.git/config", std::nullopt, "[core]\n\tbare = false\n");
   EXPECT_TRUE(classified().empty());
 }

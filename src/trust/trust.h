@@ -55,8 +55,8 @@ struct Verdict {
 // The shipped list, `data`/control, and what the user adds to it in `config`/control.
 Result<Catalogue> load_catalogue(const std::string& data, const std::string& config);
 
-// `folder` may be O_PATH. `pinned`: what was trusted in exactly this folder, or nullptr. `snapshot`: filled with what is
-// there, for when the session is over (snapshot.h).
+// `folder` may be O_PATH. `pinned`: what was trusted in exactly this folder, or nullptr. `snapshot`: filled with what
+// is there, for when the session is over (snapshot.h).
 Result<Verdict> judge_project(int folder, const Catalogue& catalogue, const Project* pinned,
                               Snapshot* snapshot = nullptr);
 

@@ -247,7 +247,7 @@ class Held(Handoff):
         for words in (("handoff", "--full"), ("handoff", "--json"), ("apply",)):
             result = self.bulkhead(*words)
             self.assertEqual(result.status, 3)
-            self.assertIn("evil.example", result.out + result.err)
+            self.assertIn("OPENAI_API_KEY=…", result.out + result.err)
             self.assertNotIn("planted-key", result.out + result.err)
 
     def test_large_files_can_be_accepted_and_what_is_too_large_cannot(self):
