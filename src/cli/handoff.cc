@@ -139,7 +139,9 @@ class Handoff {
     }
     BH_TRY(const Word word, decide(files, yes_to_, false));
     idle(files);
-    if (!word.yes.empty()) {
+    // That not all is known can be said yes to as well, once nothing else is left.
+    const bool seen_to = files.empty() && yes_to_.any();
+    if (!word.yes.empty() || seen_to) {
       // Evidence first; then they are forgotten.
       BH_CHECK(record(word, {{"of_session", folder.session}, {"folder", folder.project.path}}));
       handoff::LiveFolder left = folder;
@@ -155,8 +157,8 @@ class Handoff {
     }
     const auto open = static_cast<std::size_t>(
         std::ranges::count_if(files, [](const HeldFile& file) { return file.accepted.empty(); }));
-    told_.open += open;
-    told_.seen += files.size();
+    told_.open += open + (folder.incomplete.empty() || seen_to ? 0 : 1);
+    told_.seen += files.size() + (folder.incomplete.empty() ? 0 : 1);
     if (options_.json) {
       BH_TRY(nlohmann::json list, as_json(files));
       told_.live.push_back({{"folder", folder.project.path},

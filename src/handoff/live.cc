@@ -232,9 +232,10 @@ Result<Compared> compare(int folder, const Snapshot& before, const trust::Catalo
                          const trust::Project* pinned) {
   Snapshot after;
   after.above = before.above;
-  BH_TRY(const trust::Found found, trust::find_controls(folder, catalogue, {}, &after));
+  // Of what builds run, only what differs is read.
+  BH_TRY(const trust::Found found, trust::find_controls(folder, catalogue, {.builds_read = 0}, &after));
   Compared out;
-  out.incomplete = before.incomplete.empty() ? after.incomplete : before.incomplete;
+  out.incomplete = trust::why_incomplete(before, after);
   LiveTrees trees(folder, before);
   trust::Surroundings around;
   around.above = before.above;

@@ -56,6 +56,26 @@ TEST(Live, BytesThatAreNoTextComeBack) {
   for (std::size_t cut = 0; cut < lines.size(); cut += 7) EXPECT_FALSE(trust::snapshot_from(lines.substr(0, cut)));
 }
 
+TEST(Live, AFolderThatNobodyCouldLookIntoIsNoNewsAsLongAsItIsAsItWas) {
+  Snapshot before, after;
+  const Snapshot::Unseen dark{{1, 2, 3, 4, 5}, "can't be read"};
+  before.unseen["dark"] = dark;
+  before.unseen["gone"] = dark;
+  after.unseen["dark"] = dark;
+  EXPECT_EQ(trust::why_incomplete(before, after), "");
+  after.unseen["dark"].mark.ctime = 6;
+  EXPECT_EQ(trust::why_incomplete(before, after), "dark: can't be read");
+  after.unseen["dark"] = dark;
+  after.unseen["fresh"] = dark;
+  EXPECT_EQ(trust::why_incomplete(before, after), "fresh: can't be read");
+  before.unseen["."] = {{}, "too large"};
+  after.unseen = before.unseen;
+  EXPECT_EQ(trust::why_incomplete(before, after), ".: too large");
+  const auto back = trust::snapshot_from(trust::to_lines(before));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->unseen, before.unseen);
+}
+
 TEST(Live, SessionsJoinByWhatWasBeforeTheFirst) {
   LiveFolder folder;
   const auto file = [](const char* path, const char* before, const char* after) {

@@ -100,8 +100,14 @@ class Walk {
     const auto by_path = [](const auto& a, const auto& b) { return a.path < b.path; };
     std::sort(out_.controls.begin(), out_.controls.end(), by_path);
     std::sort(out_.unseen.begin(), out_.unseen.end(), by_path);
-    if (snapshot_ != nullptr && !out_.unseen.empty()) {
-      snapshot_->incomplete = out_.unseen.front().path + ": " + out_.unseen.front().why;
+    if (snapshot_ != nullptr) {
+      for (const Unseen& one : out_.unseen) {
+        struct stat st{};
+        const auto there =
+            sys::open_at2(root_, one.path, O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+        if (one.path == "." || !there || ::fstat(there->get(), &st) != 0) st = {};
+        snapshot_->unseen[one.path] = {snapshot_mark(st), one.why};
+      }
     }
     return std::move(out_);
   }

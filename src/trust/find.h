@@ -36,7 +36,7 @@ struct FindLimits {
   std::size_t bytes = std::size_t{64} << 20;
   std::chrono::milliseconds time{20'000};
   std::size_t noted = 500'000;    // in a snapshot
-  std::size_t builds_read = 300;  // of its build inputs
+  std::size_t builds_read = 100;  // of its build inputs
 };
 
 struct Found {

@@ -35,11 +35,12 @@ struct Judged {
 class Classifier {
  public:
   Classifier(const Catalogue& catalogue, Trees& trees, const Surroundings& around, const HandoffLimits& limits)
-      : catalogue_(catalogue), trees_(trees), around_(around), limits_(limits), deadline_(Clock::now() + limits.time) {
+      : catalogue_(catalogue), trees_(trees), limits_(limits), deadline_(Clock::now() + limits.time) {
     above_ = around.above;
     above_.erase(0, std::min(above_.find_first_not_of('/'), above_.size()));
     expected_ = catalogue.matcher().below(above_);
     in_git_ = catalogue.matcher().below(".git");
+    for (const Surroundings::Alias& link : around.links) links_.emplace(link.leads_to, link.path);
   }
 
   void look(const Change& change, Classified& out) {
@@ -91,9 +92,9 @@ class Classifier {
   // above it.
   std::vector<std::string> names_of(const std::string& path) {
     std::vector<std::string> out{path};
-    for (const Surroundings::Alias& link : around_.links) {
-      if (path == link.leads_to) out.push_back(link.path);
-      if (path.starts_with(link.leads_to + "/")) out.push_back(link.path + path.substr(link.leads_to.size()));
+    for (std::size_t end = path.size(); end != std::string::npos && end > 0; end = path.rfind('/', end - 1)) {
+      const auto [first, last] = links_.equal_range(path.substr(0, end));
+      for (auto link = first; link != last; ++link) out.push_back(link->second + path.substr(end));
     }
     // Each folder above it may be called anything and be a repository.
     for (std::size_t at = 0; at != std::string::npos;) {
@@ -219,7 +220,7 @@ class Classifier {
 
   const Catalogue& catalogue_;
   Trees& trees_;
-  const Surroundings& around_;
+  std::multimap<std::string, std::string> links_;  // by what they lead to
   const HandoffLimits limits_;
   const Clock::time_point deadline_;
   std::string above_;

@@ -31,10 +31,14 @@ json line_of(const std::string& path, const Snapshot::Entry& entry) {
   return line;
 }
 
+Snapshot::Mark mark_in(const json& line) {
+  return {line.at(1).get<std::uint64_t>(), line.at(2).get<std::uint64_t>(), line.at(3).get<std::int64_t>(),
+          line.at(4).get<std::int64_t>(), line.at(5).get<std::uint32_t>()};
+}
+
 void take_line(const json& line, Snapshot& out) {
   Snapshot::Entry entry;
-  entry.mark = {line.at(1).get<std::uint64_t>(), line.at(2).get<std::uint64_t>(), line.at(3).get<std::int64_t>(),
-                line.at(4).get<std::int64_t>(), line.at(5).get<std::uint32_t>()};
+  entry.mark = mark_in(line);
   if (line.size() > 6) {
     const json& known = line.at(6);
     entry.read = true;
@@ -57,6 +61,20 @@ Snapshot::Mark snapshot_mark(const struct stat& st) {
           st.st_mode};
 }
 
+std::string why_incomplete(const Snapshot& before, const Snapshot& after) {
+  for (const Snapshot* one : {&before, &after}) {
+    const Snapshot& other = one == &before ? after : before;
+    for (const auto& [path, unseen] : one->unseen) {
+      const auto same = other.unseen.find(path);
+      if (path != "." && same != other.unseen.end() && same->second == unseen) continue;
+      // What could not be seen before, and can now, is all new.
+      if (path != "." && one == &before) continue;
+      return path + ": " + unseen.why;
+    }
+  }
+  return "";
+}
+
 void Snapshot::Entry::take(const Content& content, bool does_something, bool secret, std::size_t& room) {
   read = true;
   counts = does_something;
@@ -73,10 +91,16 @@ void Snapshot::Entry::take(const Content& content, bool does_something, bool sec
 std::string to_lines(const Snapshot& snapshot) {
   json repositories = json::array();
   for (const std::string& one : snapshot.repositories) repositories.push_back(from_bytes(one));
+  json unseen = json::array();
+  for (const auto& [path, one] : snapshot.unseen) {
+    const Snapshot::Mark& mark = one.mark;
+    unseen.push_back(
+        json::array({from_bytes(path), mark.inode, mark.size, mark.mtime, mark.ctime, mark.mode, from_bytes(one.why)}));
+  }
   std::string out = json{{"v", 1},
                          {"above", from_bytes(snapshot.above)},
                          {"repositories", std::move(repositories)},
-                         {"incomplete", from_bytes(snapshot.incomplete)},
+                         {"unseen", std::move(unseen)},
                          {"entries", snapshot.entries.size()}}
                         .dump() +
                     "\n";
@@ -97,7 +121,9 @@ Result<Snapshot> snapshot_from(std::string_view lines) {
     const json head = next();
     if (head.at("v") != 1) return fail("what was there before the session was written by another version");
     out.above = to_bytes(head.at("above"));
-    out.incomplete = to_bytes(head.at("incomplete"));
+    for (const json& one : head.at("unseen")) {
+      out.unseen.emplace(to_bytes(one.at(0)), Snapshot::Unseen{mark_in(one), to_bytes(one.at(6))});
+    }
     for (const json& one : head.at("repositories")) out.repositories.insert(to_bytes(one));
     for (auto left = head.at("entries").get<std::size_t>(); left > 0; --left) take_line(next(), out);
     return out;

@@ -42,8 +42,18 @@ struct Snapshot {
   std::string above;                     // the folder's own path on the host (handoff.h)
   std::map<std::string, Entry> entries;  // by path
   std::set<std::string> repositories;    // folders that are one by what they hold; "" is the folder itself
-  std::string incomplete;                // why not all could be looked at; empty: all was
+  // Folders that were not looked at, and why; "." is all of it.
+  struct Unseen {
+    Mark mark;
+    std::string why;
+    bool operator==(const Unseen&) const = default;
+  };
+  std::map<std::string, Unseen> unseen;
 };
+
+// Why not all can be known of what lies between the two; empty: all is. A folder that nobody could look into before,
+// and that is as it was, is no reason.
+std::string why_incomplete(const Snapshot& before, const Snapshot& after);
 
 inline constexpr std::size_t max_snapshot_text = std::size_t{256} << 10;  // of one file
 inline constexpr std::size_t max_snapshot_texts = std::size_t{8} << 20;
