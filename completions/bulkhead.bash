@@ -47,7 +47,7 @@ _bulkhead() {
   local policy_options='--policy --profile --no-profile --tier --mount --env --publish --allow-secrets --help'
 
   if ((COMP_CWORD == 1)); then
-    _bulkhead_words "$current" run ps stop revoke reload trust diff apply discard restore policy doctor version --help --version
+    _bulkhead_words "$current" run ps stop revoke reload trust diff apply discard handoff restore policy doctor version --help --version
     return
   fi
 
@@ -120,11 +120,12 @@ _bulkhead() {
         mapfile -t COMPREPLY < <(compgen -d -- "$current") && compopt -o filenames 2>/dev/null
       fi
       ;;
-    diff | apply | discard)
+    diff | apply | discard | handoff)
       if [[ $current == -* ]]; then
         case ${COMP_WORDS[1]} in
           diff) _bulkhead_words "$current" --stat --list --json --help ;;
-          apply) _bulkhead_words "$current" --no-deletes --skip-conflicts --json --help ;;
+          apply) _bulkhead_words "$current" --no-deletes --skip-conflicts --yes-to --json --help ;;
+          handoff) _bulkhead_words "$current" --yes-to --full --each --json --help ;;
           discard) _bulkhead_words "$current" --yes --help ;;
         esac
       else

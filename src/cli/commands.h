@@ -2,7 +2,8 @@
 // run; app.cc alone decides about errors, exit statuses and help.
 //
 // Exit statuses: `run` has the workload's own, 125 for Bulkhead's failures and for usage, 126/127 as session.h says.
-// Everything else: 0, 1 when what was asked for could not be done, 2 for usage.
+// Everything else: 0, 1 when what was asked for could not be done, 2 for usage, 3 when apply or handoff holds
+// something.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -29,6 +30,7 @@ void add_trust(CLI::App& root, Invocation& invocation);    // trust.cc
 void add_diff(CLI::App& root, Invocation& invocation);     // diff.cc
 void add_apply(CLI::App& root, Invocation& invocation);    // apply.cc
 void add_discard(CLI::App& root, Invocation& invocation);  // apply.cc
+void add_handoff(CLI::App& root, Invocation& invocation);  // handoff.cc
 void add_restore(CLI::App& root, Invocation& invocation);  // restore.cc
 void add_policy(CLI::App& root, Invocation& invocation);   // policy.cc
 void add_doctor(CLI::App& root, Invocation& invocation);   // doctor.cc
@@ -39,8 +41,8 @@ inline CLI::ParseError usage(const std::string& text) {
   return {text, 2};
 }
 
-inline constexpr std::array commands = {add_run,    add_ps,     add_stop,   add_revoke,  add_reload,
-                                        add_trust,  add_diff,   add_apply,  add_discard, add_restore,
-                                        add_policy, add_doctor, add_version};
+inline constexpr std::array commands = {add_run,     add_ps,     add_stop,   add_revoke,  add_reload,
+                                        add_trust,   add_diff,   add_apply,  add_discard, add_handoff,
+                                        add_restore, add_policy, add_doctor, add_version};
 
 }  // namespace bulkhead::cli

@@ -112,6 +112,31 @@ Colours colours_for(int fd) {
   return {"\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[2m", "\x1b[0m"};
 }
 
+std::string shown_line(std::string_view line, std::size_t limit) {
+  std::string plain;
+  for (const char c : line) plain += c == '\t' ? std::string("    ") : std::string(1, c);
+  return escape_for_terminal(plain, limit);
+}
+
+std::string text_block(std::string_view text, std::size_t most_lines, const Colours& colours, bool is_diff) {
+  std::string out;
+  std::size_t lines = 0;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (++lines > most_lines) continue;
+    const std::string_view colour = !is_diff                ? std::string_view()
+                                    : line.starts_with('+') ? colours.good
+                                    : line.starts_with('-') ? colours.bad
+                                                            : colours.dim;
+    out += "      | " + std::string(colour) + shown_line(line) + std::string(colour.empty() ? "" : colours.off) + "\n";
+  }
+  if (lines > most_lines)
+    out += "      | … and " + std::to_string(lines - most_lines) + " more lines (--full shows them)\n";
+  return out;
+}
+
 std::string json_text(const nlohmann::json& value) {
   return value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }

@@ -14,6 +14,7 @@ namespace bulkhead::cli {
 
 inline constexpr int exit_failed = 1;
 inline constexpr int exit_usage = 2;
+inline constexpr int exit_held = 3;  // done, but for what waits for somebody's word (handoff/)
 
 // `bulkhead: TEXT` on stderr; returns `status`. `text` is ours: hostile parts are escaped where they enter it.
 int complain(const std::string& text, int status);
@@ -40,6 +41,11 @@ struct Colours {
   std::string_view good, warn, bad, dim, off;
 };
 Colours colours_for(int fd);
+
+// A line of somebody else's file as a person may see it.
+std::string shown_line(std::string_view line, std::size_t limit = 400);
+// Many of them, indented behind a bar.
+std::string text_block(std::string_view text, std::size_t most_lines, const Colours& colours, bool is_diff);
 
 // For people who pipe it, and for programs: indented, invalid UTF-8 replaced, a line end behind it.
 std::string json_text(const nlohmann::json& value);

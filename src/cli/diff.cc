@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "base/text_diff.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/held.h"
 #include "cli/reviews.h"
 #include "review/content.h"
 #include "review/tree.h"
@@ -143,7 +145,17 @@ int rank(const Change& change) {
   return change.kind == Kind::added ? 3 : 4;
 }
 
-void print_change(const Change& change, const Sides& sides, bool stat, const Colours& c) {
+// That the host would run or obey it: what `apply` asks about.
+void print_mark(const HeldFile& file, bool stat, const Colours& c) {
+  const std::string_view colour = file.accepted.empty() ? c.bad : c.dim;
+  std::printf("  %s%s [%s]%s", std::string(colour).c_str(), file.accepted.empty() ? "held" : "accepted",
+              class_and_who(file).c_str(), std::string(c.off).c_str());
+  std::printf(" %s\n", escape_for_terminal(file.trigger, 300).c_str());
+  if (stat) return;
+  for (const std::string& line : file.handed->does) std::printf("    - %s\n", shown_line(line, 500).c_str());
+}
+
+void print_change(const Change& change, const HeldFile* held, const Sides& sides, bool stat, const Colours& c) {
   const std::string_view colour = change.kind == Kind::removed ? c.bad : change.kind == Kind::added ? c.good : c.warn;
   std::string tail;
   std::vector<std::string> lines;
@@ -175,6 +187,7 @@ void print_change(const Change& change, const Sides& sides, bool stat, const Col
                 std::string(c.off).c_str());
   }
   if (!change.note.empty()) std::printf("         %s\n", change.note.c_str());
+  if (held != nullptr) print_mark(*held, stat, c);
   if (!stat) print_lines(lines, c);
 }
 
@@ -216,9 +229,21 @@ Result<void> diff(const DiffOptions& options) {
                         });
     if (inside) wanted.push_back(&change);
   }
+  BH_TRY(const session::Paths paths, user_paths());
+  BH_TRY(const trust::Catalogue catalogue, control_files(paths));
+  BH_TRY(const handoff::Gate gate, handoff::look(meant.review, changes, meant.paths, catalogue, paths));
+  std::map<std::string, HeldFile> held;
+  for (const handoff::GateFile& file : gate.files) {
+    held.emplace(file.handed.path, held_file(file, catalogue, meant.review));
+  }
   if (options.json) {
     nlohmann::json list = nlohmann::json::array();
-    for (const Change* change : wanted) list.push_back(to_json(*change));
+    for (const Change* change : wanted) {
+      list.push_back(to_json(*change));
+      const auto file = held.find(change->path);
+      if (file == held.end()) continue;
+      BH_TRY(list.back()["handoff"], to_json(file->second, false));
+    }
     print_json({{"review", to_json(meant.review.info())}, {"changes", list}});
     return {};
   }
@@ -235,8 +260,16 @@ Result<void> diff(const DiffOptions& options) {
     conflict = conflict || !change->conflict.empty();
     // Only its time: nobody reads a list of those.
     if (change->kind != Kind::touched || !reason_of(*change).empty()) {
-      print_change(*change, sides, options.stat, c);
+      const auto file = held.find(change->path);
+      print_change(*change, file == held.end() ? nullptr : &file->second, sides, options.stat, c);
     }
+  }
+  const std::size_t open = gate.open().size();
+  if (open > 0) {
+    complain(std::to_string(open) + (open == 1 ? " of them is a file" : " of them are files") +
+                 " the host would run or obey: `bulkhead apply` holds " + (open == 1 ? "it" : "them") +
+                 " until you say yes",
+             0);
   }
   if (conflict) {
     std::fprintf(stderr,
@@ -258,7 +291,8 @@ void add_diff(CLI::App& root, Invocation& invocation) {
   command->add_flag("--json", options->json, "As JSON");
   command->footer(
       "In mode review the host's folder stays as it was; `apply` brings the changes to it, `discard` forgets them.\n"
-      "Removed files come first, then changed and added ones. Names and texts are escaped.\n\n"
+      "Removed files come first, then changed and added ones. Names and texts are escaped. What the host would run\n"
+      "or obey is marked, with what it does; `apply` asks about it.\n\n"
       "Examples:\n"
       "  bulkhead run --mount .:review -- make format; bulkhead diff\n"
       "  bulkhead diff --stat\n"

@@ -50,32 +50,6 @@ Result<Opened> open_project(const std::string& path) {
   return out;
 }
 
-// A line of a file as a person may see it.
-std::string shown_line(std::string_view line, std::size_t limit = 400) {
-  std::string plain;
-  for (const char c : line) plain += c == '\t' ? std::string("    ") : std::string(1, c);
-  return escape_for_terminal(plain, limit);
-}
-
-std::string block(std::string_view text, std::size_t most_lines, const Colours& colours, bool is_diff) {
-  std::string out;
-  std::size_t lines = 0;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (++lines > most_lines) continue;
-    const std::string_view colour = !is_diff                ? std::string_view()
-                                    : line.starts_with('+') ? colours.good
-                                    : line.starts_with('-') ? colours.bad
-                                                            : colours.dim;
-    out += "      | " + std::string(colour) + shown_line(line) + std::string(colour.empty() ? "" : colours.off) + "\n";
-  }
-  if (lines > most_lines)
-    out += "      | … and " + std::to_string(lines - most_lines) + " more lines (--full shows them)\n";
-  return out;
-}
-
 std::string heading(const Verdict::Item& item, const trust::Rule& rule, const Colours& colours) {
   std::string out = "  ";
   out += item.why.empty() ? colours.good : item.can_be_trusted ? colours.warn : colours.bad;
@@ -107,14 +81,15 @@ std::string described(const Verdict::Item& item, const trust::Rule& rule, bool f
     if (item.before->sha256 != now.sha256 && item.before->text && !rule.secret) {
       const auto diff = unified_diff(*item.before->text, now.bytes);
       out += "    since it was trusted:\n";
-      out += diff ? block(join(*diff, "\n"), most, colours, true) : "      (no diff: " + diff.error().message + ")\n";
+      out +=
+          diff ? text_block(join(*diff, "\n"), most, colours, true) : "      (no diff: " + diff.error().message + ")\n";
     } else if (item.before->sha256 != now.sha256) {
       out +=
           "    its content has changed; what it was is not kept (a large file, no text, or one that may hold keys)\n";
     }
   }
   if (full && !rule.secret && item.can_be_trusted) {
-    out += "    all of it:\n" + block(item.control.content.bytes, most, colours, false);
+    out += "    all of it:\n" + text_block(item.control.content.bytes, most, colours, false);
   }
   return out;
 }

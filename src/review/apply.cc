@@ -38,11 +38,11 @@ class Applying {
   Applying(Review& review, Tree host, Tree upper, Journal journal)
       : review_(review), host_(std::move(host)), upper_(std::move(upper)), journal_(std::move(journal)) {}
 
-  Result<void> prepare(const Chosen& chosen) {
+  Result<void> prepare(const Chosen& chosen, const Judged& judged) {
     BH_CHECK(write_journal(review_, journal_));
     BH_CHECK(make_staging());
     BH_CHECK(try_exchange());
-    Stage stage(host_, upper_, new_.get());
+    Stage stage(host_, upper_, new_.get(), judged);
     BH_CHECK(plan(chosen, stage));
     BH_CHECK(stage.finish());
     std::vector<Step> closings;
@@ -388,16 +388,17 @@ Result<Applying> begin(Review& review, Journal journal) {
 
 }  // namespace
 
-Result<void> apply(Review& review, const Chosen& chosen, const std::function<Result<void>()>& ready) {
+Result<void> apply(Review& review, const Chosen& chosen, const Judged& judged,
+                   const std::function<Result<void>()>& ready) {
   if (!review.locked()) return fail("review " + review.info().id + " is in use");
   BH_TRY(const UniqueFd lock, lock_folder(review));
   Journal journal;
   journal.staging = ".bulkhead-apply-" + review.info().id;
-  journal.whole = chosen.conflicts.empty() &&
+  journal.whole = chosen.conflicts.empty() && chosen.held.empty() &&
                   std::ranges::none_of(chosen.left, [](auto* c) { return worth_keeping(*c); }) &&
                   std::ranges::none_of(chosen.refused, [](auto* c) { return worth_keeping(*c); });
   BH_TRY(Applying applying, begin(review, std::move(journal)));
-  auto prepared = applying.prepare(chosen);
+  auto prepared = applying.prepare(chosen, judged);
   if (prepared) prepared = ready();
   if (!prepared) {
     BH_CHECK(applying.clean());

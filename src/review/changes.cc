@@ -76,6 +76,11 @@ class Scanner {
 
   bool settled(const std::string& path) const { return settled_.contains(path); }
 
+  // A folder that the workload made, and an earlier apply of a part brought to the host.
+  bool is_ours(const std::string& path, bool folder) const {
+    return folder && settled(path) && base_ && !base_->contains(path);
+  }
+
   void add(Change change) {
     if (settled(change.path)) return;
     // Of several reasons the first is enough.
@@ -94,7 +99,7 @@ class Scanner {
     const bool folder = S_ISDIR(now.st_mode);
     if (base_) {
       const auto known = base_->find(path);
-      if (known == base_->end()) return "the host has one of its own there by now";
+      if (known == base_->end()) return is_ours(path, folder) ? "" : "the host has one of its own there by now";
       // A folder is itself whatever comes and goes in it.
       const bool same =
           folder ? known->second.inode == now.st_ino && S_ISDIR(known->second.mode) : known->second == mark_of(now);
@@ -205,7 +210,8 @@ class Scanner {
         change.conflict = conflict;
         add(std::move(change));
       }
-      waiting.push_back({path, true, opaque, conflict});
+      // What the host has put into such a folder since was never hidden from the workload.
+      waiting.push_back({path, true, opaque && !is_ours(path, true), conflict});
       return {};
     }
     if (!before && is_mount_point(path)) {

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/sys.h"
+#include "policy/digest.h"
 #include "review/apply.h"
 #include "review/begin.h"
 #include "review/journal.h"
@@ -164,6 +166,54 @@ TEST(Choose, WithoutDeletesNothingTakesTheirPlace) {
                   change("q", Kind::changed)};
   const auto chosen = choose(changes, {{}, false});
   EXPECT_EQ(paths_of(chosen->take), (std::vector<std::string>{"q"}));
+}
+
+TEST(Choose, WhatIsHeldComesNotAndNothingStandsThereForIt) {
+  Changes changes;
+  changes.list = {change("d", Kind::added, S_IFDIR), change("d/e", Kind::added, S_IFDIR),
+                  change("d/e/held", Kind::added),   change("f", Kind::added, S_IFDIR),
+                  change("f/free", Kind::added),     change("f/held", Kind::added),
+                  change("g", Kind::changed)};
+  const auto chosen = choose(changes, {.held = {"d/e/held", "f/held", "g"}});
+  EXPECT_EQ(paths_of(chosen->take), (std::vector<std::string>{"f", "f/free"}));
+  EXPECT_EQ(paths_of(chosen->held), (std::vector<std::string>{"d/e/held", "f/held", "g"}));
+  EXPECT_EQ(choose(changes, {.paths = {"f"}, .held = {"g", "f/held"}})->held.size(), 1U);
+}
+
+TEST(Choose, WhatTakesAFoldersPlaceHoldsTheFolder) {
+  Changes changes;
+  changes.list = {change("d/x", Kind::removed), change("d", Kind::removed, S_IFDIR), change("d", Kind::added, S_IFLNK)};
+  const auto chosen = choose(changes, {.held = {"d"}});
+  EXPECT_TRUE(chosen->take.empty());
+  EXPECT_EQ(choose(changes, {})->take.size(), 3U);
+}
+
+// What is made has to be what was looked at: neither the layer's content nor its mode, nor a link's goal may differ.
+TEST_F(Scratch, WhatChangedSinceItWasJudgedIsNotApplied) {
+  auto review = make();
+  ASSERT_TRUE(review);
+  const std::string upper = review->path() + "/layers/upper/";
+  ASSERT_TRUE(sys::write_file_atomically(upper + "new", "judged", 0644));
+  ASSERT_EQ(::symlink("judged", (upper + "link").c_str()), 0);
+  ASSERT_TRUE(*seal(*review));
+  const auto refused = [&](const Judged& judged) {
+    const auto changes = scan(*review);
+    const auto done = apply(*review, *choose(*changes, {}), judged, [] { return Result<void>(); });
+    EXPECT_FALSE(sys::exists(root_ + "/folder/new") && !done);
+    return !done;
+  };
+  using Kind = trust::Fingerprint::Kind;
+  const std::string digest = sha256_hex("judged");
+  EXPECT_TRUE(refused({{"new", {Kind::file, false, "", sha256_hex("another")}}}));
+  EXPECT_TRUE(refused({{"new", {Kind::file, true, "", digest}}}));
+  EXPECT_TRUE(refused({{"new", {Kind::link, false, "judged", ""}}}));
+  EXPECT_TRUE(refused({{"link", {Kind::link, false, "another", ""}}}));
+  const auto before = scan(*review);
+  ASSERT_TRUE(sys::write_file_atomically(upper + "new", "another", 0644));
+  EXPECT_FALSE(apply(*review, *choose(*before, {}), {}, [] { return Result<void>(); })) << "judged by its name alone";
+  EXPECT_FALSE(sys::exists(root_ + "/folder/new"));
+  ASSERT_TRUE(sys::write_file_atomically(upper + "new", "judged", 0644));
+  EXPECT_FALSE(refused({{"new", {Kind::file, false, "", digest}}, {"link", {Kind::link, false, "judged", ""}}}));
 }
 
 }  // namespace

@@ -11,12 +11,14 @@
 
 #include "base/sys.h"
 #include "base/text.h"
+#include "policy/digest.h"
 #include "review/content.h"
 
 namespace bulkhead::review {
 namespace {
 
 constexpr std::uint64_t inside = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+constexpr std::uint64_t any_size = ~std::uint64_t{0} >> 1;
 constexpr std::size_t max_attribute = 64 * 1024;  // XATTR_SIZE_MAX
 
 // What the host's file has beside its content goes on to the one that takes its place: a user's attributes and the
@@ -47,7 +49,29 @@ Result<void> set_times(int folder, const std::string& name, const struct stat& w
   return {};
 }
 
+tl::unexpected<Error> changed(const Change& change) {
+  return fail("the review's \"" + escape_for_terminal(change.path) +
+              "\" changed after it was looked at; nothing was applied: look again (bulkhead diff)");
+}
+
 }  // namespace
+
+Result<void> Stage::check_file(const Change& change, int made, mode_t mode) const {
+  const auto known = judged_.find(change.path);
+  if (known == judged_.end()) return {};
+  const trust::Fingerprint& judged = known->second;
+  BH_TRY(const std::string digest, sha256_hex_of(made, any_size));
+  const bool same = judged.kind == trust::Fingerprint::Kind::file && judged.sha256 == digest &&
+                    judged.executable == ((mode & 0111) != 0);
+  return same ? Result<void>() : changed(change);
+}
+
+Result<void> Stage::check_link(const Change& change, const std::string& target) const {
+  const auto known = judged_.find(change.path);
+  if (known == judged_.end()) return {};
+  const bool same = known->second.kind == trust::Fingerprint::Kind::link && known->second.target == target;
+  return same ? Result<void>() : changed(change);
+}
 
 // Whose it is to be: what it replaces tells, or the folder it comes into.
 Result<void> Stage::own(int fd, const Change& change, mode_t& mode) const {
@@ -99,6 +123,7 @@ Result<void> Stage::make(const Change& change, const std::string& name) {
   }
   if (S_ISLNK(wanted.st_mode)) {
     BH_TRY(const std::string to, upper_.link(change.path));
+    BH_CHECK(check_link(change, to));
     if (::symlinkat(to.c_str(), folder.get(), as.c_str()) != 0) return fail_errno("symlink", change.path, errno);
     BH_TRY(const UniqueFd made, sys::open_at(folder.get(), as, O_PATH | O_NOFOLLOW));
     BH_CHECK(own(made.get(), change, mode));
@@ -109,6 +134,10 @@ Result<void> Stage::make(const Change& change, const std::string& name) {
   if (auto copied = copy_content(from.get(), made.get()); !copied) {
     return tl::unexpected(std::move(copied).error().with("\"" + escape_for_terminal(change.path) + "\""));
   }
+  // Nobody can set a ctime: what was judged by its name or its neighbours alone is still what was looked at.
+  BH_TRY(const struct stat copied_from, sys::stat_fd(from.get(), change.path));
+  if (mark_of(copied_from) != mark_of(wanted)) return changed(change);
+  BH_CHECK(check_file(change, made.get(), mode));
   if (change.before && S_ISREG(change.before->st_mode)) {
     if (const auto old = host_.file(change.path); old) BH_CHECK(carry_attributes(old->get(), made.get()));
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "review/apply.h"
 #include "review/changes.h"
 #include "review/tree.h"
 
@@ -15,10 +16,12 @@ namespace bulkhead::review {
 
 class Stage {
  public:
-  // `into`: the folder new/. Both trees outlive this.
-  Stage(const Tree& host, const Tree& upper, int into) : host_(host), upper_(upper), into_(into) {}
+  // `into`: the folder new/. Both trees, and `judged`, outlive this.
+  Stage(const Tree& host, const Tree& upper, int into, const Judged& judged)
+      : host_(host), upper_(upper), into_(into), judged_(judged) {}
 
-  // The change's new state as `name` ("3", or "3/src/a.cc" in a folder that was made before).
+  // The change's new state as `name` ("3", or "3/src/a.cc" in a folder that was made before). An error if it is not any
+  // more what was looked at: what is made, not what it is made from, is compared with what was judged.
   Result<void> make(const Change& change, const std::string& name);
   // Folders last of all: what is made in them changes their times, and they may be read-only.
   Result<void> finish();
@@ -33,9 +36,12 @@ class Stage {
     mode_t mode;
   };
   Result<void> own(int fd, const Change& change, mode_t& mode) const;
+  Result<void> check_file(const Change& change, int made, mode_t mode) const;
+  Result<void> check_link(const Change& change, const std::string& target) const;
 
   const Tree &host_, &upper_;
   int into_;
+  const Judged& judged_;
   std::vector<Folder> folders_;
   std::map<std::string, mode_t> closed_;
 };

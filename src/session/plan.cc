@@ -10,6 +10,8 @@
 #include "base/account.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "handoff/gate.h"
+#include "handoff/watch.h"
 #include "policy/managed.h"
 #include "review/begin.h"
 #include "secrets/stores.h"
@@ -114,7 +116,7 @@ class Planner {
     }
     if (starts_ && !mount.copy && mount.mode != MountMode::ro && S_ISDIR(st.st_mode)) {
       BH_TRY(UniqueFd folder, sys::duplicate(opened->get()));
-      projects_.push_back({real, std::move(folder)});
+      projects_.push_back({real, std::move(folder), mount.mode != MountMode::review});
     }
     BH_TRY(*opened, sources_.mountable(std::move(*opened), mount.path));
     if (is_served(mount) && !S_ISDIR(st.st_mode)) {
@@ -138,6 +140,11 @@ class Planner {
   // With the caller's own privileges, before anything of them is shown.
   Result<void> look(Planned& out) {
     BH_TRY(out.projects, look_at_projects(projects_, request_.data_dir, of_.paths));
+    for (Watched& one : out.projects.watched) {
+      BH_TRY(UniqueFd watch, handoff::begin_watch(of_.paths, of_.session, out.watches.size(), one.project, one.before));
+      out.watches.push_back(std::move(watch));
+    }
+    out.projects.watched.clear();  // it may be large, and is on the disk now
     return {};
   }
 
@@ -163,6 +170,7 @@ class Planner {
         out.notes.push_back(std::move(line));
       BH_TRY(review::Review review,
              review::begin(reviews, one.folder.get(), one.real, std::move(info), identity_.uid, identity_.gid));
+      BH_CHECK(handoff::write_links(review, out.projects.links[one.real]));
       BH_TRY(UniqueFd store, sys::open_at(review.directory(), "layers", O_PATH | O_DIRECTORY | O_NOFOLLOW));
       mount.layers.emplace();
       BH_TRY(mount.layers->store, sources_.mountable(std::move(store), "layers"));

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/sys.h"
@@ -14,6 +15,23 @@ namespace bulkhead::session {
 namespace {
 
 constexpr std::size_t room_for_files = 32 * 1024;
+
+// Looked through with the other one, by its path on the host.
+bool in_another(const ProjectFolder& folder, const std::vector<ProjectFolder>& all) {
+  return std::ranges::any_of(all, [&](const ProjectFolder& other) {
+    if (!other.live || &other == &folder) return false;
+    const std::string above = other.path == "/" ? "/" : other.path + "/";
+    return folder.path.starts_with(above) || (folder.path == other.path && &other < &folder);
+  });
+}
+
+std::vector<trust::Surroundings::Alias> links_in(const trust::Snapshot& snapshot) {
+  std::vector<trust::Surroundings::Alias> out;
+  for (const auto& [path, entry] : snapshot.entries) {
+    if (S_ISLNK(entry.mark.mode) && !entry.leads_to.empty()) out.push_back({path, entry.leads_to});
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -28,8 +46,15 @@ Result<Projects> look_at_projects(const std::vector<ProjectFolder>& folders, con
     std::string problem;
     const auto known = pins.find(as_it_is, problem);
     if (!problem.empty()) out.problems.push_back(problem);
-    BH_TRY(trust::Verdict verdict, trust::judge_project(folder.folder.get(), catalogue, known ? &*known : nullptr));
+    trust::Snapshot snapshot;
+    BH_TRY(trust::Verdict verdict,
+           trust::judge_project(folder.folder.get(), catalogue, known ? &*known : nullptr, &snapshot));
     if (!verdict.to_mask().empty()) out.untrusted.push_back({folder.path, std::move(verdict), false});
+    if (!folder.live) {
+      out.links[folder.path] = links_in(snapshot);
+    } else if (!in_another(folder, folders)) {
+      out.watched.push_back({as_it_is, std::move(snapshot)});
+    }
   }
   return out;
 }

@@ -2,6 +2,7 @@
 // review, said in its first lines, and recorded.
 #pragma once
 
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "session/state/paths.h"
+#include "trust/handoff.h"
+#include "trust/snapshot.h"
 #include "trust/trust.h"
 
 namespace bulkhead::session {
@@ -17,6 +20,7 @@ namespace bulkhead::session {
 struct ProjectFolder {
   std::string path;
   UniqueFd folder;
+  bool live = false;  // what the session writes, the host has at once (modes rw, rw-no-delete)
 };
 
 struct Untrusted {
@@ -25,10 +29,18 @@ struct Untrusted {
   bool hidden = false;  // from the session, all of it
 };
 
+// What the host could execute or obey in a live folder, before the session (handoff/watch.h).
+struct Watched {
+  trust::Project project;
+  trust::Snapshot before;
+};
+
 struct Projects {
   // Those with something to hide. What nobody is asked about (trust::Control::dependency) may be all of it.
   std::vector<Untrusted> untrusted;
   std::vector<std::string> problems;  // why something that was trusted does not count; escaped
+  std::vector<Watched> watched;       // live folders, none in another
+  std::map<std::string, std::vector<trust::Surroundings::Alias>> links;  // of the others, by their paths
 };
 
 // With the caller's own privileges. An error when the list of control files (`data`/control, and the user's own) can't

@@ -16,7 +16,8 @@ Result<review::Reviews> open_reviews(const Policy& policy, const Paths& paths);
 
 // What a crash left of earlier ones is put right. Lines for the user.
 std::vector<std::string> tend_reviews(const Paths& paths);
-// The session is over, and nothing of it runs: a review in which nothing was changed goes. Lines about the others.
-std::vector<std::string> close_reviews(const Paths& paths, const std::string& session);
+// The session is over, and nothing of it runs: a review in which nothing was changed goes. Lines about the others, and
+// about what of them `apply` will hold; `data`: where the list of control files is.
+std::vector<std::string> close_reviews(const Paths& paths, const std::string& session, const std::string& data);
 
 }  // namespace bulkhead::session

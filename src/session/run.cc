@@ -11,6 +11,7 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "base/trim.h"
+#include "handoff/watch.h"
 #include "session/credentials.h"
 #include "session/identity.h"
 #include "session/publish.h"
@@ -111,6 +112,7 @@ Result<int> run(const Options& options, Begun begun) {
     }
   };
   say(tend_reviews(paths));
+  say(handoff::end_watches(paths, options.request.data_dir));
   SessionInfo info;
   info.tier = name_of(options.policy.tier);
   info.profile = options.policy.profile;
@@ -122,7 +124,8 @@ Result<int> run(const Options& options, Begun begun) {
   const std::string id = directory.id();
   auto status = identity.from_root ? run_from_root(options, paths, identity, directory)
                                    : supervise(options, paths, identity, directory, std::move(begun.state_->room));
-  say(close_reviews(paths, id));
+  say(close_reviews(paths, id, options.request.data_dir));
+  say(handoff::end_watches(paths, options.request.data_dir));
   return status;
 }
 

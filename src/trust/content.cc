@@ -61,6 +61,8 @@ void follow(int root, const std::string& path, Content& out) {
     return;
   }
   const auto st = sys::stat_fd(to->get(), "it");
+  const auto top = sys::path_of(root), place = sys::path_of(to->get());
+  if (top && place && place->starts_with(*top + "/")) out.leads_to = place->substr(top->size() + 1);
   if (!st) {
     out.problem = reason(st.error());
   } else if (S_ISDIR(st->st_mode)) {

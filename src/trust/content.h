@@ -16,6 +16,7 @@ struct Content {
   bool executable = false;  // anybody's x bit
   bool folder = false;      // a link that leads to a folder of the project
   std::string target;       // a link's, as it is written
+  std::string leads_to;     // a link's: the path in the project of what it leads to; empty where that is not known
   std::string bytes;        // of the file, or of the file of the project that a link leads to
   std::uint64_t size = 0;
   std::string sha256;   // of `bytes`, in hex

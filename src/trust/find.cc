@@ -49,16 +49,27 @@ Result<std::vector<Entry>> read_entries(int folder, std::size_t most) {
 
 class Walk {
  public:
-  Walk(int root, const Catalogue& catalogue, const FindLimits& limits)
-      : root_(root), catalogue_(catalogue), limits_(limits), deadline_(Clock::now() + limits.time) {}
+  Walk(int root, const Catalogue& catalogue, const FindLimits& limits, Snapshot* snapshot)
+      : root_(root),
+        catalogue_(catalogue),
+        limits_(limits),
+        snapshot_(snapshot),
+        deadline_(Clock::now() + limits.time) {}
 
   struct Place {
     std::string path;                   // of the folder; empty is the project's own
     std::vector<Matcher::State> state;  // what the catalogue's patterns expect in it
     std::size_t depth = 0;
     bool dependency = false;
-    bool behind_link = false;  // reached through a link: only what the link's name begins is looked for
+    bool behind_link = false;              // reached through a link: only what the link's name begins is looked for
+    std::vector<Matcher::State> by_above;  // as `state`, by what the project's own path begins (Snapshot::above)
   };
+
+  Place top() const {
+    Place out;
+    if (snapshot_ != nullptr) out.by_above = catalogue_.matcher().below(snapshot_->above);
+    return out;
+  }
 
   Result<void> folder(int fd, Place place) {
     if (stopped_) return {};
@@ -71,6 +82,7 @@ class Walk {
     if (is_repository(entries)) {
       // Bare repositories, git's folders for submodules and worktrees, a renamed .git: git obeys them as `.git`.
       for (const Matcher::State& more : catalogue_.matcher().step({}, ".git").below) place.state.push_back(more);
+      if (snapshot_ != nullptr) snapshot_->repositories.insert(place.path);
     }
     for (const Entry& entry : entries) {
       if (stopped_) return {};
@@ -88,6 +100,15 @@ class Walk {
     const auto by_path = [](const auto& a, const auto& b) { return a.path < b.path; };
     std::sort(out_.controls.begin(), out_.controls.end(), by_path);
     std::sort(out_.unseen.begin(), out_.unseen.end(), by_path);
+    if (snapshot_ != nullptr) {
+      for (const Unseen& one : out_.unseen) {
+        struct stat st{};
+        const auto there =
+            sys::open_at2(root_, one.path, O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+        if (one.path == "." || !there || ::fstat(there->get(), &st) != 0) st = {};
+        snapshot_->unseen[one.path] = {snapshot_mark(st), one.why};
+      }
+    }
     return std::move(out_);
   }
 
@@ -102,12 +123,44 @@ class Walk {
   void entry(int fd, const Place& place, const Entry& entry) {
     const Matcher::Step step = catalogue_.matcher().step(place.state, entry.folded, !place.behind_link);
     const std::string path = place.path.empty() ? entry.name : place.path + "/" + entry.name;
-    if (entry.type == DT_DIR) return below(fd, place, entry, path, step);
-    if (step.full.empty() && (entry.type != DT_LNK || step.below.empty())) return;
-    candidate(fd, place, entry, path, step);
+    Matcher::Step more;  // for the snapshot alone
+    if (!place.by_above.empty()) more = catalogue_.matcher().step(place.by_above, entry.folded, false);
+    if (entry.type == DT_DIR) return below(fd, place, entry, path, step, more);
+    const bool leads_on = entry.type == DT_LNK && !step.below.empty();
+    if (step.full.empty() && more.full.empty() && !leads_on) return;
+    Snapshot::Entry* noted = note(fd, place, entry, path, step, more, leads_on);
+    if (step.full.empty() && !leads_on) return;
+    candidate(fd, place, entry, path, step, noted);
   }
 
-  void below(int fd, const Place& place, const Entry& entry, const std::string& path, const Matcher::Step& step) {
+  // Nothing but its mark so far; nullptr: it is not looked for.
+  Snapshot::Entry* note(int fd, const Place& place, const Entry& entry, const std::string& path,
+                        const Matcher::Step& step, const Matcher::Step& more, bool leads_on) {
+    if (snapshot_ == nullptr) return nullptr;
+    const auto any = [&](const std::vector<std::size_t>& ids, const std::string& whole) {
+      return std::any_of(ids.begin(), ids.end(), [&](std::size_t id) { return !catalogue_.excepted(id, whole); });
+    };
+    const bool wanted = leads_on || any(step.full, path) || any(more.full, snapshot_->above + "/" + path);
+    struct stat st{};
+    if (!wanted || ::fstatat(fd, entry.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return nullptr;
+    Snapshot::Entry& noted = snapshot_->entries[path];
+    noted.mark = snapshot_mark(st);
+    if (snapshot_->entries.size() > limits_.noted) stop("what could act in it is more than can be looked at");
+    // What builds run is read only where it is this project's own, and only for the difference that is shown later.
+    const std::vector<std::size_t>& ids = step.full.empty() ? more.full : step.full;
+    const bool builds =
+        std::all_of(ids.begin(), ids.end(), [&](std::size_t id) { return catalogue_.rule(id).kind == Class::build; });
+    const bool small = static_cast<std::uint64_t>(st.st_size) <= std::min(max_snapshot_text, room_);
+    if (builds && !place.dependency && builds_read_ < limits_.builds_read &&
+        ((S_ISREG(st.st_mode) && small) || S_ISLNK(st.st_mode))) {
+      ++builds_read_;
+      noted.take(read_content(root_, fd, place.path, entry.name), true, false, room_);
+    }
+    return &noted;
+  }
+
+  void below(int fd, const Place& place, const Entry& entry, const std::string& path, const Matcher::Step& step,
+             const Matcher::Step& more) {
     if (place.behind_link && step.below.empty()) return;
     if (place.depth == limits_.depth) {
       out_.unseen.push_back({path, "deeper than " + std::to_string(limits_.depth) + " folders"});
@@ -116,8 +169,9 @@ class Walk {
     auto child = sys::open_at2(fd, entry.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, one_name);
     if (!child && child.error().code == ENOENT) return;  // gone meanwhile
     const bool dependency = place.dependency || catalogue_.is_dependency_folder(entry.folded);
-    auto done = child ? folder(child->get(), {path, step.below, place.depth + 1, dependency, place.behind_link})
-                      : Result<void>(tl::unexpected(child.error()));
+    auto done =
+        child ? folder(child->get(), {path, step.below, place.depth + 1, dependency, place.behind_link, more.below})
+              : Result<void>(tl::unexpected(child.error()));
     if (done) return;
     const int code = done.error().code;
     if (code == EFBIG) return stop("it holds more than " + std::to_string(limits_.entries) + " files");
@@ -126,7 +180,8 @@ class Walk {
                                                                     : done.error().message});
   }
 
-  void candidate(int fd, const Place& place, const Entry& entry, const std::string& path, const Matcher::Step& step) {
+  void candidate(int fd, const Place& place, const Entry& entry, const std::string& path, const Matcher::Step& step,
+                 Snapshot::Entry* noted) {
     std::vector<std::size_t> rules;
     for (const std::size_t id : step.full) {
       if (catalogue_.excepted(id, path)) continue;
@@ -149,8 +204,15 @@ class Walk {
     if (place.behind_link && control.content.kind == Content::Kind::link && control.content.problem.empty()) {
       control.content.problem = "is a link behind a link";
     }
-    if (rules.empty()) return link_to_folder(place, path, step, std::move(control));
+    if (rules.empty()) {
+      if (noted != nullptr) noted->take(control.content, true, false, room_);
+      return link_to_folder(place, path, step, std::move(control));
+    }
     const bool counts = strongest(catalogue_, rules, control.content, control.rule, control.does);
+    if (noted != nullptr) {
+      const bool secret = std::any_of(rules.begin(), rules.end(), [&](auto id) { return catalogue_.rule(id).secret; });
+      noted->take(control.content, counts, secret, room_);
+    }
     if (counts) {
       control.kind = catalogue_.rule(control.rule).kind;
       out_.controls.push_back(std::move(control));
@@ -166,7 +228,7 @@ class Walk {
     if (control.content.folder && !place.behind_link) {
       const std::size_t before = out_.controls.size();
       auto there = sys::open_at2(root_, path, O_RDONLY | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
-      auto done = there ? folder(there->get(), {path, step.below, place.depth + 1, place.dependency, true})
+      auto done = there ? folder(there->get(), {path, step.below, place.depth + 1, place.dependency, true, {}})
                         : Result<void>(tl::unexpected(there.error()));
       if (!done) out_.unseen.push_back({path, "leads to a folder that can't be read"});
       if (out_.controls.size() == before) return;  // nothing there acts
@@ -192,18 +254,19 @@ class Walk {
   int root_;
   const Catalogue& catalogue_;
   FindLimits limits_;
+  Snapshot* snapshot_;
   Clock::time_point deadline_;
   Found out_;
-  std::size_t bytes_ = 0;
+  std::size_t bytes_ = 0, builds_read_ = 0, room_ = max_snapshot_texts;
   bool stopped_ = false;
 };
 
 }  // namespace
 
-Result<Found> find_controls(int folder, const Catalogue& catalogue, const FindLimits& limits) {
+Result<Found> find_controls(int folder, const Catalogue& catalogue, const FindLimits& limits, Snapshot* snapshot) {
   BH_TRY(const UniqueFd root, sys::open_at(folder, ".", O_RDONLY | O_DIRECTORY));
-  Walk walk(root.get(), catalogue, limits);
-  if (auto done = walk.folder(root.get(), {}); !done) {
+  Walk walk(root.get(), catalogue, limits, snapshot);
+  if (auto done = walk.folder(root.get(), walk.top()); !done) {
     if (done.error().code != EFBIG) return tl::unexpected(std::move(done).error());
     walk.stop("it holds more than " + std::to_string(limits.entries) + " files");
   }

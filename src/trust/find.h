@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "trust/catalogue.h"
 #include "trust/content.h"
+#include "trust/snapshot.h"
 
 namespace bulkhead::trust {
 
@@ -34,6 +35,8 @@ struct FindLimits {
   std::size_t controls = 10'000;
   std::size_t bytes = std::size_t{64} << 20;
   std::chrono::milliseconds time{20'000};
+  std::size_t noted = 500'000;    // in a snapshot
+  std::size_t builds_read = 100;  // of its build inputs
 };
 
 struct Found {
@@ -43,7 +46,9 @@ struct Found {
   std::vector<Unseen> unseen;
 };
 
-// `folder` may be O_PATH. An error only when the folder itself can't be read.
-Result<Found> find_controls(int folder, const Catalogue& catalogue, const FindLimits& limits = {});
+// `folder` may be O_PATH. An error only when the folder itself can't be read. `snapshot`, where there is one, is filled
+// with all that a rule names, build inputs and what does not count included.
+Result<Found> find_controls(int folder, const Catalogue& catalogue, const FindLimits& limits = {},
+                            Snapshot* snapshot = nullptr);
 
 }  // namespace bulkhead::trust

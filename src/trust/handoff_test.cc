@@ -8,39 +8,58 @@
 namespace bulkhead::trust {
 namespace {
 
-// A tree before and after, by names; "-> x" is a link.
+// Two folders, before and after; "-> x" is a link.
+class TwoFolders : public Trees {
+ public:
+  Content read(const std::string& path, Side side) override {
+    const Folder& folder = side == Side::before ? old_ : new_;
+    if (std::filesystem::is_symlink(folder.at(path))) {
+      Content out;
+      out.kind = Content::Kind::link;
+      out.target = std::filesystem::read_symlink(folder.at(path)).string();
+      return out;
+    }
+    return read_content(sys::open(folder.at(path), O_RDONLY)->get());
+  }
+  std::vector<std::string> names(const std::string& folder, Side side) override {
+    const auto fd = sys::open((side == Side::before ? old_ : new_).at(folder), O_RDONLY | O_DIRECTORY);
+    return fd ? *sys::list_directory(fd->get()) : std::vector<std::string>();
+  }
+  Folder old_, new_;
+};
+
 class Handoff : public testing::Test {
  protected:
   void change(const std::string& path, std::optional<std::string> before, std::optional<std::string> after,
               mode_t mode_after = 0644) {
-    Change one;
-    one.path = path;
-    one.existed = before.has_value();
-    one.exists = after.has_value();
-    if (before) one.before = side(old_, path, *before, 0644, one.link_before);
-    if (after) one.after = side(new_, path, *after, mode_after, one.link_after);
-    changes_.push_back(one);
+    changes_.push_back({path, before.has_value(), after.has_value()});
+    if (before) put(trees_.old_, path, *before, 0644);
+    if (after) put(trees_.new_, path, *after, mode_after);
   }
-  std::vector<Handed> classified() { return classify(shipped(), changes_); }
+  // There on both sides, and no change.
+  void there(const std::string& path, const std::string& text) {
+    put(trees_.old_, path, text, 0644);
+    put(trees_.new_, path, text, 0644);
+  }
+  std::vector<Handed> classified() { return classify(shipped(), changes_, trees_, around_, limits_).handed; }
   std::vector<std::string> paths() {
     std::vector<std::string> out;
     for (const Handed& one : classified()) out.push_back(one.path);
     return out;
   }
   std::vector<Change> changes_;
+  TwoFolders trees_;
+  Surroundings around_;
+  HandoffLimits limits_;
 
  private:
-  int side(const Folder& folder, const std::string& path, const std::string& text, mode_t mode, std::string& link) {
+  static void put(const Folder& folder, const std::string& path, const std::string& text, mode_t mode) {
     if (text.starts_with("-> ")) {
-      link = text.substr(3);
-      return -1;
+      folder.link(text.substr(3), path);
+    } else {
+      folder.write(path, text, mode);
     }
-    folder.write(path, text, mode);
-    opened_.push_back(*sys::open(folder.at(path), O_RDONLY));
-    return opened_.back().get();
   }
-  Folder old_, new_;
-  std::vector<UniqueFd> opened_;
 };
 
 TEST_F(Handoff, OrdinaryWorkIsNotHeld) {
@@ -102,10 +121,12 @@ TEST_F(Handoff, RenamedAndForgedRepositories_X04_X06) {
   change("g2/HEAD", std::nullopt, "ref: refs/heads/main\n");
   change("g2/config", std::nullopt, "[core]\n\thooksPath = x\n");
   change("g2/hooks/pre-commit", std::nullopt, "id", 0755);
+  change("g2/objects/x", std::nullopt, "");
+  change("g2/refs/x", std::nullopt, "");
   change("other/config", std::nullopt, "[core]\n\thooksPath = x\n");
   change("bare.git/config", "", "[core]\n\tfsmonitor = id\n");
   EXPECT_EQ(paths(), (std::vector<std::string>{"g2/config", "g2/hooks/pre-commit"}));
-  changes_.back().repository = "bare.git";  // the caller saw HEAD, objects and refs there
+  for (const char* name : {"bare.git/HEAD", "bare.git/objects/x", "bare.git/refs/x"}) there(name, "");
   EXPECT_EQ(paths(), (std::vector<std::string>{"bare.git/config", "g2/config", "g2/hooks/pre-commit"}));
 }
 
@@ -117,6 +138,85 @@ TEST_F(Handoff, WhatIsRemovedOrDefusedIsSaid) {
   EXPECT_TRUE(found[0].removed);
   EXPECT_FALSE(found[1].removed);
   EXPECT_EQ(found[1].does, (std::vector<std::string>{"does nothing any more"}));
+}
+
+// What lay there harmless acts, once its folder is a repository: brought in one session, woken in the next.
+TEST_F(Handoff, AFolderThatBecomesARepository_X06) {
+  there("data/config", "[core]\n\tfsmonitor = id\n");
+  there("data/HEAD", "ref: refs/heads/main\n");
+  std::filesystem::create_directories(trees_.new_.at("data/objects"));
+  std::filesystem::create_directories(trees_.new_.at("data/refs"));
+  changes_.push_back({"data/objects", false, true, true});
+  changes_.push_back({"data/refs", false, true, true});
+  EXPECT_EQ(paths(), (std::vector<std::string>{"data/objects", "data/refs"}));
+  EXPECT_EQ(classified()[0].kind, Class::runs);
+  // A repository that is made from nothing is judged by what is put into it.
+  changes_.clear();
+  for (const char* name : {"fresh/.git/HEAD", "fresh/.git/objects/x", "fresh/.git/refs/x"})
+    change(name, std::nullopt, "");
+  change("fresh/.git/config", std::nullopt, "[core]\n\tbare = false\n");
+  EXPECT_TRUE(classified().empty());
+}
+
+TEST_F(Handoff, WhatALinkOfTheProjectLeadsTo) {
+  around_.links = {{".envrc", "envs/dev"}, {".claude", "shared"}};
+  change("envs/dev", "a", "id");
+  change("envs/prod", "a", "id");
+  change("shared/settings.json", "{}", R"({"apiKeyHelper":"id"})");
+  change("shared/notes.txt", "a", "b");
+  EXPECT_EQ(paths(), (std::vector<std::string>{"envs/dev", "shared/settings.json"}));
+}
+
+TEST_F(Handoff, WhatTheFolderItselfIsCalled) {
+  around_.above = "/home/me/.claude";
+  change("settings.json", "{}", R"({"apiKeyHelper":"id"})");
+  change("notes.txt", "a", "b");
+  EXPECT_EQ(paths(), (std::vector<std::string>{"settings.json"}));
+  around_.above = "/home/me/project/.git";
+  change("hooks/pre-push", std::nullopt, "id");
+  change("hooks/pre-push.sample", std::nullopt, "id");
+  EXPECT_EQ(paths(), (std::vector<std::string>{"hooks/pre-push"}));
+}
+
+TEST_F(Handoff, TheSameContentIsNoNewsUnlessItCanBeExecutedNow) {
+  change("Makefile", "all:\n", "all:\n");
+  change("bin/tool", "x", "x");
+  change(".git/hooks/pre-commit", "id", "id", 0755);
+  EXPECT_EQ(paths(), (std::vector<std::string>{".git/hooks/pre-commit"}));
+}
+
+TEST_F(Handoff, AYesIsToAContent) {
+  change("Makefile", "all:\n", "all:\n\tid\n");
+  change(".mcp.json", std::nullopt, "-> x");
+  const Classified all = classify(shipped(), changes_, trees_);
+  ASSERT_EQ(all.handed.size(), 2U);
+  EXPECT_EQ(all.handed[0].after.target, "x");
+  EXPECT_EQ(all.handed[1].after.sha256, fingerprint_of(trees_.read("Makefile", Trees::Side::after)).sha256);
+  EXPECT_EQ(all.judged.size(), 2U);
+  Project project;
+  EXPECT_FALSE(is_trusted(all.handed[1], &project));
+  project.files["Makefile"] = {Content::Kind::file, false, "", all.handed[1].after.sha256, std::nullopt};
+  EXPECT_TRUE(is_trusted(all.handed[1], &project));
+  project.files["Makefile"].executable = true;
+  EXPECT_FALSE(is_trusted(all.handed[1], &project));
+}
+
+TEST_F(Handoff, BehindTheLimitsEverythingCountsAndNobodyCanSayYes) {
+  for (int i = 0; i < 20; ++i) change("d" + std::to_string(i) + "/.git/config", "", "[core]\n\tbare = false\n");
+  EXPECT_TRUE(classified().empty());
+  limits_.files = 10;
+  const auto found = classified();
+  ASSERT_EQ(found.size(), 15U);
+  EXPECT_FALSE(found.front().problem.empty());
+}
+
+TEST_F(Handoff, FilesOfPackagesAreMarkedWithTheirFolder) {
+  change("a/node_modules/x/node_modules/y/package.json", std::nullopt, "{}");
+  change("package.json", std::nullopt, "{}");
+  const auto found = classified();
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0].packages, "a/node_modules");
+  EXPECT_EQ(found[1].packages, "");
 }
 
 TEST_F(Handoff, UnreadableContentCounts) {

@@ -95,8 +95,17 @@ Matcher::Step Matcher::step(const std::vector<State>& state, std::string_view fo
   return out;
 }
 
-std::vector<std::size_t> Matcher::match_path(std::string_view path) const {
+std::vector<Matcher::State> Matcher::below(std::string_view path, const std::vector<State>& from) const {
+  std::vector<State> state = from;
+  for (const std::string& name : split(path, '/')) {
+    if (!name.empty()) state = step(state, folded(name)).below;
+  }
+  return state;
+}
+
+std::vector<std::size_t> Matcher::match_path(std::string_view path, const std::vector<State>& from) const {
   Step step;
+  step.below = from;
   for (const std::string& name : split(path, '/')) step = this->step(step.below, folded(name));
   return step.full;
 }

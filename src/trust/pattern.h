@@ -52,8 +52,11 @@ class Matcher {
 
   std::size_t id_of(const State& state) const { return entries_[state.pattern].id; }
 
-  // The ids that a whole path matches ("a/b/c", relative, not folded).
-  std::vector<std::size_t> match_path(std::string_view path) const;
+  // What the patterns expect below a whole path ("a/b/c", not folded), begun with `from`.
+  std::vector<State> below(std::string_view path, const std::vector<State>& from = {}) const;
+
+  // The ids that a whole path matches ("a/b/c", relative, not folded), in a folder with the state `from`.
+  std::vector<std::size_t> match_path(std::string_view path, const std::vector<State>& from = {}) const;
 
  private:
   void advance(State at, std::string_view name, Step& out) const;

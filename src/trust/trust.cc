@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/sys.h"
 #include "base/text.h"
 
 namespace bulkhead::trust {
@@ -53,8 +54,11 @@ Result<Catalogue> load_catalogue(const std::string& data, const std::string& con
   return Catalogue::load(data + "/control", config + "/control");
 }
 
-Result<Verdict> judge_project(int folder, const Catalogue& catalogue, const Project* pinned) {
-  BH_TRY(Found found, find_controls(folder, catalogue));
+Result<Verdict> judge_project(int folder, const Catalogue& catalogue, const Project* pinned, Snapshot* snapshot) {
+  if (snapshot != nullptr) {
+    BH_TRY(snapshot->above, sys::path_of(folder));
+  }
+  BH_TRY(Found found, find_controls(folder, catalogue, {}, snapshot));
   Verdict out;
   out.build_inputs = found.build_inputs;
   out.unseen = std::move(found.unseen);

@@ -11,6 +11,7 @@
 //   judge.h       what a control file would do, in lines; git_config.h: the keys of git that act
 //   pins.h        what the user trusted, on disk
 //   masks.h       a folder of whiteouts that hides control files below an overlay
+//   snapshot.h    what of all that is there at one moment
 //   handoff.h     which changes of a session the host could execute or obey
 //
 // Everything here reads what strangers wrote. What comes out (paths, lines, contents) is as hostile as what went in:
@@ -54,8 +55,10 @@ struct Verdict {
 // The shipped list, `data`/control, and what the user adds to it in `config`/control.
 Result<Catalogue> load_catalogue(const std::string& data, const std::string& config);
 
-// `folder` may be O_PATH. `pinned`: what was trusted in exactly this folder, or nullptr.
-Result<Verdict> judge_project(int folder, const Catalogue& catalogue, const Project* pinned);
+// `folder` may be O_PATH. `pinned`: what was trusted in exactly this folder, or nullptr. `snapshot`: filled with what
+// is there, for when the session is over (snapshot.h).
+Result<Verdict> judge_project(int folder, const Catalogue& catalogue, const Project* pinned,
+                              Snapshot* snapshot = nullptr);
 
 // "this project has 3 control files nobody trusted: .envrc, .mcp.json, …": one line, escaped and bounded; empty when
 // there is nothing to say. `hidden`: the session does not see them.

@@ -198,6 +198,17 @@ os.symlink("\x1b[2J", "l2")
         wrong = self.bulkhead("apply", "nowhere")
         self.assertEqual(wrong.status, 1)
 
+    def test_parts_of_a_folder_that_the_session_made(self):
+        self.session("mkdir -p d/e; echo 1 > d/e/one; echo 2 > d/e/two; echo 3 > d/three; rm -r src; mkdir src; echo n > src/n")
+        self.ok(self.bulkhead("apply", "d/e/one"))
+        self.write("work/d/e/mine", "the host's own\n")
+        self.assertNotIn("d/e/mine", self.changes())
+        self.ok(self.bulkhead("apply", "d"))
+        self.assertEqual(sorted(os.listdir(self.at("d/e"))), ["mine", "one", "two"])
+        self.ok(self.bulkhead("apply"))
+        self.assertEqual(os.listdir(self.at("src")), ["n"])
+        self.nothing_left()
+
     def test_a_path_that_did_not_change_is_said(self):
         self.session("echo x > new")
         wrong = self.bulkhead("apply", "keep")
@@ -268,7 +279,7 @@ f = open('keep', 'r+b'); m = mmap.mmap(f.fileno(), 0); m[0:2] = b'AS'; m.flush()
 git fsck 2>&1; git log --oneline | wc -l""")
         self.assertFalse(os.path.exists(self.at("Makefile")))
         self.assertEqual(self.read("work/keep"), "as it was\n")
-        self.ok(self.bulkhead("apply"))
+        self.ok(self.bulkhead("apply", "--yes-to", "Makefile"))
         log = subprocess.run(["git", "-C", self.work, "-c", "safe.directory=*", "log", "--oneline"], check=True,
                              capture_output=True, text=True, env=self.environment()).stdout
         self.assertEqual(log.count("\n"), 2)
@@ -446,7 +457,7 @@ class Hostile(ReviewCase):
 
     def test_X02_a_planted_link_is_not_followed_by_the_next_session(self):
         self.session("mkdir -p .git; ln -s ../../home/.ssh .git/hooks; ln -s ../home/.ssh d")
-        self.ok(self.bulkhead("apply"))
+        self.ok(self.bulkhead("apply", "--yes-to", ".git/**"))
         result = self.session("cat .git/hooks/* d/* 2>&1; echo x > .git/hooks/pre-commit; mkdir e; true")
         self.assertNotIn("planted", result.out)
         self.assertEqual(os.listdir(os.path.join(self.home, ".ssh")), ["id_ed25519"])

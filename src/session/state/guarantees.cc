@@ -84,6 +84,15 @@ constexpr std::array table = {
         "mode rw, whose start line names them.",
         "whiteouts in an overlayfs layer (Linux 5.11); content hashes in the user's state", "native",
         "X05 X06 X09 X11 X12 X13 X33 X37", "overlay"},
+    Guarantee{
+        "handoff",
+        "What a session leaves in mode review that the host's git, editors, agents, shells or builds would run or obey "
+        "comes to the host only after somebody was shown it and said yes to that content. In modes rw and "
+        "rw-no-delete, where it is there at once, the session's last lines and `bulkhead handoff` name it.",
+        "a list of such files, judged over both sides of each change; what is about to be renamed into place is "
+        "compared "
+        "with the content that was accepted",
+        "native", "X04 X05 X06 X09 X15 X37", "overlay"},
     Guarantee{"publish",
               "Through a published port connections come in, and none goes out: each begins on the host, at an address "
               "that was named (by itself only the loopback's), and ends at one port of the room.",
