@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/held.h"
+#include "cli/kept.h"
 #include "cli/reviews.h"
 #include "review/content.h"
 #include "review/tree.h"
@@ -220,7 +221,13 @@ Result<void> list_reviews(bool json) {
 
 Result<void> diff(const DiffOptions& options) {
   if (options.list) return list_reviews(options.json);
-  BH_TRY(const Meant meant, meant_review(options.words, false));
+  auto open = meant_review(options.words, false);
+  if (!open) {
+    // A folder that was written at once has no review; what stood there before may be kept.
+    const auto kept = list_kept(options.words, options.json);
+    return kept && *kept ? Result<void>() : tl::unexpected(std::move(open).error());
+  }
+  const Meant meant = std::move(*open);
   BH_TRY(const review::Changes changes, review::scan(meant.review));
   std::vector<const Change*> wanted;
   for (const Change& change : changes.list) {
@@ -264,10 +271,10 @@ Result<void> diff(const DiffOptions& options) {
       print_change(*change, file == held.end() ? nullptr : &file->second, sides, options.stat, c);
     }
   }
-  const std::size_t open = gate.open().size();
-  if (open > 0) {
-    complain(std::to_string(open) + (open == 1 ? " of them is a file" : " of them are files") +
-                 " the host would run or obey: `bulkhead apply` holds " + (open == 1 ? "it" : "them") +
+  const std::size_t held_back = gate.open().size();
+  if (held_back > 0) {
+    complain(std::to_string(held_back) + (held_back == 1 ? " of them is a file" : " of them are files") +
+                 " the host would run or obey: `bulkhead apply` holds " + (held_back == 1 ? "it" : "them") +
                  " until you say yes",
              0);
   }
@@ -282,7 +289,7 @@ Result<void> diff(const DiffOptions& options) {
 }  // namespace
 
 void add_diff(CLI::App& root, Invocation& invocation) {
-  CLI::App* command = root.add_subcommand("diff", "What a session changed in mode review");
+  CLI::App* command = root.add_subcommand("diff", "What a session changed in mode review, or what rw-no-delete kept");
   const auto options = std::make_shared<DiffOptions>();
   command->add_option("words", options->words, "A review's id, and paths in it; without: the review of this folder")
       ->type_name("[REVIEW] [PATH…]");
@@ -292,7 +299,8 @@ void add_diff(CLI::App& root, Invocation& invocation) {
   command->footer(
       "In mode review the host's folder stays as it was; `apply` brings the changes to it, `discard` forgets them.\n"
       "Removed files come first, then changed and added ones. Names and texts are escaped. What the host would run\n"
-      "or obey is marked, with what it does; `apply` asks about it.\n\n"
+      "or obey is marked, with what it does; `apply` asks about it.\n"
+      "In a folder that a session had rw-no-delete: what was kept of it, as `restore --list` shows it.\n\n"
       "Examples:\n"
       "  bulkhead run --mount .:review -- make format; bulkhead diff\n"
       "  bulkhead diff --stat\n"

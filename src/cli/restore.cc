@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/kept.h"
 
 namespace bulkhead::cli {
 
@@ -163,6 +164,19 @@ Result<int> run(const RestoreOptions& options) {
 }
 
 }  // namespace
+
+Result<bool> list_kept(const std::vector<std::string>& words, bool json) {
+  BH_TRY(const session::Paths paths, user_paths());
+  BH_TRY(const session::Store store, session::Store::open_existing(paths));
+  BH_TRY(const std::vector<KeptFolder> all, keep::kept_folders(store.kept_directory()));
+  char cwd[4096];
+  RestoreOptions options;
+  options.words = words;
+  const auto chosen = choose(options, all, ::getcwd(cwd, sizeof cwd) == nullptr ? "/" : cwd);
+  if (!chosen) return false;
+  BH_TRY(const int listed, list(store.kept_directory(), *chosen, json));
+  return listed == 0;
+}
 
 void add_restore(CLI::App& root, Invocation& invocation) {
   CLI::App* command = root.add_subcommand("restore", "Bring back what a session's rw-no-delete folders kept");

@@ -356,6 +356,14 @@ while time.time() < end:
         self.assertNotIn("\x1b", shown)
         self.assertIn("odd", shown)
 
+    def test_diff_lists_it_too(self):
+        self.write("work/a", "one")
+        self.ok(self.sh("rm a"))
+        self.assertEqual(self.ok(self.bulkhead("diff")).out, self.ok(self.bulkhead("restore", "--list")).out)
+        self.assertEqual([one["path"] for one in json.loads(self.ok(self.bulkhead("diff", "--json")).out)], ["a"])
+        self.ok(self.bulkhead("restore", "--forget", json.loads(self.bulkhead("diff", "--json").out)[0]["session"]))
+        self.assertNotEqual(self.bulkhead("diff").status, 0)
+
     def test_no_other_way_to_the_same_files(self):
         self.write("work/d/a", "one")
         other = '[[mount]]\npath = "."\nmode = "rw"\n'
