@@ -499,14 +499,13 @@ class Live(Handoff):
 
     def test_what_was_kept_is_the_other_side_of_the_difference(self):
         """Mode rw-no-delete: also of a file that is too large to be noted at the start."""
-        long = "".join(f"line {i} of a long file of instructions\n" for i in range(9000))
-        self.write("work/CLAUDE.md", long)
-        result = self.session("sed -i s/'line 5 of'/'line V of'/ CLAUDE.md",
+        self.write("work/Makefile", "".join(f"# line {i} of a long file\n" for i in range(15000)))
+        result = self.session("sed -i s/'line 5 of'/'line V of'/ Makefile",
                               '[[mount]]\npath = "."\nmode = "rw-no-delete"\n')
-        self.assertIn("handoff: 1 file the host may obey was changed: CLAUDE.md", result.err)
-        diff = self.live()["CLAUDE.md"]["diff"]
-        self.assertIn("-line 5 of", diff)
-        self.assertIn("+line V of", diff)
+        self.assertIn("handoff: 1 file the host may run was changed: Makefile", result.err)
+        diff = self.live()["Makefile"]["diff"]
+        self.assertIn("-# line 5 of", diff)
+        self.assertIn("+# line V of", diff)
         self.assertLess(len(diff), 1000)
 
     def test_what_a_mounted_folder_is_called_counts(self):
