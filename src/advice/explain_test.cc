@@ -63,8 +63,10 @@ TEST(Explain, AWebSocketInWords) {
 
 TEST(Explain, TheClaudeProfileInWords) {
   const Explanation all = explain(profile_policy("claude"));
-  ASSERT_EQ(all.grants.size(), 1U);
-  const ExplainedGrant& grant = all.grants[0];
+  ASSERT_EQ(all.grants.size(), 3U);
+  EXPECT_EQ(all.grants[0].credential, "claude-login");
+  EXPECT_EQ(all.grants[1].where, std::vector<std::string>{"https://platform.claude.com"});
+  const ExplainedGrant& grant = all.grants[2];
   EXPECT_EQ(grant.where, std::vector<std::string>{"https://api.anthropic.com"});
   EXPECT_EQ(grant.preset, "anthropic-messages");
   EXPECT_EQ(grant.functions.at(0).call, "POST /v1/messages");
@@ -216,7 +218,8 @@ TEST(Explain, HostileTextIsEscaped) {
 TEST(Explain, Json) {
   const auto object = to_json(explain(profile_policy("claude")));
   EXPECT_EQ(object["grants"][0]["functions"][0]["call"], "POST /v1/messages");
-  EXPECT_EQ(object["grants"][0]["credential"], "anthropic");
+  EXPECT_EQ(object["grants"][0]["credential"], "claude-login");
+  EXPECT_EQ(object["grants"][2]["credential"], "anthropic");
   EXPECT_EQ(object["grants"][0]["from"]["layer"], "profile claude");
   EXPECT_TRUE(object["grants"][0]["remains"].is_array());
 }

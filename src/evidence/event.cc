@@ -43,6 +43,15 @@ constexpr std::array events = {
         "what is not printable. In a record of its own"},
     EventType{"review.discard", "review", "review, of_session, folder, count, changes[]",
               "The user threw a review away. In a record of its own"},
+    EventType{"handoff.decision", "review", "review, of_session, folder, decision, by, pattern, ms, count, files[]",
+              "What became of files that the host would run or obey: `accepted`, `refused` (no, at the terminal) or "
+              "`held` (nobody was there to say yes, or nobody can); `by` is terminal, --yes-to (with its `pattern`) or "
+              "nobody, `ms` the time to decide. `files` has path (as in `review.apply`), class, change (added, "
+              "changed, removed) and sha256, cut where it is long; `count` is all of them. Without `review` it is "
+              "about a live folder. Before anything is applied. In a record of its own"},
+    EventType{"handoff.live", "review", "of_session, folder, count, files[], complete",
+              "A session that is over changed files in a folder mounted rw or rw-no-delete that the host may run or "
+              "obey. Not `complete`: the folder could not be looked through. In a record of its own"},
     EventType{"session.lost", "evidence", "-", "The supervisor vanished without a session.end"},
     EventType{"credential.release", "supervisor", "credential, read_from, to",
               "A secret was read on the host and given to its egress (`egress:NAME`), or to every egress for the "
@@ -77,6 +86,11 @@ constexpr std::array events = {
               "An opaque connection that a tcp grant allowed has ended; `rule` says why if it did not end by itself"},
     EventType{"ipc.refused", "supervisor", "what",
               "A connection to a unix socket of the host's, seen in a mounted folder, was refused"},
+    EventType{"file.refused", "supervisor", "mount, operation, path, rule, count",
+              "In a protected folder an operation on a control file was refused: which, where (relative to the mount), "
+              "by which rule of the list. Each is recorded when it first happens, fifty at once and ten a second, and "
+              "at the session's end with how often it happened after that. With an empty path: all those that were too "
+              "many to be told one by one"},
     EventType{"dns.query", "front", "name, kind", "A new name was asked for; it was answered locally"},
     EventType{"upstream.request", "egress",
               "grant, host, port, address, proxy, status, tls, http, reused, bytes_up, bytes_down",

@@ -232,7 +232,8 @@ TEST(Report, StartLineSaysWhatIsOpen) {
   Planned planned;
   planned.workspace = "/w";
   EXPECT_EQ(start_line(policy, planned, {}),
-            "native tier; /w is writable; toolchains read-only; no network; no secrets");
+            "native tier; /w is writable, control files (hooks, tasks, agents' settings) too; toolchains read-only; no "
+            "network; no secrets");
   Grant grant;
   grant.hosts = {"api.example.com"};
   grant.credential = "example";
