@@ -283,8 +283,9 @@ Result<LiveStore> LiveStore::open(const session::Paths& paths, bool make) {
   if (!folder && folder.error().code == ENOENT && !make) return out;
   if (!folder) return tl::unexpected(std::move(folder).error());
   out.folder_ = std::move(*folder);
-  BH_TRY(out.lock_, sys::open_at2(out.folder_.get(), "lock", O_RDWR | O_CREAT, one_name, 0600));
-  if (::flock(out.lock_.get(), LOCK_EX) != 0) return fail_errno("flock", "handoff/lock", errno);
+  // The folder itself, once more: no file is left for that.
+  BH_TRY(out.lock_, sys::open_at(out.folder_.get(), ".", O_RDONLY | O_DIRECTORY));
+  if (::flock(out.lock_.get(), LOCK_EX) != 0) return fail_errno("flock", "handoff", errno);
   return out;
 }
 

@@ -459,7 +459,7 @@ class Live(Handoff):
         self.assertEqual(set(self.live()), {".gitattributes"}, "what was trusted since is no news")
         self.ok(self.bulkhead("handoff", "--yes-to", "all"))
         self.assertEqual(self.live(), {})
-        self.assertEqual(os.listdir(os.path.join(self.home, ".local/state/bulkhead/handoff")), ["lock"])
+        self.assertEqual(os.listdir(os.path.join(self.home, ".local/state/bulkhead/handoff")), [])
 
     def test_ordinary_work_says_nothing(self):
         self.ok(self.outside(["git", "init", "-q", "."]))

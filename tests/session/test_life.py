@@ -188,7 +188,8 @@ class Life(Case):
         events = [json.loads(line) for line in lines[:-1]]
         self.assertEqual([e["seq"] for e in events], list(range(1, len(events) + 1)))
         self.assertEqual(events[-1]["type"], "session.end")
-        self.assertIn("evidence.full", [e["type"] for e in events])
+        # Whoever sees it first: the writer of the record, or who looks after the host's disks (test_disk.py).
+        self.assertTrue("evidence.full" in [e["type"] for e in events] or "kept for the host" in result.err, result)
 
     def test_X23_no_session_without_a_record(self):
         state = self.folder("home/.local/state", 0o700)
