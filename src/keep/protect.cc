@@ -208,7 +208,9 @@ class Protection::Look {
       const auto id = counting(as_git, path, ".git/" + inside, is_link);
       if (!id) continue;
       auto folder = open_beneath(tree_.root(), one.repository, O_PATH | O_DIRECTORY);
-      if (!folder && folder.error().code == ENOENT) continue;  // and so nothing can be done in it
+      // Nothing is there to be a repository; of a folder that is to come there, all_below() sees that itself.
+      const int code = folder ? 0 : folder.error().code;
+      if (code == ENOENT || code == ENOTDIR || code == ELOOP) continue;
       if (!folder) return tl::unexpected(std::move(folder).error());
       if (is_repository(folder->get())) return refuse(rules_.ids[*id]);
     }

@@ -134,6 +134,9 @@ TEST_F(ProtectTest, AFolderMovedToWhereItsFilesAct) {
   EXPECT_EQ(create(".claude/settings.json"), EROFS);
   EXPECT_EQ(rename("a", ".claude", RENAME_EXCHANGE), EROFS);
   EXPECT_EQ(rename(".claude", "a", RENAME_EXCHANGE), EROFS);
+  write("config");
+  EXPECT_EQ(rename("hooks", "config", RENAME_EXCHANGE), 0) << "with a file";
+  EXPECT_EQ(rename("hooks", "config", RENAME_EXCHANGE), 0);
   // A link by whose name a pattern begins.
   EXPECT_EQ(code(folder_->make_link(".vscode", "a")), EROFS);
   ASSERT_EQ(code(folder_->make_link("l", "a")), 0);
