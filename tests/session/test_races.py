@@ -77,6 +77,8 @@ class Races(Case):
             with self.swapped("p") as swapper:
                 for _ in range(10):
                     step(turns)
+            # And once they stand still, all of it comes.
+            step(turns)
             total, turns = total + swapper.swaps, turns + 1
             self.assertLess(time.monotonic() - began, 240, f"{total} swaps in {turns} turns")
         self.assertEqual({name: self.read(f"outside/{name}") for name in os.listdir(self.outside)}, self.before)
@@ -108,10 +110,12 @@ while time.time() < end:
                  lambda: os.link("p/f", "stolen"), lambda: os.unlink("stolen")):
         try: work(); done += 1
         except OSError: pass
-print(done > 100)
+print(done)
 """
         mode = os.stat(os.path.join(self.outside, "f")).st_mode
-        self.again("p", lambda turn: self.assertEqual(self.inside(["python3", "-c", script], KEEP).out, "True\n"), least=2)
+        # How much of it succeeds meanwhile is chance: for a while the kernel may believe in the link, which leads nowhere.
+        self.again("p", lambda turn: self.ok(self.inside(["python3", "-c", script], KEEP)), least=2)
+        self.assertGreater(int(self.ok(self.inside(["python3", "-c", script], KEEP)).out), 100, "and once it stands still")
         self.assertEqual(os.stat(os.path.join(self.outside, "f")).st_mode, mode)
         for folder, _, names in os.walk(os.path.join(self.home, ".local/state/bulkhead")):
             for name in names:

@@ -103,7 +103,7 @@ class Trust(TrustCase):
     def test_a_session_says_and_records_it(self):
         self.put_malicious()
         result = self.ok(self.inside(["/bin/true"]))
-        line = next(line for line in result.err.split("\n") if "control files" in line)
+        line = next(line for line in result.err.split("\n") if "nobody trusted" in line)
         self.assertIn(f"{len(MALICIOUS)} control files nobody trusted: .claude/settings.json, ", line)
         self.assertIn("`bulkhead trust`", line)
         event = next(e for e in self.evidence() if e["type"] == "trust.untrusted")
@@ -111,7 +111,7 @@ class Trust(TrustCase):
         self.assertEqual({one["path"] for one in event["files"]}, set(MALICIOUS))
         self.assertEqual({one["why"] for one in event["files"]}, {"new"})
         self.trust()
-        self.assertNotIn("control file", self.ok(self.inside(["/bin/true"])).err)
+        self.assertNotIn("nobody trusted", self.ok(self.inside(["/bin/true"])).err)
         self.put("sub/.envrc", "id")
         self.assertIn("1 control file nobody trusted: sub/.envrc;", self.ok(self.inside(["/bin/true"])).err)
 
@@ -123,7 +123,7 @@ class Trust(TrustCase):
         self.put("Makefile", "all:\n")
         result = self.ok(self.bulkhead("trust"))
         self.assertIn("nothing here to trust", result.out)
-        self.assertNotIn("control file", self.ok(self.inside(["/bin/true"])).err)
+        self.assertNotIn("nobody trusted", self.ok(self.inside(["/bin/true"])).err)
         self.assertFalse(os.path.exists(os.path.join(self.home, ".local/state/bulkhead/trust")))
 
     def test_X09_spellings(self):
