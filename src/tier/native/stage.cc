@@ -201,8 +201,7 @@ Result<void> make_stage(const Plan& plan) {
   }
   for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
     const PlannedMount& mount = plan.mounts[i];
-    BH_CHECK(mount.served ? made.serve(mount, staged_mount(i))
-                                                   : made.bind(mount, staged_mount(i)));
+    BH_CHECK(mount.served ? made.serve(mount, staged_mount(i)) : made.bind(mount, staged_mount(i)));
   }
   for (const PlannedLink& link : plan.links) {
     // /bin and its like for bubblewrap, /etc's for the view.
