@@ -31,13 +31,6 @@ class Http2(Case):
     def here(self):
         return self.grant(HOST, port=PORT)
 
-    def evidence(self, kind):
-        events = []
-        for path in self.state_files():
-            if path.endswith(".jsonl"):
-                events += [json.loads(line) for line in self.read(path).splitlines()]
-        return [event for event in events if event["type"] == kind]
-
     def curl(self, *words, policy=None, env=None):
         words = ["curl", "-sS", "-m", "30", "-w", "%{http_code} %{http_version}\\n", *words]
         return self.inside(words, policy or self.here(), env=env)
@@ -50,7 +43,7 @@ class Http2(Case):
         self.assertEqual(result.out, "hello 200 2\n", result)
         self.assertEqual([(r["version"], r["method"]) for r in server.requests], [("2.0", "POST")])
         self.assertEqual(server.requests[0]["headers"][":authority"], f"{HOST}:{PORT}")
-        (request,), (upstream,) = self.evidence("http.request"), self.evidence("upstream.request")
+        (request,), (upstream,) = self.recorded("http.request"), self.recorded("upstream.request")
         self.assertEqual((request["http"], upstream["http"]), ("2", "2"))
 
     def test_each_side_speaks_its_own_version(self):
@@ -169,7 +162,7 @@ ask({{':path': '/trailers'}}, undefined, (body, trailers) => body + trailers);
         self.assertEqual(paths[-1], "/control")
         # Of 5000 requests that were given up at once, what the first few made it up to.
         self.assertLess(len(paths), 300)
-        self.assertIn("HTTP/2: flood", {event["what"] for event in self.evidence("net.refused")})
+        self.assertIn("HTTP/2: flood", {event["what"] for event in self.recorded("net.refused")})
 
     def test_F04_off(self):
         server = self.server()
@@ -227,7 +220,7 @@ for offer in (["h2"], ["http/1.1"], ["h2", "http/1.1"], ["h3", "h2"], ["spdy/3"]
             self.assertEqual(out[name]["code"], 7, out[name])
             self.assertIn("Bulkhead", out[name]["details"])
         self.assertNotIn("Delete", [r["method"] for r in server.requests])
-        denied = [e for e in self.evidence("http.request") if e["decision"] == "deny"]
+        denied = [e for e in self.recorded("http.request") if e["decision"] == "deny"]
         self.assertEqual({e["rule"] for e in denied}, {"path"})
 
     def test_F05_a_whole_service_and_no_other(self):

@@ -107,13 +107,6 @@ class WebSocket(Case):
         rules = "".join(f'[[grant.allow]]\npath = "{path}"\n{more}' for path in paths or ("/**",))
         return f'[[grant]]\nhost = "{HOST}"\nport = {port}\nprotocol = "{protocol}"\n{named}{rules}{budget}'
 
-    def evidence(self, kind):
-        events = []
-        for path in self.state_files():
-            if path.endswith(".jsonl"):
-                events += [json.loads(line) for line in self.read(path).splitlines()]
-        return [event for event in events if event["type"] == kind]
-
     # An ordinary client --------------------------------------------------------------------------------
 
     CLIENT = """
@@ -168,8 +161,8 @@ async with websockets.connect(URL + "/echo", max_size=None) as ws:
         (handshake,) = server.handshakes
         self.assertEqual(handshake["headers"]["host"], f"{HOST}:{PORT}")
         self.assertNotIn("sec-websocket-extensions", handshake["headers"], "the client's offer is not passed on")
-        (request,), (close,) = self.evidence("http.request"), self.evidence("upstream.close")
-        (upstream,) = self.evidence("upstream.request")
+        (request,), (close,) = self.recorded("http.request"), self.recorded("upstream.close")
+        (upstream,) = self.recorded("upstream.request")
         self.assertEqual((request["scheme"], request["decision"], request["status"], request["rule"]),
                          ("wss", "allow", 101, ""))
         self.assertEqual((upstream["status"], upstream["http"], upstream["tls"]), (101, "1.1", "TLSv1.3"))
@@ -186,7 +179,7 @@ async with websockets.connect(URL + "/echo", max_size=None) as ws:
         policy = self.wss("/echo", protocol="ws", port=PLAIN)
         result = self.client(self.TALK, policy, url=f"ws://{HOST}:{PLAIN}")
         self.assertEqual(result.out.splitlines(), self.TALKED, result)
-        self.assertEqual(self.evidence("http.request")[0]["scheme"], "ws")
+        self.assertEqual(self.recorded("http.request")[0]["scheme"], "ws")
         self.assertEqual(len(server.handshakes), 1)
 
     def test_servers_speak_as_they_like(self):
@@ -212,7 +205,7 @@ except websockets.InvalidStatusCode as error:
     print(error.status_code, error.headers.get("content-type"), error.headers.get("set-cookie"))
 """)
         self.assertEqual(result.out, "403 text/plain None\n", result)
-        self.assertEqual(self.evidence("http.request")[0]["status"], 403)
+        self.assertEqual(self.recorded("http.request")[0]["status"], 403)
 
     # Grants --------------------------------------------------------------------------------------------
 
@@ -251,7 +244,7 @@ for path in sys.argv[1:] or ["/echo", "/other", "/echo?key=1"]:
         result = self.client(self.ASK, self.wss("/echo"))
         self.assertEqual(result.out.splitlines(), ["/echo data", "/other 403", "/echo?key=1 403"], result)
         self.assertEqual([h["path"] for h in server.handshakes], ["/echo"])
-        self.assertEqual({e["rule"] for e in self.evidence("http.request") if e["decision"] == "deny"},
+        self.assertEqual({e["rule"] for e in self.recorded("http.request") if e["decision"] == "deny"},
                          {"no-grant", "path", "query"})
 
     def test_a_wss_grant_opens_nothing_else(self):
@@ -316,7 +309,7 @@ for wrong in ({"Authorization": "Bearer foreign"}, {"x-api-key": os.environ["API
                                                    "403", "403", "403"], result)
         self.assertEqual([h["headers"]["authorization"] for h in server.handshakes], [f"Bearer {KEY}"])
         self.assertNotIn(KEY, result.out + result.err)
-        self.assertEqual(len(self.evidence("credential.use")), 1)
+        self.assertEqual(len(self.recorded("credential.use")), 1)
 
     # Budgets and ends ----------------------------------------------------------------------------------
 
@@ -351,7 +344,7 @@ print(sent)
                 self.assertLessEqual(sum(max(1, m["size"]) for m in server.messages), 10_000 if size else 50)
         result = self.client(spend % ("echo", 1, 2000), self.wss(more='max_body = "1KB"\n'))
         self.assertEqual(result.out.split(), ["1009"] * 3 + ["0"], result)
-        self.assertIn("budget", {e["reason"] for e in self.evidence("upstream.close")})
+        self.assertIn("budget", {e["reason"] for e in self.recorded("upstream.close")})
 
     FLOW = """
 async with websockets.connect(URL + "/%s") as ws:
@@ -385,7 +378,7 @@ await asyncio.sleep(60)
                 self.assertIn("revoked", " ".join(reason))
                 self.wait_until(lambda: server.ends, 3, "the server sees the end")
                 self.assertLess(server.ends[0]["time"] - began, 1)
-                self.wait_until(lambda: "revoked" in [e["rule"] for e in self.evidence("http.request")], 5, "it is on record")
+                self.wait_until(lambda: "revoked" in [e["rule"] for e in self.recorded("http.request")], 5, "it is on record")
                 self.bulkhead("stop", session)
                 child.communicate(timeout=20)
                 server.close()
@@ -426,7 +419,7 @@ time.sleep(60)
         self.ok(self.bulkhead("revoke", session))
         self.wait_until(lambda: server.ends, 3, "the server sees the end")
         self.assertLess(server.ends[0]["time"] - began, 1)
-        self.wait_until(lambda: self.evidence("http.request"), 3, "it is on record")
+        self.wait_until(lambda: self.recorded("http.request"), 3, "it is on record")
 
     def test_expiry_ends_it(self):
         server = self.server()
@@ -447,7 +440,7 @@ time.sleep(60)
         self.wait_until(lambda: server.ends, 3, "the server sees the end")
         # The client goes first, or front does.
         for kind, key in (("http.request", "rule"), ("upstream.close", "reason")):
-            (event,) = self.evidence(kind)
+            (event,) = self.recorded(kind)
             self.assertIn(event[key], ("ended", "client-gone"))
             self.assertIn("messages_up", event)
 
@@ -482,7 +475,7 @@ time.sleep(60)
             self.assertEqual(close_code(answer), 1002, f"{name}: {answer}")
             self.assertIsNone(answer["error"], name)
         self.assertLessEqual({m["start"] for m in server.messages}, {"before"}, "nothing bad and nothing behind it")
-        self.assertEqual({e["rule"] for e in self.evidence("http.request")}, {"websocket"})
+        self.assertEqual({e["rule"] for e in self.recorded("http.request")}, {"websocket"})
 
     def test_a_claimed_length_costs_nothing(self):
         self.server()
@@ -554,4 +547,4 @@ time.sleep(60)
             self.assertEqual(close_code(got), 1011, f"{name}: {got}")
             self.assertTrue(got["frames"].startswith(frame(0x81, b"before", False).hex()), name)
             self.assertNotIn(b"behind".hex(), got["frames"], name)
-        self.assertEqual({e["reason"] for e in self.evidence("upstream.close")}, {"protocol"})
+        self.assertEqual({e["reason"] for e in self.recorded("upstream.close")}, {"protocol"})

@@ -30,8 +30,7 @@ def tree(top):
 class Protect(Case):
     def setUp(self):
         super().setUp()
-        if not os.access("/dev/fuse", os.R_OK | os.W_OK) or os.stat("/dev/fuse").st_mode & 0o6 != 0o6:
-            self.skipTest("/dev/fuse is not everybody's here: chmod 0666 /dev/fuse, as udev does")
+        self.need_fuse()
 
     def sh(self, script, policy=POLICY, **keywords):
         return self.inside(["/bin/bash", "-c", script], policy, **keywords)

@@ -4,6 +4,7 @@ A Case has a lab (shared by the whole run), and per test a fresh home with plant
 state folder. `self.outside(argv)` runs a command without the boundary, `self.inside(argv, policy)` behind it;
 both on the lab's host side, as the user who runs the tests.
 """
+import json
 import os
 import shutil
 import signal
@@ -150,6 +151,18 @@ class Case(unittest.TestCase):
         return (f'[credential.{name}]\nsource = "env:{env}"\nexpose = {{ env = "{env}" }}\ncarry = {carry}\n')
 
     # Running ----------------------------------------------------------------------------------------------
+
+    def recorded(self, kind):
+        """The events of this type in every record of this test's user."""
+        events = []
+        for path in self.state_files():
+            if path.endswith(".jsonl"):
+                events += [json.loads(line) for line in self.read(path).splitlines()]
+        return [event for event in events if event["type"] == kind]
+
+    def need_fuse(self):
+        if not os.access("/dev/fuse", os.R_OK | os.W_OK) or os.stat("/dev/fuse").st_mode & 0o6 != 0o6:
+            self.skipTest("/dev/fuse is not everybody's here: chmod 0666 /dev/fuse, as udev does")
 
     def environment(self, extra=None):
         env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": self.home, "LANG": "C.UTF-8",
