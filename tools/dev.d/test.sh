@@ -43,7 +43,7 @@ dev_test() {
     unit_tests release || failed=1
     lines+=("$summary")
   fi
-  # AGENT_RUNS: how often each agent goes through its script; without it Claude Code three times, the others once.
+  # AGENT_RUNS: how often Claude Code goes through its script (three times without it); the others a fifth of it.
   env ${AGENT_RUNS:+BULKHEAD_AGENT_RUNS="$AGENT_RUNS"} python3 tests/run.py "$@" 2>&1 | tee "$log" || failed=1
   lines+=("$(tail -n 1 "$log")")
   printf 'dev test: %s; %s\n' "$( ((failed)) && echo FAILED || echo passed)" "$(printf '%s; ' "${lines[@]}" | sed 's/; $//')"
@@ -127,7 +127,7 @@ dev_tsan() { sanitized tsan; }
 # fuzz [--fast] [SECONDS [NAME…]]: every target, or the named ones, over its corpus, then SECONDS (30) of new inputs each.
 # --fast is without sanitizers, for many inputs; what it learns, the next run with them goes over.
 dev_fuzz() {
-  local preset=fuzz
+  local preset=asan
   if [[ ${1:-} == --fast ]]; then preset=fuzz-fast && shift; fi
   local seconds=${1:-30} target name failed=() count=0
   [[ $seconds =~ ^[0-9]+$ ]] || { say "fuzz takes seconds and names of targets: ./dev fuzz 60 http dns"; return 2; }
