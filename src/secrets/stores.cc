@@ -45,6 +45,8 @@ std::vector<Present> present_stores(const Patterns& patterns, const std::vector<
   for (const Store& store : patterns.stores) {
     for (const std::string& path : store.paths) {
       for (const std::string& home : homes) {
+        // Most are not there, and one question is cheaper than realpath's for each folder above.
+        if (!sys::exists(home + path.substr(1))) continue;
         if (auto real = sys::real_path(home + path.substr(1))) out.push_back({&store, path, std::move(*real)});
       }
     }
