@@ -63,8 +63,12 @@ def timed(job, way, template, place):
     project = os.path.join(place, "project")
     shutil.rmtree(project, ignore_errors=True)
     shutil.copytree(os.path.join(template, "project"), project, symlinks=True)
-    subprocess.run(["git", "-C", project, "status"], check=True, capture_output=True)  # its index is of this copy
     first, then = JOBS[job]
+    # git's index is of this copy, and of its files' owners as they are seen there (started as root, a session is not root).
+    index = ["git", "status"]
+    if way != "none":
+        index = [BULKHEAD, "run", "--no-profile", "-q", "--mount", ".:rw", "--", *index]
+    subprocess.run(index, cwd=project, env={**os.environ, "HOME": os.path.join(place, "home")}, check=True, capture_output=True)
     argv = ["sh", "-c", f"{{ {first}; }} >&2; a=$(date +%s%N); {{ {then}; }} >&2; b=$(date +%s%N); echo $((b - a))"]
     if way != "none":
         argv = [BULKHEAD, "run", "--no-profile", "-q", "--mount", f".:{way}", "--mount", f"{place}/many.tar:ro", "--", *argv]

@@ -91,6 +91,8 @@ std::span<const sock_filter> filter_of(Role role) {
       return broker_filter;
     case Role::login:
       return login_filter;
+    case Role::walker:
+      return walker_filter;
     case Role::keep:
       return keep_filter;
   }

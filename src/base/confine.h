@@ -22,6 +22,7 @@ enum class Role {
   broker,  // other processes' memory and descriptors, connect on those and on TCP sockets of the room; files by O_PATH
            // and /proc only
   login,   // one file beneath a folder it holds, replaced by a new one; a lock; no socket(2), no exec
+  walker,  // listings of folders beneath descriptors it holds; no file is read or written
   keep,    // files beneath descriptors it holds, threads; no socket(2), no exec
 };
 

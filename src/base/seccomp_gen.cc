@@ -211,6 +211,12 @@ int main(int argc, char** argv) {
   }
   write_program(keep, "keep", out);
 
+  scmp_filter_ctx walker = fresh(true);
+  allow_if(walker, SCMP_SYS(openat),
+           {SCMP_A2_32(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_DIRECTORY | O_CREAT, O_RDONLY | O_DIRECTORY)});
+  allow(walker, {SCMP_SYS(getdents64)});
+  write_program(walker, "walker", out);
+
   scmp_filter_ctx login = fresh(true);
   allow(login,
         {SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(unlinkat), SCMP_SYS(renameat), SCMP_SYS(renameat2),

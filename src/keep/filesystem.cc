@@ -593,6 +593,8 @@ void begin_mount(void*, fuse_conn_info* connection) {
   // splice(2) and its pipes: calls that the filter need not allow. Who writes back later would tell us of nothing.
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
                                              FUSE_CAP_WRITEBACK_CACHE);
+  // A listing tells of each name in it, not only of those that fit into its first answer.
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_READDIRPLUS_AUTO);
   // A link's target never changes but by another link, which is another number.
   connection->want |= connection->capable & static_cast<unsigned>(FUSE_CAP_CACHE_SYMLINKS);
 }

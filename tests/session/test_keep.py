@@ -6,6 +6,7 @@ import filecmp
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import stat
@@ -297,6 +298,31 @@ while time.time() < end:
         self.assertFalse(os.path.exists(os.path.join(self.work, "late")))
         os.unlink(os.path.join(self.work, "up"))
         self.restored(before)
+
+    def test_names_are_known_before_they_are_asked_for(self):
+        """While the process that serves the folder stands still, only what the kernel knows already can be seen."""
+        tries = 8
+        for folder in range(30):
+            for one in range(tries):
+                self.write(f"work/d{folder}/deep/f{one}", "")
+        child = self.start_inside(["/bin/sh", "-c", "while read -r names; do stat $names > /dev/null && echo all; done"], POLICY,
+                                  stdin=subprocess.PIPE)
+        keep = self.wait_until(self.keepers, 5, "the process that serves it")[0]
+        # Each time other names: what was asked for once is known.
+        for one in range(tries):
+            time.sleep(0.5)
+            os.kill(keep, signal.SIGSTOP)
+            names = " ".join(f"d{folder}/deep/f{one}" for folder in range(30))
+            child.stdin.write(names.encode() + b"\n")
+            child.stdin.flush()
+            known = bool(select.select([child.stdout], [], [], 3)[0])
+            os.kill(keep, signal.SIGCONT)
+            self.assertEqual(child.stdout.readline(), b"all\n")
+            if known:
+                break
+        self.assertTrue(known)
+        child.stdin.close()
+        self.assertEqual(child.wait(20), 0)
 
     def keepers(self):
         found = []

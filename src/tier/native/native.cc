@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "tier/native/arguments.h"
 #include "tier/native/stage.h"
+#include "tier/native/warm.h"
 
 namespace bulkhead::tier::native {
 namespace {
@@ -18,6 +19,14 @@ constexpr int control_fd = 3;  // the shim's, see guest/protocol.h
 constexpr int shim_fd = 4;     // the shim itself: exec'd by descriptor, so that it needs no mount
 constexpr int args_fd = 5;
 constexpr int first_free_fd = 6;
+
+std::vector<std::string> served(const Plan& plan) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
+    if (plan.mounts[i].served) out.push_back(staged_mount(i));
+  }
+  return out;
+}
 
 class Native final : public Isolation {
  public:
@@ -47,7 +56,11 @@ class Native final : public Isolation {
     options.fds = {stdio[0], stdio[1], stdio[2], control.second.get(), shim_.get(), packed_fd.get()};
     options.fds.insert(options.fds.end(), arguments.fds.begin(), arguments.fds.end());
     options.enter = [&] { return room::enter(room); };
-    options.before_exec = [&] { return make_stage(plan); };
+    options.before_exec = [&]() -> Result<void> {
+      BH_CHECK(make_stage(plan));
+      warm(served(plan));
+      return {};
+    };
     // bubblewrap's own children live on for a moment without it: killed between clone(2) and its
     // first message to them, they would wait for ever.
     options.own_pid_namespace = true;
