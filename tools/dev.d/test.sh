@@ -197,7 +197,8 @@ need_peers() {
   fi
 }
 
-# bench [NAME…]: every figure, or the named ones; bench egress …: the gateway beside its peers (bench/egress/main.py).
+# bench [NAME…]: every figure, or the named ones; bench egress …: the gateway beside its peers (bench/egress/main.py);
+# bench files …: everyday work in each mount mode (bench/files.py).
 dev_bench() {
   need "${run_packages[@]}" "${test_packages[@]}"
   build release
@@ -206,6 +207,10 @@ dev_bench() {
     cmake --preset release >/dev/null
     build release egress-load
     exec python3 bench/egress/main.py "${@:2}"
+  fi
+  if [[ ${1:-} == files ]]; then
+    need ripgrep
+    exec python3 bench/files.py "${@:2}"
   fi
   python3 bench/run.py "$@"
 }
