@@ -29,7 +29,7 @@ bool same_after_rename(const Mark& a, const Mark& b) {
   return a.inode == b.inode && a.size == b.size && a.mtime == b.mtime && a.mode == b.mode;
 }
 
-std::string quoted(const std::string& path) {
+std::string shown(const std::string& path) {
   return "\"" + escape_for_terminal(path) + "\"";
 }
 
@@ -50,7 +50,7 @@ class Applying {
       Step& step = journal_.steps[i];
       if (step.what != Step::What::add && step.what != Step::What::replace) continue;
       const auto made = look_at(new_.get(), std::to_string(i));
-      if (!made) return fail("what was prepared for " + quoted(step.path) + " has gone");
+      if (!made) return fail("what was prepared for " + shown(step.path) + " has gone");
       step.fresh = made->st_ino;
       const auto wanted = stage.closed().find(std::to_string(i));
       if (wanted != stage.closed().end()) closings.push_back(closing(step, *made, wanted->second));
@@ -96,9 +96,9 @@ class Applying {
     (void)sync();
     if (stuck.empty()) return clean();
     BH_CHECK(review_.remove("journal.json"));
-    return fail("the host's " + quoted(stuck.front()) + (stuck.size() > 1 ? " and others" : "") +
+    return fail("the host's " + shown(stuck.front()) + (stuck.size() > 1 ? " and others" : "") +
                 " changed while the changes were being taken back; what was there before is kept in " +
-                quoted(review_.info().folder + "/" + journal_.staging));
+                shown(review_.info().folder + "/" + journal_.staging));
   }
 
   Result<void> settle() {
@@ -154,10 +154,10 @@ class Applying {
     const int code = errno;
     for (const int folder : {new_.get(), old_.get()}) (void)::unlinkat(folder, "try", 0);
     if (tried == 0) return {};
-    return fail("the file system of " + quoted(review_.info().folder) +
+    return fail("the file system of " + shown(review_.info().folder) +
                     " can't exchange two files in one step (renameat2: " + std::string(::strerrorname_np(code)) +
                     "), so nothing can be applied there all or nothing; copy what you want out of " +
-                    quoted(review_.path() + "/layers/upper"),
+                    shown(review_.path() + "/layers/upper"),
                 code);
   }
 
@@ -181,7 +181,7 @@ class Applying {
         steps.push_back(std::move(step));
         continue;
       }
-      if (change->path == journal_.staging) return fail(quoted(change->path) + " is a name of Bulkhead's own");
+      if (change->path == journal_.staging) return fail(shown(change->path) + " is a name of Bulkhead's own");
       if (change->kind != Kind::added && !change->content) {
         step.what = Step::What::set;
         const mode_t kept =
@@ -263,7 +263,7 @@ class Applying {
   }
 
   static tl::unexpected<Error> changed(const Step& step) {
-    return fail("the host's " + quoted(step.path) + " has changed this moment; nothing was applied");
+    return fail("the host's " + shown(step.path) + " has changed this moment; nothing was applied");
   }
 
   static Result<void> moved(const Step& step, int result) {
@@ -283,7 +283,7 @@ class Applying {
 
     auto up = host_.parent(step.path);
     if (!up && step.what == Step::What::remove && up.error().code == ENOENT) return {};
-    if (!up) return tl::unexpected(std::move(up).error().with(quoted(step.path)));
+    if (!up) return tl::unexpected(std::move(up).error().with(shown(step.path)));
     const auto now = look_at(up->get(), name);
     switch (step.what) {
       case Step::What::remove: {
@@ -324,7 +324,7 @@ class Applying {
     const std::string name = leaf(step.path);
     BH_TRY(const UniqueFd fd, sys::open_at(folder, name, O_PATH | O_NOFOLLOW));
     BH_TRY(const struct stat st, sys::stat_fd(fd.get(), step.path));
-    if (st.st_ino != step.before.inode) return fail("the host's " + quoted(step.path) + " has changed this moment");
+    if (st.st_ino != step.before.inode) return fail("the host's " + shown(step.path) + " has changed this moment");
     if (S_ISLNK(st.st_mode)) return {};
     if ((st.st_mode & 07777) != (mode & 07777) &&
         ::chmod(("/proc/self/fd/" + std::to_string(fd.get())).c_str(), mode & 07777) != 0) {
@@ -375,7 +375,7 @@ class Applying {
 Result<UniqueFd> lock_folder(const Review& review) {
   BH_TRY(UniqueFd folder, review.open_folder());
   if (::flock(folder.get(), LOCK_EX | LOCK_NB) != 0) {
-    return fail("something else is being applied to " + quoted(review.info().folder) + "; try again");
+    return fail("something else is being applied to " + shown(review.info().folder) + "; try again");
   }
   return folder;
 }

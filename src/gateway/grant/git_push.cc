@@ -183,7 +183,7 @@ bool PushJudge::take_capabilities(std::string_view list) {
       return false;
     }
     if (!plain && !valued && !format) {
-      refuse("the push has a capability that is not known here: " + quoted(word));
+      refuse("the push has a capability that is not known here: " + quoted(std::string_view(word)));
       return false;
     }
   }
