@@ -17,13 +17,12 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/confine.h"
+#include "base/helper.h"
 #include "base/ipc.h"
 #include "base/sys.h"
-#include "base/text.h"
 #include "credential/login_messages.h"
 
 namespace {
@@ -32,7 +31,6 @@ using namespace bulkhead;
 
 constexpr int supervisor_fd = 3;
 constexpr int folder_fd = 4;
-constexpr int failure = 125;
 constexpr auto patience = std::chrono::seconds(20);  // for another session's refresh
 constexpr int look_again = 50;                       // ms
 
@@ -252,15 +250,5 @@ Result<void> run() {
 }  // namespace
 
 int main() {
-  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGTSTP, SIGPIPE}) ::signal(number, SIG_IGN);
-  try {
-    if (auto done = run(); !done) {
-      std::fprintf(stderr, "%s\n", escape_for_terminal(done.error().message).c_str());
-      return failure;
-    }
-  } catch (const std::exception& error) {  // a library's
-    std::fprintf(stderr, "%s\n", escape_for_terminal(error.what()).c_str());
-    return failure;
-  }
-  return 0;
+  return run_helper(run, {SIGTERM});
 }

@@ -4,7 +4,6 @@
 //
 //   {"type":"keep", "keeps":bool, "quota":BYTES, "protects":[{"id","match":[],"except":[]}], "allow":[patterns],
 //    "folder_hex": where it is on the host}
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +15,7 @@
 #include <thread>
 
 #include "base/confine.h"
+#include "base/helper.h"
 #include "base/ipc.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -28,7 +28,6 @@ constexpr int supervisor_fd = 3;
 constexpr int tree_fd = 4;
 constexpr int device_fd = 5;  // the socket it comes on
 constexpr int kept_fd = 6;
-constexpr int failure = 125;
 constexpr auto last_writes = std::chrono::milliseconds(500);
 
 // One for each file that the workload has open.
@@ -95,7 +94,7 @@ bulkhead::Result<void> run() {
   std::thread([&] {
     const int code = connection.serve();
     // Without anybody to answer, whoever uses the mount would wait for ever.
-    if (code != 0) ::_exit(failure);
+    if (code != 0) ::_exit(helper_failed);
     promise.set_value(code);
   }).detach();
   // The supervisor closes its end when the session is over. The mount goes with the workload; what it has written
@@ -114,15 +113,5 @@ bulkhead::Result<void> run() {
 }  // namespace
 
 int main() {
-  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE}) ::signal(number, SIG_IGN);
-  try {
-    if (auto done = run(); !done) {
-      std::fprintf(stderr, "%s\n", bulkhead::escape_for_terminal(done.error().message).c_str());
-      return failure;
-    }
-  } catch (const std::exception& error) {  // a library's
-    std::fprintf(stderr, "%s\n", bulkhead::escape_for_terminal(error.what()).c_str());
-    return failure;
-  }
-  return 0;
+  return bulkhead::run_helper(run);
 }

@@ -1,21 +1,18 @@
 // bulkhead-relay: carries connections to published ports into the room. relay.h says what it is told and on which
 // descriptors.
-#include <signal.h>
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/confine.h"
+#include "base/helper.h"
 #include "base/ipc.h"
 #include "base/sys.h"
-#include "base/text.h"
 #include "relay/relay.h"
 
 namespace {
 
 constexpr int supervisor_fd = 3;
 constexpr int evidence_fd = 4;
-constexpr int failure = 125;
 
 bulkhead::Result<void> run() {
   using namespace bulkhead;
@@ -40,15 +37,5 @@ bulkhead::Result<void> run() {
 }  // namespace
 
 int main() {
-  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE}) ::signal(number, SIG_IGN);
-  try {
-    if (auto done = run(); !done) {
-      std::fprintf(stderr, "%s\n", bulkhead::escape_for_terminal(done.error().message).c_str());
-      return failure;
-    }
-  } catch (const std::exception& error) {  // a library's
-    std::fprintf(stderr, "%s\n", bulkhead::escape_for_terminal(error.what()).c_str());
-    return failure;
-  }
-  return 0;
+  return bulkhead::run_helper(run);
 }

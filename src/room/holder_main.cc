@@ -12,12 +12,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/helper.h"
 #include "base/ipc.h"
 #include "base/sys.h"
-#include "base/text.h"
 #include "broker/confine.h"
 #include "room/netlink.h"
 #include "room/room.h"
@@ -127,15 +126,5 @@ Result<void> hold() {
 }  // namespace bulkhead::room
 
 int main() {
-  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE}) ::signal(number, SIG_IGN);
-  try {
-    if (auto done = bulkhead::room::hold(); !done) {
-      std::fprintf(stderr, "%s\n", bulkhead::escape_for_terminal(done.error().message).c_str());
-      return 125;
-    }
-  } catch (const std::exception& error) {  // a library's
-    std::fprintf(stderr, "%s\n", bulkhead::escape_for_terminal(error.what()).c_str());
-    return 125;
-  }
-  return 0;
+  return bulkhead::run_helper(bulkhead::room::hold);
 }

@@ -1,6 +1,5 @@
 // bulkhead-egress: dials out for one credential (or none). gateway.h says what it is told and on
 // which descriptors.
-#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/confine.h"
+#include "base/helper.h"
 #include "base/ipc.h"
 #include "base/text.h"
 #include "base/trim.h"
@@ -21,7 +21,6 @@ namespace {
 
 constexpr int supervisor_fd = 3;
 constexpr int evidence_fd = 4;
-constexpr int failure = 125;
 constexpr rlim_t spare_files = 160;  // idle connections (limits.h), c-ares, the event loop, our own
 
 bulkhead::Result<bulkhead::EgressConfig> configuration(int supervisor, std::vector<bulkhead::UniqueFd>& fds) {
@@ -108,12 +107,8 @@ bulkhead::Result<void> serve() {
 
 }  // namespace
 
+// It serves until it is killed: whatever ends it is a failure.
 int main() {
-  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE}) ::signal(number, SIG_IGN);
-  try {
-    if (auto done = serve(); !done) std::fprintf(stderr, "%s\n", done.error().message.c_str());
-  } catch (const std::exception& error) {  // a library's: out of memory, a broken invariant
-    std::fprintf(stderr, "%s\n", bulkhead::escape_for_terminal(error.what()).c_str());
-  }
-  return failure;
+  (void)bulkhead::run_helper(serve);
+  return bulkhead::helper_failed;
 }

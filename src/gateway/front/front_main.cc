@@ -1,5 +1,4 @@
 // bulkhead-front SESSION: faces the workload. gateway.h says what it is told and on which descriptors.
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -7,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/confine.h"
+#include "base/helper.h"
 #include "base/ipc.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -20,7 +20,6 @@ constexpr int supervisor_fd = 3;
 constexpr int evidence_fd = 4;
 constexpr int pem_fd = 5;
 constexpr int java_fd = 6;
-constexpr int failure = 125;
 
 bulkhead::Result<void> publish(const bulkhead::tls::SessionCa& ca) {
   using namespace bulkhead;
@@ -72,12 +71,8 @@ bulkhead::Result<void> serve(const std::string& session) {
 
 }  // namespace
 
+// It serves until it is killed: whatever ends it is a failure.
 int main(int argc, char** argv) {
-  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE}) ::signal(number, SIG_IGN);
-  try {
-    if (auto done = serve(argc > 1 ? argv[1] : ""); !done) std::fprintf(stderr, "%s\n", done.error().message.c_str());
-  } catch (const std::exception& error) {  // a library's: out of memory, a broken invariant
-    std::fprintf(stderr, "%s\n", bulkhead::escape_for_terminal(error.what()).c_str());
-  }
-  return failure;
+  (void)bulkhead::run_helper([&] { return serve(argc > 1 ? argv[1] : ""); });
+  return bulkhead::helper_failed;
 }
