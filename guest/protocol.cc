@@ -7,7 +7,7 @@
 namespace bulkhead::shim {
 namespace {
 
-constexpr std::string_view magic = "BHS2";
+constexpr std::string_view magic = "BHS3";
 constexpr std::size_t max_text = 4096;
 
 class Writer {
@@ -103,7 +103,8 @@ bool Setup::operator==(const Setup& o) const {
   return arguments == o.arguments && environment == o.environment && directory == o.directory &&
          std::equal(pty, pty + 3, o.pty) && window == o.window && limits == o.limits && landlock == o.landlock &&
          scope == o.scope && rules == o.rules && own == o.own && mask == o.mask && uid == o.uid && gid == o.gid &&
-         own_pid_namespace == o.own_pid_namespace;
+         own_pid_namespace == o.own_pid_namespace && own_kernel == o.own_kernel && plain_pty == o.plain_pty &&
+         folders == o.folders && links == o.links;
 }
 
 Result<std::vector<std::string>> encode(const Setup& setup) {
@@ -111,6 +112,8 @@ Result<std::vector<std::string>> encode(const Setup& setup) {
   bool nul = has_nul(setup.directory) || std::ranges::any_of(setup.arguments, has_nul) ||
              std::ranges::any_of(setup.environment, has_nul) || std::ranges::any_of(setup.own, has_nul);
   for (const Rule& rule : setup.rules) nul = nul || has_nul(rule.path);
+  for (const PlacedLink& link : setup.links) nul = nul || has_nul(link.path) || has_nul(link.to);
+  nul = nul || std::ranges::any_of(setup.folders, has_nul);
   if (nul) return fail("a NUL byte in an argument, variable or path can't be passed on");
 
   Writer w;
@@ -139,6 +142,13 @@ Result<std::vector<std::string>> encode(const Setup& setup) {
   w.number(setup.mask);
   w.number(setup.uid);
   w.number(setup.gid);
+  for (const bool b : {setup.own_kernel, setup.plain_pty}) w.number(b ? 1 : 0, 1);
+  w.strings(setup.folders);
+  w.number(setup.links.size());
+  for (const PlacedLink& link : setup.links) {
+    w.string(link.path);
+    w.string(link.to);
+  }
   if (w.out.size() > max_setup) {
     return fail("command line and environment take " + std::to_string(w.out.size()) + " bytes; at most " +
                 std::to_string(max_setup) + " can be passed on");
@@ -192,6 +202,13 @@ Result<Setup> SetupReader::finish() const {
   setup.mask = r.number();
   setup.uid = r.number();
   setup.gid = r.number();
+  for (bool* b : {&setup.own_kernel, &setup.plain_pty}) *b = r.boolean();
+  setup.folders = r.strings();
+  setup.links.resize(r.count(8));
+  for (PlacedLink& link : setup.links) {
+    link.path = r.string();
+    link.to = r.string();
+  }
   if (!r.at_end() || setup.arguments.empty() || setup.arguments[0].empty()) return malformed<Setup>();
   return setup;
 }
@@ -201,6 +218,14 @@ std::string encode(const ToShim& message) {
   if (std::holds_alternative<Go>(message)) return kind_only('g');
   if (std::holds_alternative<Continue>(message)) return kind_only('c');
   if (std::holds_alternative<Finish>(message)) return kind_only('f');
+  if (const auto* window = std::get_if<Window>(&message)) {
+    w.out = "w";
+    for (const std::uint16_t n :
+         {window->size.rows, window->size.columns, window->size.x_pixels, window->size.y_pixels}) {
+      w.number(n, 2);
+    }
+    return w.out;
+  }
   const Signal& signal = std::get<Signal>(message);
   w.out = "k";
   w.number(static_cast<std::uint32_t>(signal.number));
@@ -228,6 +253,15 @@ Result<ToShim> decode_to_shim(std::string_view datagram) {
       signal.foreground = r.boolean();
       if (signal.number == 0) return malformed<ToShim>();
       message = signal;
+      break;
+    }
+    case 'w': {
+      Window window;
+      for (std::uint16_t* n :
+           {&window.size.rows, &window.size.columns, &window.size.x_pixels, &window.size.y_pixels}) {
+        *n = static_cast<std::uint16_t>(r.wide(2));
+      }
+      message = window;
       break;
     }
     default:

@@ -9,7 +9,7 @@
 //   Go                         ->            (everything outside stands; the workload may run)
 //                              <-     Listening, with the listener of the workload's seccomp filter attached
 //                              <-     Started, after a successful exec         or  Failed
-//   Signal, Continue           <->    Stopped, Continued                       any number of times
+//   Signal, Continue, Window   <->    Stopped, Continued                       any number of times
 //                              <-     Exited
 //   (reads the master until it would block)
 //   Finish                     ->     the shim ends with the workload's status
@@ -18,6 +18,11 @@
 // (tty_ldisc_hangup): without it the end of a long output would be lost. Without a pty nobody awaits it: the shim
 // ends after Exited, and a Finish may come too late to be sent. With Failed no Finish is awaited either: the shim
 // exits with the code it named. When the socket closes, at any point, the shim kills everything inside.
+//
+// Where the kernel inside is not the host's (Setup::own_kernel: gVisor's), no descriptor of that kernel can be sent out.
+// So Ready comes without the master, and Listening not at all; what the pty says and is told goes over a second socket
+// (SOCK_STREAM, argv[2]), and the window's size comes as Window. That socket is closed before Exited is sent, and all
+// the workload wrote has been written to it by then.
 //
 // Datagrams are at most 160 KiB. The first byte is the kind; numbers are little-endian, 32 bits unless said;
 // a string is its length and its bytes, without NUL. A Setup is cut over datagrams 'S' (more follow) and 's'
@@ -70,6 +75,12 @@ struct WindowSize {
   bool operator==(const WindowSize&) const = default;
 };
 
+// A symbolic link to make inside.
+struct PlacedLink {
+  std::string path, to;
+  bool operator==(const PlacedLink&) const = default;
+};
+
 struct Setup {
   std::vector<std::string> arguments;    // argv; arguments[0] is searched in the environment's PATH
   std::vector<std::string> environment;  // KEY=value, complete: nothing is inherited
@@ -85,6 +96,12 @@ struct Setup {
   std::uint32_t uid = 0, gid = 0;  // the shim refuses to go on as anybody else
   // The shim runs in a pid namespace made for this session, so that kill(-1) reaches the session and no more.
   bool own_pid_namespace = true;
+  // The shim is uid 0 of a kernel of the session's own: it maps uid and gid onto that, makes `folders` (mode 0700) and
+  // `links` in what is empty yet, and restricts with that kernel's means (no Landlock, nobody who answers connect(2)).
+  bool own_kernel = false;
+  bool plain_pty = false;  // own_kernel: the pty neither echoes nor turns line ends into what a screen needs
+  std::vector<std::string> folders;
+  std::vector<PlacedLink> links;
   bool operator==(const Setup& other) const;
 };
 
@@ -103,11 +120,15 @@ struct Continue {  // SIGCONT to all inside; the workload's group becomes the fo
 struct Finish {
   bool operator==(const Finish&) const = default;
 };
-using ToShim = std::variant<Go, Signal, Continue, Finish>;
+struct Window {  // own_kernel: the pty's size from now on; its foreground is told (SIGWINCH)
+  WindowSize size;
+  bool operator==(const Window&) const = default;
+};
+using ToShim = std::variant<Go, Signal, Continue, Finish, Window>;
 
 // Shim -> supervisor.
 struct Ready {
-  bool pty = false;  // exactly one descriptor is attached: the master
+  bool pty = false;  // exactly one descriptor is attached: the master; none with own_kernel
   bool operator==(const Ready&) const = default;
 };
 struct Listening {  // exactly one descriptor is attached: the workload's seccomp listener

@@ -11,6 +11,9 @@ struct Pty {
   UniqueFd master, slave;
 };
 
+// Neither echoes nor turns line ends into what a screen needs: who shows it does that already.
+Result<void> make_plain(const Pty& pty);
+
 // Opens /dev/ptmx of the mount namespace the caller is in.
 Result<Pty> open_pty(const WindowSize& window);
 

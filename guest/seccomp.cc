@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <iterator>
+#include <span>
 
 namespace bulkhead::shim {
 namespace {
@@ -18,10 +18,9 @@ namespace {
 namespace {
 
 // The listener with SECCOMP_FILTER_FLAG_NEW_LISTENER, else 0; -1 with errno.
-long install(unsigned flags) {
+long install(unsigned flags, std::span<const sock_filter> filter = workload_filter) {
   // const_cast: sock_fprog's pointer is not const, the kernel only reads it.
-  const sock_fprog program{static_cast<unsigned short>(std::size(workload_filter)),
-                           const_cast<sock_filter*>(workload_filter)};
+  const sock_fprog program{static_cast<unsigned short>(filter.size()), const_cast<sock_filter*>(filter.data())};
   return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 }
 
@@ -32,6 +31,11 @@ constexpr unsigned wait_killable = 1U << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABL
 Result<void> apply_seccomp() {
   if (install(0) >= 0) return {};
   return fail("seccomp(SECCOMP_SET_MODE_FILTER) failed: this kernel can't filter system calls", errno);
+}
+
+Result<void> apply_seccomp_own_kernel() {
+  if (install(0, own_kernel_filter) >= 0) return {};
+  return fail("seccomp(SECCOMP_SET_MODE_FILTER) failed inside the session", errno);
 }
 
 Result<UniqueFd> apply_seccomp_with_listener() {

@@ -9,6 +9,8 @@ namespace bulkhead::shim {
 // Needs no_new_privs. For the calling thread and all it starts; can't be taken back. connect(2) is answered by whoever
 // holds the listener (src/broker/broker.h); without one it fails with ENOSYS.
 Result<void> apply_seccomp();
+// On a kernel of the session's own (gVisor's): connect(2) is that kernel's, and nobody is asked.
+Result<void> apply_seccomp_own_kernel();
 // The same, and the listener.
 Result<UniqueFd> apply_seccomp_with_listener();
 

@@ -1,6 +1,7 @@
 // bulkhead-shim: the first program of ours inside every tier (protocol.h has the conversation).
 //
-//   bulkhead-shim [FD]     FD: its end of the socket, 3 by default
+//   bulkhead-shim [FD [LANE]]     FD: its end of the socket, 3 by default
+//                                 LANE: FD + 1, where the pty's bytes go, if its master can't be sent out
 //
 // It is the workload's parent and the leader of its terminal session. It holds nothing worth having: no
 // capability, no file, not dumpable. Everything it is told comes from the supervisor; of the workload it only
@@ -20,9 +21,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "guest/landlock.h"
 #include "guest/link.h"
+#include "guest/own_kernel.h"
 #include "guest/pty.h"
+#include "guest/pty_lane.h"
 #include "guest/workload.h"
 
 namespace bulkhead::shim {
@@ -33,11 +38,11 @@ namespace {
   ::_exit(failed.code);
 }
 
-void close_others(int socket) {
+void close_others(int socket, int last) {
   // Whatever leaked through: a directory descriptor would walk around every mount.
   if (socket > 3) ::syscall(SYS_close_range, 3U, static_cast<unsigned>(socket) - 1, 0);
-  ::syscall(SYS_close_range, static_cast<unsigned>(socket) + 1, ~0U, 0);
-  ::fcntl(socket, F_SETFD, FD_CLOEXEC);
+  close_from(last + 1, 0);
+  for (int fd = socket; fd <= last; ++fd) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 Setup receive_setup(const Link& link) {
@@ -58,8 +63,10 @@ Result<void> drop_privileges(const Setup& setup) {
   if (::getuid() != setup.uid || ::geteuid() != setup.uid || ::getgid() != setup.gid || ::getegid() != setup.gid) {
     return fail("the session runs as uid " + std::to_string(::getuid()) + " instead of " + std::to_string(setup.uid));
   }
-  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
+  // gVisor (2024) has no ambient capabilities, and says so.
+  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && !(setup.own_kernel && errno == EINVAL)) {
     return fail("prctl(PR_CAP_AMBIENT) failed", errno);
+  }
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[2] = {};
   if (::syscall(SYS_capset, &header, none) != 0) return fail("capset failed", errno);
@@ -72,22 +79,33 @@ Result<void> drop_privileges(const Setup& setup) {
 }
 
 void await_go(const Link& link) {
-  const std::optional<std::string> datagram = link.receive();
-  if (!datagram) ::_exit(125);
-  const Result<ToShim> message = decode_to_shim(*datagram);
-  if (!message || !std::holds_alternative<Go>(*message)) ::_exit(125);
+  for (;;) {
+    const std::optional<std::string> datagram = link.receive();
+    if (!datagram) ::_exit(125);
+    const Result<ToShim> message = decode_to_shim(*datagram);
+    if (!message) ::_exit(125);
+    if (std::holds_alternative<Go>(*message)) return;
+    // The size as it was at Setup; a later one comes again with the terminal's next change.
+    if (!std::holds_alternative<Window>(*message)) ::_exit(125);
+  }
 }
 
 // Waits for the workload and passes on what is said about it.
 class Keeper {
  public:
-  Keeper(const Link& link, const Setup& setup, pid_t workload, int terminal)
-      : link_(link), workload_(workload), terminal_(terminal), own_pids_(setup.own_pid_namespace) {}
+  Keeper(const Link& link, const Setup& setup, pid_t workload, int terminal, PtyLane lane)
+      : link_(link),
+        workload_(workload),
+        terminal_(terminal),
+        own_pids_(setup.own_pid_namespace),
+        lane_(std::move(lane)) {}
 
   [[noreturn]] void run(int signals) {
     for (;;) {
-      pollfd p[2] = {{link_.socket(), POLLIN, 0}, {signals, POLLIN, 0}};
-      if (::poll(p, 2, -1) < 0 && errno != EINTR) end(125);
+      pollfd p[4] = {{link_.socket(), POLLIN, 0}, {signals, POLLIN, 0}};
+      lane_.prepare(p + 2);
+      if (::poll(p, 4, -1) < 0 && errno != EINTR) end(125);
+      lane_.handle(p + 2);
       if (p[1].revents != 0) {
         signalfd_siginfo info{};
         [[maybe_unused]] const ssize_t n = ::read(signals, &info, sizeof info);
@@ -133,6 +151,7 @@ class Keeper {
         // The session ends with the workload; what it left running must not print into the last output.
         kill_all();
         gone_ = true;
+        lane_.finish();
         link_.send(exited_);
         // What is still in a pty would be thrown away with its session's leader; nothing else needs waiting for.
         if (terminal_ < 0) end(exited_.shell());
@@ -155,6 +174,8 @@ class Keeper {
         if (front > 1) group = front;
       }
       ::kill(-group, signal->number);
+    } else if (const auto* window = std::get_if<Window>(&*message)) {
+      lane_.resize(window->size, terminal_);
     } else if (std::holds_alternative<Continue>(*message)) {
       foreground(workload_);
       signal_all(SIGCONT);
@@ -165,6 +186,7 @@ class Keeper {
   pid_t workload_;
   int terminal_;  // the pty's slave, or -1
   bool own_pids_;
+  PtyLane lane_;
   bool gone_ = false;
   Exited exited_;
 };
@@ -204,10 +226,15 @@ void await_exec(const Link& link, int report) {
   give_up(link, {125, "the shim lost its child before it could start the workload"});
 }
 
-[[noreturn]] void run(int socket) {
-  close_others(socket);
+[[noreturn]] void run(int socket, int lane_socket) {
+  close_others(socket, std::max(socket, lane_socket));
   const Link link(socket);
   const Setup setup = receive_setup(link);
+  if (setup.own_kernel != (lane_socket > 0)) give_up(link, {125, "the shim was started for another tier"});
+  if (setup.own_kernel) {
+    if (auto done = become(setup.uid, setup.gid); !done) give_up(link, failure(done.error()));
+    if (auto done = furnish(setup); !done) give_up(link, failure(done.error()));
+  }
   if (auto done = drop_privileges(setup); !done) give_up(link, failure(done.error()));
 
   Pty pty;
@@ -217,9 +244,16 @@ void await_exec(const Link& link, int report) {
     if (!opened) give_up(link, failure(opened.error()));
     pty = std::move(*opened);
   }
+  PtyLane lane;
+  if (wants_pty && setup.own_kernel) {
+    if (auto done = prepare_terminal(setup, pty); !done) give_up(link, failure(done.error()));
+    Result<PtyLane> opened = PtyLane::open(std::move(pty.master), lane_socket);
+    if (!opened) give_up(link, failure(opened.error()));
+    lane = std::move(*opened);
+  }
   if (!link.send(Ready{wants_pty}, pty.master.get())) ::_exit(125);
   pty.master.reset();
-  const int abi = setup.landlock ? landlock_abi() : 0;
+  const int abi = setup.landlock && !setup.own_kernel ? landlock_abi() : 0;
 
   await_go(link);
 
@@ -254,14 +288,14 @@ void await_exec(const Link& link, int report) {
     if (null < 0 || ::dup2(null, i) < 0) ::close(i);
   }
   if (null > 2) ::close(null);
-  if (auto done = restrict_shim(abi); !done) {
+  if (auto done = restrict_shim(setup, abi); !done) {
     ::kill(pid, SIGKILL);
     give_up(link, failure(done.error()));
   }
   await_exec(link, report[0]);
   ::close(report[0]);
   if (!link.send(Started{pid, abi})) ::kill(pid, SIGKILL);
-  Keeper(link, setup, pid, pty.slave.get()).run(signals.get());
+  Keeper(link, setup, pid, pty.slave.get(), std::move(lane)).run(signals.get());
 }
 
 }  // namespace
@@ -270,5 +304,7 @@ void await_exec(const Link& link, int report) {
 int main(int argc, char** argv) {
   const int socket = argc > 1 ? ::atoi(argv[1]) : bulkhead::shim::default_socket;
   if (socket < 3) return 125;
-  bulkhead::shim::run(socket);
+  const int lane = argc > 2 ? ::atoi(argv[2]) : 0;
+  if (lane != 0 && lane != socket + 1) return 125;
+  bulkhead::shim::run(socket, lane);
 }

@@ -1,6 +1,7 @@
 #include "guest/workload.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -35,10 +36,7 @@ Result<void> no_new_privileges() {
   return {};
 }
 
-Result<void> restrict_workload(const Setup& setup, int abi, const Link& link) {
-  BH_CHECK(no_new_privileges());
-  BH_CHECK(set_limits(setup.limits));
-  if (abi > 0) BH_CHECK(apply_landlock(setup.rules, setup.scope, abi));
+Result<void> send_listener(const Setup& setup, const Link& link) {
   BH_TRY(const UniqueFd listener, apply_seccomp_with_listener());
   Listening listening;
   for (const std::string& folder : setup.own) {
@@ -46,8 +44,20 @@ Result<void> restrict_workload(const Setup& setup, int abi, const Link& link) {
     if (::stat(folder.c_str(), &st) == 0) listening.devices.push_back(st.st_dev);
   }
   if (!link.send(listening, listener.get())) return fail("the supervisor is gone");
+  return {};
+}
+
+Result<void> restrict_workload(const Setup& setup, int abi, const Link& link) {
+  BH_CHECK(no_new_privileges());
+  BH_CHECK(set_limits(setup.limits));
+  if (abi > 0) BH_CHECK(apply_landlock(setup.rules, setup.scope, abi));
+  if (setup.own_kernel) {
+    BH_CHECK(apply_seccomp_own_kernel());
+  } else {
+    BH_CHECK(send_listener(setup, link));
+  }
   // At exec, so that the pipe which reports a failure lives until then. CLOSE_RANGE_CLOEXEC is Linux 5.11.
-  if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return fail("close_range failed", errno);
+  if (!close_from(3, CLOSE_RANGE_CLOEXEC)) return fail("close_range failed", errno);
   if (::chdir(setup.directory.c_str()) != 0)
     return fail("can't enter " + setup.directory + " inside the session", errno);
   return {};
@@ -124,6 +134,13 @@ Failed execute_search(const Setup& setup) {
 
 }  // namespace
 
+bool close_from(int first, unsigned flags) {
+  const auto from = static_cast<unsigned>(first);
+  // gVisor (2024) takes the last one for an int.
+  return ::syscall(SYS_close_range, from, ~0U, flags) == 0 ||
+         (errno == EINVAL && ::syscall(SYS_close_range, from, static_cast<unsigned>(INT_MAX), flags) == 0);
+}
+
 Failed failure(const Error& error) {
   return {125, error.code == 0 ? error.message : error.message + ": " + ::strerror(error.code)};
 }
@@ -133,11 +150,11 @@ Failed become_workload(const Setup& setup, int landlock_abi, const Link& link) {
   return execute_search(setup);
 }
 
-Result<void> restrict_shim(int landlock_abi) {
+Result<void> restrict_shim(const Setup& setup, int landlock_abi) {
   BH_CHECK(no_new_privileges());
   // Its own domain, without scopes: it must signal the workload, which can neither signal nor trace it.
   if (landlock_abi > 0) BH_CHECK(apply_landlock({}, false, landlock_abi));
-  return apply_seccomp();
+  return setup.own_kernel ? apply_seccomp_own_kernel() : apply_seccomp();
 }
 
 }  // namespace bulkhead::shim

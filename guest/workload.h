@@ -10,8 +10,11 @@ namespace bulkhead::shim {
 // Returns only when that failed.
 Failed become_workload(const Setup& setup, int landlock_abi, const Link& link);
 
+// close_range(2) to the last descriptor.
+bool close_from(int first, unsigned flags);
+
 // What the shim itself keeps from then on: no new privileges, no files (Landlock), the workload's seccomp.
-Result<void> restrict_shim(int landlock_abi);
+Result<void> restrict_shim(const Setup& setup, int landlock_abi);
 
 // "message: No such file or directory", for the supervisor's stderr.
 Failed failure(const Error& error);

@@ -269,6 +269,12 @@ class Supervisor {
     setup.gid = identity_.gid;
     setup.mask = ::umask(0);
     ::umask(setup.mask);
+    setup.own_kernel = isolation_->own_kernel();
+    if (setup.own_kernel) {
+      setup.plain_pty = terminal_->plain_pty();
+      setup.folders = planned_.plan.folders;
+      for (const tier::PlannedLink& link : planned_.plan.links) setup.links.push_back({link.target, link.to});
+    }
     setup.rules = {{"/", shim::Access::run}, {"/dev", shim::Access::write}, {"/proc", shim::Access::write}};
     for (const std::string& path : planned_.plan.tmpfs) setup.rules.push_back({path, shim::Access::full});
     setup.rules.push_back({"/dev/shm", shim::Access::full});
@@ -387,7 +393,9 @@ class Supervisor {
     }
     if (policy_.limits.memory && now - memory_checked_ >= memory_interval) {
       memory_checked_ = now;
-      if (anonymous_memory(tier_.process.pid()) > *policy_.limits.memory) stop("the session reached its limit: memory");
+      if (anonymous_memory(tier_.process.pid()) + isolation_->memory(tier_.process) > *policy_.limits.memory) {
+        stop("the session reached its limit: memory");
+      }
     }
   }
 
@@ -504,7 +512,7 @@ class Supervisor {
     } else if (stopped_) {
       status_ = 128 + SIGKILL;
     } else if (failure_.empty()) {
-      failure_ = "the native tier ended before the command did (" +
+      failure_ = std::string("the ") + name_of(policy_.tier) + " tier ended before the command did (" +
                  (tier_messages_.empty() ? "status " + std::to_string((*status)->shell())
                                          : escape_for_terminal(tier_messages_)) +
                  "); `bulkhead doctor` says what this machine lacks";
@@ -527,7 +535,10 @@ class Supervisor {
     if (!decoded) return stop("the shim inside the session said something that makes no sense");
     if (std::get_if<shim::Ready>(&*decoded) != nullptr && !shim_ready_) {
       shim_ready_ = true;
-      if (!message->fds.empty()) {
+      if (isolation_->own_kernel() && terminal_->layout().any()) {
+        const auto resized = [this](const shim::WindowSize& size) { tell_shim(shim::Window{size}); };
+        if (auto done = terminal_->attach(std::move(tier_.terminal), resized); !done) stop(done.error().message);
+      } else if (!message->fds.empty()) {
         if (auto done = terminal_->attach(std::move(message->fds[0])); !done) stop(done.error().message);
       } else if (terminal_->layout().any()) {
         stop("the session inside has no pty; is /dev/ptmx usable on this machine?");

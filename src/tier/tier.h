@@ -1,5 +1,5 @@
-// tier/: how a workload is isolated. One interface; native/ (bubblewrap + Landlock + seccomp) now, gvisor/ and
-// vm/ later. A tier gets a Plan in which nothing is left to decide: every path was opened and judged before,
+// tier/: how a workload is isolated. One interface; native/ (bubblewrap + Landlock + seccomp) and gvisor/ (a kernel in
+// user space); stage/ is what both begin with; vm/ later. A tier gets a Plan in which nothing is left to decide: every path was opened and judged before,
 // every setting either can be enforced or was refused by name.
 #pragma once
 
@@ -66,6 +66,7 @@ struct Started {
   Child process;      // its end is the session's end; exit status of the workload, 128+n for a signal
   UniqueFd control;   // SEQPACKET to the shim (guest/protocol.h)
   UniqueFd messages;  // what the tier's program prints, for errors; read to its end
+  UniqueFd terminal;  // own_kernel(): the other end of what the pty says and is told; unset without a pty
 };
 
 // One way to isolate. start() returns once the tier's program runs; the shim inside waits for its setup and
@@ -78,6 +79,11 @@ class Isolation {
   virtual Result<void> accepts(const Policy& policy) const = 0;
   // `stdio`: the workload's 0, 1, 2; -1 where it gets the session's own pty.
   virtual Result<Started> start(const Plan& plan, const room::Room& room, const int (&stdio)[3]) const = 0;
+  // The workload's kernel is not the host's (guest/protocol.h, Setup::own_kernel): Landlock, the broker and the host's
+  // resource limits have nothing to hold on to there, and need not.
+  virtual bool own_kernel() const = 0;
+  // Bytes in use of the memory that the workload's kernel hands out, where that is not its processes' own.
+  virtual std::uint64_t memory(const Child& process) const = 0;
 };
 
 // The tier by its name, or why this build or machine has none.

@@ -66,11 +66,13 @@ struct Terminal::State {
   void write_keys();
   Result<void> read_pty();
   void show();
+  void set_size(const shim::WindowSize& size) const;
 
   Layout layout;
   Tty keyboard, display;
   RawMode raw;
   UniqueFd master;
+  std::function<void(const shim::WindowSize&)> resized;  // set: the master is another kernel's, and this a lane to it
   OutputFilter filter;
   AnswerCount answers;
   std::string keys;   // on their way to the pty
@@ -123,6 +125,17 @@ Result<void> Terminal::attach(UniqueFd master) {
   }
   state_->master = std::move(master);
   return {};
+}
+
+Result<void> Terminal::attach(UniqueFd lane, std::function<void(const shim::WindowSize&)> resized) {
+  BH_CHECK(sys::set_nonblocking(lane.get(), true));
+  state_->master = std::move(lane);
+  state_->resized = std::move(resized);
+  return {};
+}
+
+bool Terminal::plain_pty() const {
+  return state_->layout.any() && !state_->layout.raw;
 }
 
 Result<void> Terminal::start() {
@@ -219,10 +232,15 @@ void Terminal::State::show() {
   if (shown_at > max_pending / 2) shown.erase(0, std::exchange(shown_at, 0));
 }
 
+void Terminal::State::set_size(const shim::WindowSize& size) const {
+  if (resized) return resized(size);
+  set_window_size(master.get(), size);
+}
+
 void Terminal::resize() {
   State& s = *state_;
   s.resized_until.reset();
-  if (s.master) set_window_size(s.master.get(), window());
+  if (s.master) s.set_size(window());
   if (s.question) s.draw();
 }
 
@@ -267,7 +285,7 @@ void Terminal::State::end_question() {
   if (filter.modes().redraws() && master && !input_ended) {
     shim::WindowSize size = window_size(layout.display);
     if (size.rows > 1) --size.rows;
-    set_window_size(master.get(), size);
+    set_size(size);
     resized_until = std::chrono::steady_clock::now() + resized_for;
   }
   show();

@@ -25,6 +25,7 @@
 #include <poll.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,6 +51,11 @@ class Terminal {
 
   // The session's pty, from Ready. Not to be called when layout().any() is false.
   Result<void> attach(UniqueFd master);
+  // The same where the pty is another kernel's (guest/protocol.h, Setup::own_kernel): `lane` carries its bytes, and
+  // `resized` tells it a new size. Its settings are the shim's to make (plain_pty()).
+  Result<void> attach(UniqueFd lane, std::function<void(const shim::WindowSize&)> resized);
+  // The pty is to neither echo nor turn line ends into what a screen needs: the user's terminal does that already.
+  bool plain_pty() const;
   // Raw mode where the layout wants it; from now on keys go to the session.
   Result<void> start();
 

@@ -33,6 +33,8 @@ class Native final : public Isolation {
   Native(UniqueFd bwrap, UniqueFd shim) : bwrap_(std::move(bwrap)), shim_(std::move(shim)) {}
 
   Tier tier() const override { return Tier::native; }
+  bool own_kernel() const override { return false; }
+  std::uint64_t memory(const Child&) const override { return 0; }
 
   // Every mode of a mount and every limit of this version.
   Result<void> accepts(const Policy&) const override { return {}; }
@@ -66,7 +68,7 @@ class Native final : public Isolation {
     options.own_pid_namespace = true;
     if (options.fds[2] < 0) options.fds[2] = messages.second.get();
     BH_TRY(Child process, spawn(options));
-    return Started{std::move(process), std::move(control.first), std::move(messages.first)};
+    return Started{std::move(process), std::move(control.first), std::move(messages.first), UniqueFd()};
   }
 
  private:

@@ -1,0 +1,301 @@
+#include "room/wire.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fib_rules.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "base/ipc.h"
+#include "base/sys.h"
+#include "base/text.h"
+#include "room/netlink.h"
+
+namespace bulkhead::room {
+namespace {
+
+constexpr const char* room_end = "room";
+constexpr const char* far_end = "eth0";
+constexpr std::uint32_t far_table = 200;  // its number means nothing
+constexpr std::uint32_t far_first = 10, local_second = 100;
+
+// One rtnetlink(7) request: a header, the message's own part, and attributes, which can hold others.
+class Request {
+ public:
+  template <class Part>
+  Request(std::uint16_t type, std::uint16_t flags, const Part& part) {
+    nlmsghdr header{};
+    header.nlmsg_type = type;
+    header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
+    add(&header, sizeof header);
+    add(&part, sizeof part);
+  }
+
+  void attribute(std::uint16_t type, const void* data, std::size_t size) {
+    const std::size_t at = open(type);
+    raw(data, size);
+    close(at);
+  }
+  void attribute(std::uint16_t type, std::uint32_t value) { attribute(type, &value, sizeof value); }
+  void attribute(std::uint16_t type, const char* text) { attribute(type, text, ::strlen(text) + 1); }
+  template <class Part>
+  void plain(const Part& part) {
+    add(&part, sizeof part);
+  }
+  // An attribute that holds what comes until close().
+  std::size_t open(std::uint16_t type) {
+    const std::size_t at = bytes_.size();
+    const rtattr head{0, type};
+    add(&head, sizeof head);
+    return at;
+  }
+  void close(std::size_t at) {
+    const auto size = static_cast<std::uint16_t>(bytes_.size() - at);
+    ::memcpy(bytes_.data() + at, &size, sizeof size);
+    pad();
+  }
+
+  Result<void> send(int socket, const char* what) {
+    const auto size = static_cast<std::uint32_t>(bytes_.size());
+    ::memcpy(bytes_.data(), &size, sizeof size);
+    if (::send(socket, bytes_.data(), bytes_.size(), 0) < 0) return fail_errno("send", what, errno);
+    struct {
+      nlmsghdr header;
+      nlmsgerr error;
+      char rest[1024];
+    } reply{};
+    const ssize_t n = ::recv(socket, &reply, sizeof reply, 0);
+    if (n < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(nlmsgerr))) || reply.header.nlmsg_type != NLMSG_ERROR) {
+      return fail(std::string("the kernel gave no answer to ") + what);
+    }
+    if (reply.error.error != 0) return fail_errno("rtnetlink", what, -reply.error.error);
+    return {};
+  }
+
+ private:
+  void add(const void* data, std::size_t size) {
+    raw(data, size);
+    pad();
+  }
+  void raw(const void* data, std::size_t size) {
+    const auto* bytes = static_cast<const char*>(data);
+    bytes_.insert(bytes_.end(), bytes, bytes + size);
+  }
+  void pad() { bytes_.resize((bytes_.size() + RTA_ALIGNTO - 1) / RTA_ALIGNTO * RTA_ALIGNTO); }
+
+  std::vector<char> bytes_;
+};
+
+struct Address {
+  int family = AF_INET;
+  unsigned char bytes[16] = {};
+  std::size_t size() const { return family == AF_INET ? 4 : 16; }
+};
+
+Address address_from(const char* text) {
+  Address address;
+  address.family = ::strchr(text, ':') == nullptr ? AF_INET : AF_INET6;
+  ::inet_pton(address.family, text, address.bytes);
+  return address;
+}
+
+Result<UniqueFd> open_rtnetlink() {
+  UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!socket) return fail_errno("socket(NETLINK_ROUTE)", "", errno);
+  return socket;
+}
+
+Result<int> index_of(const char* name) {
+  const unsigned index = ::if_nametoindex(name);
+  if (index == 0) return fail_errno("if_nametoindex", name, errno);
+  return static_cast<int>(index);
+}
+
+Result<void> make_pair(int socket, int far) {
+  Request request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
+  request.attribute(IFLA_IFNAME, room_end);
+  const std::size_t info = request.open(IFLA_LINKINFO);
+  request.attribute(IFLA_INFO_KIND, "veth");
+  const std::size_t data = request.open(IFLA_INFO_DATA);
+  const std::size_t peer = request.open(VETH_INFO_PEER);
+  request.plain(ifinfomsg{});
+  request.attribute(IFLA_IFNAME, far_end);
+  request.attribute(IFLA_NET_NS_FD, static_cast<std::uint32_t>(far));
+  request.close(peer);
+  request.close(data);
+  request.close(info);
+  return request.send(socket, "a pair of veth");
+}
+
+Result<void> bring_up(int socket, int index) {
+  ifinfomsg link{};
+  link.ifi_index = index;
+  link.ifi_flags = link.ifi_change = IFF_UP;
+  return Request(RTM_NEWLINK, 0, link).send(socket, "IFF_UP");
+}
+
+Result<void> add_address(int socket, int index, const char* text, int prefix) {
+  const Address address = address_from(text);
+  ifaddrmsg part{};
+  part.ifa_family = static_cast<std::uint8_t>(address.family);
+  part.ifa_prefixlen = static_cast<std::uint8_t>(prefix);
+  part.ifa_flags = IFA_F_NODAD;  // nobody else can have it, and it is to be used at once
+  part.ifa_index = static_cast<std::uint32_t>(index);
+  Request request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, part);
+  request.attribute(IFA_LOCAL, address.bytes, address.size());
+  request.attribute(IFA_ADDRESS, address.bytes, address.size());
+  return request.send(socket, text);
+}
+
+rtmsg route_part(int family, std::uint8_t table, std::uint8_t type, std::uint8_t scope) {
+  rtmsg part{};
+  part.rtm_family = static_cast<std::uint8_t>(family);
+  part.rtm_table = table;
+  part.rtm_protocol = RTPROT_STATIC;
+  part.rtm_scope = family == AF_INET ? scope : static_cast<std::uint8_t>(RT_SCOPE_UNIVERSE);
+  part.rtm_type = type;
+  return part;
+}
+
+// To the far end and nothing else, by a table that is asked first.
+Result<void> route_to_far(int socket, int index, const char* text) {
+  const Address address = address_from(text);
+  rtmsg part = route_part(address.family, far_table, RTN_UNICAST, RT_SCOPE_LINK);
+  part.rtm_dst_len = static_cast<std::uint8_t>(address.size() * 8);
+  Request request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, part);
+  request.attribute(RTA_DST, address.bytes, address.size());
+  request.attribute(RTA_OIF, static_cast<std::uint32_t>(index));
+  return request.send(socket, text);
+}
+
+Result<void> route_everything(int socket, const char* gateway) {
+  const Address address = address_from(gateway);
+  Request request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
+                  route_part(address.family, RT_TABLE_MAIN, RTN_UNICAST, RT_SCOPE_UNIVERSE));
+  request.attribute(RTA_GATEWAY, address.bytes, address.size());
+  return request.send(socket, "a route to the room");
+}
+
+Result<void> everything_is_local(int socket, int family) {
+  Request request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
+                  route_part(family, RT_TABLE_LOCAL, RTN_LOCAL, RT_SCOPE_HOST));
+  request.attribute(RTA_OIF, 1U);  // `lo` is the first interface of every network namespace
+  return request.send(socket, "a local route");
+}
+
+Result<void> change_rule(int socket, std::uint16_t type, int family, std::uint32_t priority, std::uint32_t table) {
+  fib_rule_hdr part{};
+  part.family = static_cast<std::uint8_t>(family);
+  part.table = static_cast<std::uint8_t>(table);
+  part.action = FR_ACT_TO_TBL;
+  Request request(type, type == RTM_NEWRULE ? NLM_F_CREATE | NLM_F_EXCL : 0, part);
+  request.attribute(FRA_PRIORITY, priority);
+  request.attribute(FRA_TABLE, table);
+  return request.send(socket, "a routing rule");
+}
+
+Result<void> order_rules(int socket, int family) {
+  BH_CHECK(change_rule(socket, RTM_NEWRULE, family, far_first, far_table));
+  BH_CHECK(change_rule(socket, RTM_NEWRULE, family, local_second, RT_TABLE_LOCAL));
+  return change_rule(socket, RTM_DELRULE, family, 0, RT_TABLE_LOCAL);  // the kernel's own, which comes before any other
+}
+
+// A router advertisement from the far end would give the room an address and a way out of the rules.
+bool refuse_advertisements() {
+  for (const char* which : {"all", "default"}) {
+    for (const char* setting : {"accept_ra", "autoconf", "accept_redirects"}) {
+      const std::string path = std::string("/proc/sys/net/ipv6/conf/") + which + "/" + setting;
+      const auto file = sys::open(path, O_WRONLY);
+      if (!file || !sys::write_all(file->get(), "0", path)) return false;
+    }
+  }
+  return true;
+}
+
+bool has_ipv6() {
+  return sys::exists("/proc/net/if_inet6");
+}
+
+}  // namespace
+
+Result<void> lay_wire(int far) {
+  if (has_ipv6() && !refuse_advertisements()) {
+    return fail("can't switch IPv6 router advertisements off (/proc/sys/net/ipv6 is read-only here)");
+  }
+  BH_TRY(const UniqueFd socket, open_rtnetlink());
+  BH_CHECK(make_pair(socket.get(), far));
+  BH_TRY(const int index, index_of(room_end));
+  BH_CHECK(add_address(socket.get(), index, wire_room, wire_prefix));
+  if (has_ipv6()) BH_CHECK(add_address(socket.get(), index, wire_room6, wire_prefix6));
+  BH_CHECK(bring_up(socket.get(), index));
+  BH_CHECK(everything_is_local(socket.get(), AF_INET));
+  BH_CHECK(route_to_far(socket.get(), index, wire_far));
+  BH_CHECK(order_rules(socket.get(), AF_INET));
+  if (!has_ipv6()) return {};
+  BH_CHECK(everything_is_local(socket.get(), AF_INET6));
+  BH_CHECK(route_to_far(socket.get(), index, wire_far6));
+  return order_rules(socket.get(), AF_INET6);
+}
+
+Result<void> take_wire() {
+  BH_CHECK(bring_up_loopback());
+  BH_TRY(const UniqueFd socket, open_rtnetlink());
+  BH_TRY(const int index, index_of(far_end));
+  BH_CHECK(add_address(socket.get(), index, wire_far, wire_prefix));
+  if (has_ipv6()) BH_CHECK(add_address(socket.get(), index, wire_far6, wire_prefix6));
+  BH_CHECK(bring_up(socket.get(), index));
+  BH_CHECK(route_everything(socket.get(), wire_room));
+  return has_ipv6() ? route_everything(socket.get(), wire_room6) : Result<void>();
+}
+
+Result<void> go_beyond_wire() {
+  BH_TRY(sys::Pair pair, sys::socket_pair(SOCK_SEQPACKET));
+  const uid_t uid = ::geteuid();
+  const gid_t gid = ::getegid();
+  // Who lays the wire has to keep the room's capabilities, which the one who goes loses.
+  const pid_t layer = ::fork();
+  if (layer < 0) return fail_errno("fork", "", errno);
+  if (layer == 0) {
+    pair.second.reset();
+    auto message = ipc::receive(pair.first.get());
+    if (!message || message->fds.size() != 1) ::_exit(1);
+    const auto laid = lay_wire(message->fds[0].get());
+    (void)ipc::send(pair.first.get(), std::string_view(laid ? "done" : laid.error().message));
+    ::_exit(0);
+  }
+  pair.first.reset();
+  const auto go = [&]() -> Result<void> {
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
+      return fail_errno("unshare(CLONE_NEWUSER|CLONE_NEWNET)", "below the room's", errno);
+    }
+    // Its own maps are else not its own to write: changing credentials made it undumpable (proc(5)).
+    if (::prctl(PR_SET_DUMPABLE, 1) != 0) return fail_errno("prctl(PR_SET_DUMPABLE)", "", errno);
+    BH_CHECK(sys::write_id_maps(0, 0, uid, 0, gid));
+    BH_TRY(const UniqueFd far, sys::open("/proc/self/ns/net", O_RDONLY));
+    const int fd = far.get();
+    BH_CHECK(ipc::send(pair.second.get(), std::string_view("far"), std::span(&fd, 1)));
+    BH_TRY(const ipc::Message answer, ipc::receive(pair.second.get()));
+    if (answer.closed) return fail("the wire to the room could not be laid");
+    if (answer.text != "done") return fail("the wire to the room: " + answer.text);
+    return take_wire();
+  };
+  auto gone = go();
+  pair.second.reset();
+  ::waitpid(layer, nullptr, 0);
+  return gone;
+}
+
+}  // namespace bulkhead::room

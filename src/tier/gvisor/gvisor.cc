@@ -1,0 +1,147 @@
+#include "tier/gvisor/gvisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/install.h"
+#include "base/sys.h"
+#include "base/text.h"
+#include "room/wire.h"
+#include "tier/gvisor/bundle.h"
+#include "tier/gvisor/find.h"
+#include "tier/gvisor/memory.h"
+
+namespace bulkhead::tier::gvisor {
+namespace {
+
+// Numbers in runsc, and the same inside.
+constexpr int control_fd = 3;  // the shim's, see guest/protocol.h
+constexpr int lane_fd = 4;     // what the pty says and is told
+
+// Inside. Not by descriptor (--exec-fd): it would then have no path, and glibc's start-up code ends such a program.
+constexpr const char* shim_path = "/.bulkhead/shim";
+
+std::string same_inside(int fd) {
+  return std::to_string(fd) + ":" + std::to_string(fd);
+}
+
+Result<void> mount_at(const char* type, const std::string& path, unsigned long flags, const char* options) {
+  if (::mount("none", path.c_str(), type, flags, options) != 0) return fail_errno("mount", path, errno);
+  return {};
+}
+
+// As uid 0 of a user namespace of its own, beyond the wire.
+Result<void> make_stage(const Plan& plan, const PlannedMount& shim) {
+  Stage stage;
+  BH_CHECK(stage.begin());
+  for (const char* folder : {"/proc", "/dev", "/tmp", state_folder, bundle_folder}) BH_CHECK(stage.folder(folder));
+  BH_CHECK(mount_at("proc", std::string(stage_path) + "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""));
+  // runsc takes the presence of these settings for the host's own network namespace, in which it would not touch
+  // interfaces; since Linux 6.? every namespace has some of them.
+  BH_CHECK(mount_at("tmpfs", std::string(stage_path) + "/proc/sys/net/core", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                    "size=4k,mode=555"));
+  BH_CHECK(stage.devices());
+  BH_CHECK(stage.bind(shim, std::string(root_folder) + shim_path));
+  BH_CHECK(stage.restrict(std::string(root_folder) + shim_path));
+  const std::vector<std::string> words = {shim_path, std::to_string(control_fd), std::to_string(lane_fd)};
+  BH_CHECK(stage.file(std::string(bundle_folder) + "/config.json",
+                      configuration(plan, words).dump(-1, ' ', false, nlohmann::json::error_handler_t::strict)));
+  BH_CHECK(furnish(stage, plan));
+  return stage.enter();
+}
+
+std::string shown(const Mount& mount) {
+  return "mount \"" + escape_for_terminal(mount.path) + "\"";
+}
+
+class Gvisor final : public Isolation {
+ public:
+  Gvisor(Runsc runsc, UniqueFd shim) : runsc_(std::move(runsc)), shim_(std::move(shim)) {}
+
+  Tier tier() const override { return Tier::gvisor; }
+  bool own_kernel() const override { return true; }
+  std::uint64_t memory(const Child& process) const override { return application_memory(process.pid()); }
+
+  Result<void> accepts(const Policy& policy) const override {
+    for (const Mount& mount : policy.mounts) {
+      if (mount.mode == MountMode::rw_no_delete) {
+        return fail(shown(mount) + ": the tier gvisor can't enforce mode rw-no-delete; use review, or --tier native");
+      }
+      if (is_served(mount)) {
+        return fail(shown(mount) + ": the tier gvisor can't enforce `protect`; use mode review, or --tier native");
+      }
+    }
+    if (!policy.publish.empty()) {
+      return fail("--publish: the tier gvisor can't publish ports yet; leave it out, or use --tier native");
+    }
+    return {};
+  }
+
+  Result<Started> start(const Plan& plan, const room::Room& room, const int (&stdio)[3]) const override {
+    BH_TRY(sys::Pair control, sys::socket_pair(SOCK_SEQPACKET));
+    BH_TRY(sys::Pair lane, sys::socket_pair(SOCK_STREAM));
+    BH_TRY(sys::Pair messages, sys::pipe());
+    SpawnOptions options;
+    PlannedMount shim;
+    BH_TRY(shim.source, sys::duplicate(shim_.get()));
+    shim.described = "bulkhead-shim";
+    options.program = runsc_.program.get();
+    options.arguments = {"runsc",
+                         "--root=" + std::string(state_folder),
+                         "--platform=systrap",
+                         "--network=sandbox",
+                         "--ignore-cgroups",
+                         "--overlay2=none",
+                         "--host-uds=none",
+                         "--host-fifo=none",
+                         "--log=/dev/null",
+                         "run",
+                         "--bundle=" + std::string(bundle_folder),
+                         "--pass-fd=" + same_inside(control_fd),
+                         "--pass-fd=" + same_inside(lane_fd),
+                         "session"};
+    options.fds = {stdio[0],           stdio[1],          stdio[2], control.second.get(), lane.second.get()};
+    if (options.fds[2] < 0) options.fds[2] = messages.second.get();
+    options.enter = [&]() -> Result<void> {
+      BH_CHECK(room::enter(room));
+      return room::go_beyond_wire();
+    };
+    options.before_exec = [&] { return make_stage(plan, shim); };
+    options.own_pid_namespace = true;
+    BH_TRY(Child process, spawn(options));
+    return Started{std::move(process), std::move(control.first), std::move(messages.first), std::move(lane.first)};
+  }
+
+ private:
+  Runsc runsc_;
+  UniqueFd shim_;
+};
+
+Result<std::unique_ptr<Isolation>> with_shim(UniqueFd shim) {
+  BH_TRY(Runsc runsc, find_runsc());
+  if (!runsc.ours) {
+    BH_TRY(const int date, date_of(runsc));
+    if (date < oldest_date) {
+      return fail(runsc.path + " is of " + (date == 0 ? "an unknown day" : std::to_string(date)) +
+                  ", too old for the tier gvisor; `./dev runsc` fetches Debian 13's, see bulkhead(1), TIERS");
+    }
+  }
+  return std::make_unique<Gvisor>(std::move(runsc), std::move(shim));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Isolation>> open_with(const std::string& path) {
+  BH_TRY(UniqueFd shim, sys::open(path, O_PATH));
+  return with_shim(std::move(shim));
+}
+
+Result<std::unique_ptr<Isolation>> open() {
+  BH_TRY(UniqueFd shim, open_helper("bulkhead-shim"));
+  return with_shim(std::move(shim));
+}
+
+}  // namespace bulkhead::tier::gvisor
