@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,7 +44,14 @@ Result<void> become(uid_t uid, gid_t gid) {
   if (::unshare(CLONE_NEWUSER) != 0) return fail("unshare(CLONE_NEWUSER) failed inside the session", errno);
   BH_CHECK(write_map("/proc/self/setgroups", "deny", true));
   BH_CHECK(write_map("/proc/self/uid_map", map(uid)));
-  return write_map("/proc/self/gid_map", map(gid));
+  BH_CHECK(write_map("/proc/self/gid_map", map(gid)));
+  // The new namespace gave all of them; drop_privileges() takes what is held, this what could be had (X22).
+  for (int capability = 0; capability <= CAP_LAST_CAP; ++capability) {
+    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EINVAL) {
+      return fail("prctl(PR_CAPBSET_DROP) failed inside the session", errno);
+    }
+  }
+  return {};
 }
 
 Result<void> furnish(const Setup& setup) {

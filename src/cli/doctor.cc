@@ -34,6 +34,8 @@ const char* name_of(Kind kind) {
       return "required";
     case Kind::useful:
       return "useful";
+    case Kind::tier:
+      return "tier";
     case Kind::later:
       return "later";
   }
@@ -95,6 +97,21 @@ State state_of(const Guarantee& guarantee, const std::vector<ProbeResult>& resul
   return worst;
 }
 
+bool gvisor_works(const std::vector<ProbeResult>& results) {
+  return session::usable(results) && std::ranges::none_of(results, [](const ProbeResult& r) {
+           return r.probe->kind == Kind::tier && r.finding.state != State::ok;
+         });
+}
+
+// Which of native's guarantees it does not give.
+std::string gvisor_lacks() {
+  std::vector<std::string> ids;
+  for (const Guarantee& g : session::guarantees()) {
+    if (session::holds_on(g, Tier::native) && !session::holds_on(g, Tier::gvisor)) ids.emplace_back(g.id);
+  }
+  return join(ids, ", ");
+}
+
 nlohmann::json to_json(const std::vector<ProbeResult>& results, const Given& given) {
   nlohmann::json probes = nlohmann::json::array(), guarantees = nlohmann::json::array();
   for (const ProbeResult& r : results) {
@@ -120,7 +137,7 @@ nlohmann::json to_json(const std::vector<ProbeResult>& results, const Given& giv
   }
   const nlohmann::json all{{"version", BULKHEAD_VERSION}, {"kernel", kernel()},
                            {"root", ::geteuid() == 0},    {"probes", probes},
-                           {"guarantees", guarantees},    {"tiers", {{"native", session::usable(results)}}}};
+                           {"guarantees", guarantees},    {"tiers", {{"native", session::usable(results)}, {"gvisor", gvisor_works(results)}}}};
   return all;
 }
 
@@ -132,7 +149,8 @@ std::string padded(std::string_view text, std::size_t width) {
 
 void print_probe(const ProbeResult& r, const Colours& c) {
   const session::Finding& f = r.finding;
-  const bool quiet = r.probe->kind == Kind::later && f.state != State::ok;
+  const bool other = r.probe->kind == Kind::later || r.probe->kind == Kind::tier;
+  const bool quiet = other && f.state != State::ok;
   const std::string_view colour = quiet                                                          ? c.dim
                                   : f.state == State::ok                                         ? c.good
                                   : f.state == State::missing && r.probe->kind == Kind::required ? c.bad
@@ -154,14 +172,16 @@ void print_human(const std::vector<ProbeResult>& results, const Given& given, bo
   const Colours c = colours_for(1);
   std::printf("bulkhead %s, %s%s\n\n", BULKHEAD_VERSION, escape_for_terminal(kernel()).c_str(),
               ::geteuid() == 0 ? ", as root (a session gets an unprivileged uid of its own)" : "");
-  bool later = false;
+  bool other = false, later = false;
   for (const ProbeResult& r : results) {
+    if (r.probe->kind == Kind::tier && !std::exchange(other, true)) std::puts("\nFor the tier gvisor:");
     if (r.probe->kind == Kind::later && !std::exchange(later, true)) std::puts("\nFor tiers and modes to come:");
     print_probe(r, c);
   }
   std::printf("\nGuarantees of the native tier%s\n", verbose ? ":" : " that are weaker here (--verbose shows all):");
   int weaker = 0;
   for (const Guarantee& g : session::guarantees()) {
+    if (!session::holds_on(g, Tier::native)) continue;
     const State state = state_of(g, results, given);
     weaker += state != State::ok;
     if (!verbose && state == State::ok) continue;
@@ -175,6 +195,11 @@ void print_human(const std::vector<ProbeResult>& results, const Given& given, bo
   if (weaker == 0) std::puts(verbose ? "All of them hold." : "  none: all of them hold.");
   std::puts(session::usable(results) ? "\nThe native tier works here."
                                      : "\nThe native tier can't run here: see what is required and missing above.");
+  if (gvisor_works(results)) {
+    std::printf("The tier gvisor can be used; it does not give: %s.\n", gvisor_lacks().c_str());
+  } else {
+    std::puts("The tier gvisor can't be used here.");
+  }
 }
 
 Result<int> doctor(const DoctorOptions& options) {

@@ -200,7 +200,7 @@ class Supervisor {
   }
 
   Result<void> record_start(const nlohmann::json& policy) {
-    for (const Missing& missing : start_line_missing()) missing_.push_back(missing.what);
+    for (const Missing& missing : start_line_missing(policy_.tier)) missing_.push_back(missing.what);
     for (const Missing& missing : missing_by_policy(policy_)) missing_.push_back(missing.what);
     BH_CHECK(recorder_->record("session.policy", policy));
     for (const Untrusted& project : planned_.projects.untrusted) {

@@ -14,7 +14,8 @@ def rows():
     with open(os.path.join(case.ROOT, "tests/attacks.tsv")) as file:
         for line in file:
             if line.strip() and not line.startswith("#"):
-                yield line.rstrip("\n").split("\t")
+                identity, name, arguments, setup, off, *reason = line.rstrip("\n").split("\t")
+                yield identity, name, arguments, setup, off, "".join(reason)
 
 
 class Attacks(Case):
@@ -44,7 +45,7 @@ class Attacks(Case):
         return status == WORKED or b"planted" in typed, terminal.shown
 
 
-def add(index, identity, name, arguments, setup, off):
+def add(index, identity, name, arguments, setup, off, native_only):
     def without(self):
         if off == "kernel" or (off == "root" and os.geteuid() != 0):
             self.skipTest(f"this kernel refuses it to {'everybody' if off == 'kernel' else 'an ordinary user'}")
@@ -52,6 +53,8 @@ def add(index, identity, name, arguments, setup, off):
         self.assertTrue(worked, f"without the boundary the attack must work\n{result}")
 
     def behind(self):
+        if native_only and self.tier != "native":
+            self.skipTest(f"only on the native tier: {native_only}")
         worked, result = self.attack("on", name, arguments, setup)
         self.assertFalse(worked, f"the attack worked\n{result}")
 

@@ -18,6 +18,9 @@ from lab import Lab
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("BULKHEAD_BUILD", os.path.join(ROOT, "build/release"))
 
+# On which tier sessions run whose test names none.
+TIER = os.environ.get("BULKHEAD_TIER", "native")
+
 # Planted in every home. Distinctive, so that finding one anywhere is proof of where it came from.
 SECRETS = {
     ".aws/credentials": "[default]\naws_access_key_id = AKIAPLANTEDPLANTED00\naws_secret_access_key = planted-aws-7c1f\n",
@@ -172,9 +175,12 @@ class Case(unittest.TestCase):
         return env
 
     program = None  # in place of the one that is tested
+    tier = TIER
 
     def bulkhead_command(self, argv, policy=None, options=()):
         words = [self.program or os.path.join(bin_folder(), "bulkhead"), "run", *options]
+        if self.tier != "native" and "--tier" not in options:
+            words += ["--tier", self.tier]
         if policy is not None:
             words += ["--policy", policy if policy.startswith("/") else self.policy(policy)]
         return [*words, "--", *argv]

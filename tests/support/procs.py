@@ -35,6 +35,8 @@ def name(pid):
 def part_of_bulkhead(pid):
     """Which of Bulkhead's own programs this is, as a word, or None. The shim is executed by descriptor inside."""
     found = name(pid)
+    if command_line(pid).startswith("runsc"):
+        return command_line(pid).split()[0]  # runsc, and its sentry and gofer
     if found == "bwrap" or found.startswith("bulkhead"):
         return found
     return "bulkhead-shim" if command_line(pid).startswith(("/proc/self/fd/", "/dev/fd/")) else None

@@ -16,10 +16,10 @@ constexpr std::array table = {
               "The workload sees the system's programs, its toolchains and the mounts of its policy; nothing else of "
               "HOME or of any other data on the host.",
               "mount namespace built by bubblewrap from an allow-list, each path opened and judged first and mounted "
-              "by descriptor (bubblewrap 0.8)",
-              "native", "X01 X29", "userns bwrap"},
+              "by descriptor (bubblewrap 0.8); gvisor: the same list, staged for the sentry, which holds descriptors of it",
+              "native gvisor", "X01 X29", "userns bwrap"},
     Guarantee{"fs-ro", "What is mounted `ro` can't be changed; what is written outside the mounts is gone afterwards.",
-              "read-only mounts in a namespace whose capabilities are dropped; fresh tmpfs for the rest", "native",
+              "read-only mounts in a namespace whose capabilities are dropped; fresh tmpfs for the rest (gvisor: the sentry's)", "native gvisor",
               "X01 X29", "userns bwrap"},
     Guarantee{
         "fs-review",
@@ -28,7 +28,7 @@ constexpr std::array table = {
         "or set-user-ID bit.",
         "overlayfs mounted in the session's user namespace (Linux 5.11), its upper layer in the user's state; "
         "openat2(2) without links, renames that a synced journal lists first",
-        "native", "X01 X02 X07", "userns overlay"},
+        "native gvisor", "X01 X02 X07", "userns overlay"},
     Guarantee{
         "fs-keep",
         "In a folder mounted `rw-no-delete`, what existed when the session began can be brought back with its "
@@ -52,37 +52,38 @@ constexpr std::array table = {
     Guarantee{"fs-secrets",
               "No mount brings in what logs the tools of a home folder in (SSH keys, clouds' and registries' logins, "
               "browsers' profiles, keyrings) unless it is said twice.",
-              "a list of places, judged over what was opened", "native", "M02", ""},
+              "a list of places, judged over what was opened", "native gvisor", "M02", ""},
     Guarantee{
         "managed",
         "What an administrator rules out no user, flag, profile, project, reload or answer brings back; rules that "
         "others could have written stop every session.",
-        "judged last, over the finished policy, what was opened, and what changes while a session runs", "native",
+        "judged last, over the finished policy, what was opened, and what changes while a session runs", "native gvisor",
         "M01", ""},
     Guarantee{"net-room",
               "Whatever address the workload dials, by whatever protocol, it reaches Bulkhead's gateway or nothing: no "
               "network, no loopback service of the host, no other session.",
               "a network namespace in which every address is local (AnyIP, Linux 2.6.37), entered without "
-              "capabilities; socket families by allow-list (seccomp)",
-              "native", "U01 U02 U03 X20 X35", "userns room seccomp"},
+              "capabilities; socket families by allow-list (seccomp); gvisor: a network stack of the sentry's own, whose one "
+              "interface is a wire into that namespace",
+              "native gvisor", "U01 U02 U03 X20 X35", "userns room seccomp"},
     Guarantee{"net-grants",
               "A request leaves only when one grant allows its host, port, method, path, query and headers, judged "
               "twice; an empty list allows nothing; what is not canonical is refused.",
-              "front and egress, two processes that judge separately", "native", "N16 H01 H02 H03", "room"},
+              "front and egress, two processes that judge separately", "native gvisor", "N16 H01 H02 H03", "room"},
     Guarantee{"net-dns",
               "No name that the workload asks for leaves the machine; only granted names are resolved, outside, once.",
-              "DNS answered inside the room", "native", "D06 D07 D09", "room"},
+              "DNS answered inside the room", "native gvisor", "D06 D07 D09", "room"},
     Guarantee{"net-address",
               "No granted name leads to a private, link-local, metadata or own address; what was checked is what is "
               "dialled. Not where the policy lets a proxy resolve names.",
               "egress resolves once and dials the address it checked, through a proxy by CONNECT to that address",
-              "native", "D01 D02", ""},
+              "native gvisor", "D01 D02", ""},
     Guarantee{
         "trust",
         "In mode review a session sees no control file (hooks, tasks, agent settings, instructions) but those that "
         "the user trusted as they are now, in this folder; what changes is hidden and asked about again. Not in "
         "mode rw, whose start line names them.",
-        "whiteouts in an overlayfs layer (Linux 5.11); content hashes in the user's state", "native",
+        "whiteouts in an overlayfs layer (Linux 5.11); content hashes in the user's state", "native gvisor",
         "X05 X06 X09 X11 X12 X13 X33 X37", "overlay"},
     Guarantee{
         "handoff",
@@ -92,7 +93,7 @@ constexpr std::array table = {
         "a list of such files, judged over both sides of each change; what is about to be renamed into place is "
         "compared "
         "with the content that was accepted",
-        "native", "X04 X05 X06 X09 X15 X37", "overlay"},
+        "native gvisor", "X04 X05 X06 X09 X15 X37", "overlay"},
     Guarantee{"publish",
               "Through a published port connections come in, and none goes out: each begins on the host, at an address "
               "that was named (by itself only the loopback's), and ends at one port of the room.",
@@ -101,27 +102,33 @@ constexpr std::array table = {
     Guarantee{"net-tls",
               "Every granted HTTPS host is verified against the system's roots before anything is sent; a session's CA "
               "and token are worth nothing in another session.",
-              "OpenSSL 3 in egress; a CA made in front for each session, never on disk", "native", "T11 T13", ""},
+              "OpenSSL 3 in egress; a CA made in front for each session, never on disk", "native gvisor", "T11 T13", ""},
     Guarantee{
         "cred-token",
         "No credential is in the workload's environment, files or memory: it holds the session's token, exchanged "
         "outside, only in the grant's one slot; any other key is refused.",
-        "one egress process per credential, exec'd with an empty environment", "native", "C01 C02 X29 X30 X38", ""},
+        "one egress process per credential, exec'd with an empty environment", "native gvisor", "C01 C02 X29 X30 X38", ""},
     Guarantee{"helpers", "The processes that read hostile bytes hold no capability, see no file, start no program.",
-              "empty mount namespace, seccomp allow-list, no_new_privs, not dumpable", "native", "X21",
+              "empty mount namespace, seccomp allow-list, no_new_privs, not dumpable", "native gvisor", "X21",
               "userns seccomp"},
     Guarantee{
         "kernel-seccomp",
         "System calls that everyday tools don't need are refused: io_uring, bpf, perf events, userfaultfd, keyrings, "
         "foreign ABIs, typing into terminals.",
-        "seccomp filter on the workload (Linux 3.5; clone3 by ENOSYS)", "native", "X17 X18 X19 X20", "seccomp"},
+        "seccomp filter on the workload (Linux 3.5; clone3 by ENOSYS); gvisor: the same, applied by the sentry", "native gvisor", "X17 X18 X19 X20", "seccomp"},
+    Guarantee{"own-kernel",
+              "The workload's system calls are answered by a kernel of the session's own, which is an unprivileged "
+              "program; none of its processes is one of the host's.",
+              "gVisor (runsc of 2024 or later, systrap), under its own seccomp filter, without capabilities, as the "
+              "session's uid in the session's namespaces",
+              "gvisor", "X19 X21", "runsc"},
     Guarantee{"userns", "The workload can't make user namespaces and holds no capability in any.",
-              "bubblewrap --disable-userns (0.8), --cap-drop ALL, and seccomp", "native", "X19", "userns bwrap"},
+              "bubblewrap --disable-userns (0.8), --cap-drop ALL, and seccomp; gvisor: seccomp and an empty bounding set", "native gvisor", "X19", "userns bwrap"},
     Guarantee{"no-new-privs",
               "No program inside gains privilege by being executed: set-id bits and file capabilities do nothing.",
-              "no_new_privs (Linux 3.5), mounts without suid", "native", "X22", "bwrap"},
+              "no_new_privs (Linux 3.5), mounts without suid", "native gvisor", "X22", "bwrap"},
     Guarantee{"uid", "The workload's uid never maps to the host's root, also when Bulkhead was started as root.",
-              "an unprivileged uid for the session; what belongs to root is mounted id-mapped (Linux 5.12)", "native",
+              "an unprivileged uid for the session; what belongs to root is mounted id-mapped (Linux 5.12)", "native gvisor",
               "X32", "idmap"},
     Guarantee{"proc-sys", "/proc shows the session's own processes, and /proc/sys can't be written.",
               "pid namespace with its own proc, /proc/sys bound read-only", "native", "X21 X22 X32", "proc"},
@@ -130,38 +137,43 @@ constexpr std::array table = {
         "No socket, D-Bus, agent, display, shared memory, message queue, keyring or open descriptor of the host can "
         "be reached.",
         "ipc and network namespaces, the view, descriptors closed; a broker makes every connection to a unix socket "
-        "(seccomp notification, Linux 5.19); abstract sockets and signals also scoped by Landlock ABI 6 (Linux 6.12)",
-        "native", "X16 X17", "userns seccomp-notify"},
+        "(seccomp notification, Linux 5.19); abstract sockets and signals also scoped by Landlock ABI 6 (Linux 6.12); "
+        "gvisor: the sentry's own, none of which reaches the host's (--host-uds=none)",
+        "native gvisor", "X16 X17", "userns seccomp-notify"},
     Guarantee{
         "terminal",
         "Nothing inside can type into the user's terminal, nor answer or paint over what Bulkhead asks there, and what "
         "it "
         "prints can't make the terminal answer into the shell or write the clipboard.",
         "a pty and terminal session of its own, output filtered, held while a question is open, and drained at the end",
-        "native", "X18 X31", "devpts"},
+        "native gvisor", "X18 X31", "devpts"},
     Guarantee{
         "lifetime",
         "When any process of a session dies, by whatever hand, the workload dies, and no process, mount, socket or "
         "temporary file is left.",
-        "pid namespace, PR_SET_PDEATHSIG, pidfd (Linux 5.3); the next start sweeps what a crash left", "native", "X23",
+        "pid namespace, PR_SET_PDEATHSIG, pidfd (Linux 5.3); the next start sweeps what a crash left; gvisor: all of runsc's "
+        "is in memory that goes with it", "native gvisor", "X23",
         "syscalls"},
     Guarantee{
         "limits",
         "Limits on processes, files, memory and time hold for the session as a whole, the host keeps room on its "
         "disks, "
         "and it can always be stopped.",
-        "resource limits counted in the session's user namespace, tmpfs sizes, cgroup v2 where the user has one; the "
+        "resource limits counted in the session's user namespace (gvisor: by the sentry, and its memory file watched), tmpfs "
+        "sizes, cgroup v2 where the user has one; the "
         "session ends when a disk it writes to runs low",
-        "native", "X10 X24", "userns cgroup"},
+        "native gvisor", "X10 X24", "userns cgroup"},
     Guarantee{"evidence",
               "Start, policy, each credential's release and the end are on the disk before they take effect, each "
               "request within 200 ms, written by a process that nothing inside can reach.",
-              "bulkhead-evidence, sole holder of the log; fdatasync; a reserve for a full disk", "native", "X23",
+              "bulkhead-evidence, sole holder of the log; fdatasync; a reserve for a full disk", "native gvisor", "X23",
               "state-dir"},
 };
 
-constexpr std::array<std::string_view, 10> not_promised = {
+constexpr std::array<std::string_view, 11> not_promised = {
     "A flaw in the host's kernel: the native tier's workload talks to it directly, through a filter.",
+    "A flaw in gVisor: what gets through it on the tier gvisor is a process of the session's uid that sees what the "
+    "session was shown, and talks to the host's kernel through gVisor's own filter.",
     "What a granted function can be told. A model's API sees whatever the agent sends it; a grant to write an issue "
     "can write anything into it; what is said in a WebSocket is counted, not judged.",
     "Timing, sizes, order and number of granted requests carry a little information out; budgets bound it.",
@@ -197,6 +209,10 @@ std::span<const std::string_view> residuals() {
   return not_promised;
 }
 
+bool holds_on(const Guarantee& guarantee, Tier tier) {
+  return contains(guarantee.tiers, name_of(tier));
+}
+
 std::vector<const Guarantee*> guarantees_needing(std::string_view probe) {
   std::vector<const Guarantee*> needing;
   for (const Guarantee& guarantee : table) {
@@ -230,13 +246,14 @@ std::string guarantees_markdown() {
     std::vector<std::string> ids;
     for (const Guarantee* g : guarantees_needing(probe.id)) ids.push_back("`" + std::string(g->id) + "`");
     out += "| `" + std::string(probe.id) + "` | " + std::string(probe.title) + " | " +
-           (probe.kind == Kind::required ? "yes" : "no") + " | " + join(ids, ", ") + " |\n";
+           (probe.kind == Kind::required ? "yes" : probe.kind == Kind::tier ? "for that tier" : "no") + " | " + join(ids, ", ") + " |\n";
   }
   return out;
 }
 
-std::vector<Missing> start_line_missing() {
+std::vector<Missing> start_line_missing(Tier tier) {
   std::vector<Missing> missing;
+  if (tier == Tier::gvisor) return {{"landlock", "a second layer over the files (Landlock)"}};
   const int abi = landlock_abi();
   if (const std::string lacks = landlock_lacks(abi); !lacks.empty()) {
     missing.push_back({"landlock", abi == 0 ? "no Landlock" : "Landlock ABI " + std::to_string(abi) + ": no " + lacks});

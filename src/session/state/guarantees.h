@@ -29,6 +29,8 @@ std::span<const std::string_view> residuals();
 // docs/guarantees.md, whole.
 std::string guarantees_markdown();
 
+bool holds_on(const Guarantee& guarantee, Tier tier);
+
 // The guarantees that cost something when `probe` is not there.
 std::vector<const Guarantee*> guarantees_needing(std::string_view probe);
 
@@ -38,7 +40,7 @@ struct Missing {
 };
 // For the session's first line: what this machine can't give, found in microseconds (Landlock's ABI; everything
 // else a session needs either works or stops it with its own error). `bulkhead doctor` says the rest.
-std::vector<Missing> start_line_missing();
+std::vector<Missing> start_line_missing(Tier tier);
 
 // Likewise, what the policy gives up.
 std::vector<Missing> missing_by_policy(const Policy& policy);

@@ -36,7 +36,7 @@ constexpr std::array table = {
     Probe{"core-pattern", "core dumps that don't start a program on the host", Kind::useful, probe_core_pattern},
     Probe{"yama", "ptrace restricted to descendants (Yama)", Kind::useful, probe_yama},
     Probe{"fuse", "FUSE in a user namespace (mode `rw-no-delete`)", Kind::useful, probe_fuse},
-    Probe{"runsc", "gVisor (tier gvisor)", Kind::later, probe_runsc},
+    Probe{"runsc", "gVisor's runsc of 2024 or later (tier gvisor)", Kind::tier, probe_runsc},
     Probe{"qemu", "QEMU (tier vm)", Kind::later, probe_qemu},
     Probe{"kvm", "hardware virtualisation (tier vm)", Kind::later, probe_kvm},
 };

@@ -16,6 +16,7 @@ enum class State { ok, degraded, missing };
 enum class Kind {
   required,  // missing: no session on the native tier
   useful,    // missing: a guarantee is weaker
+  tier,      // missing: another tier than native can't be used
   later,     // for tiers and modes to come; only told
 };
 

@@ -11,6 +11,7 @@
 #include "base/process.h"
 #include "base/sys.h"
 #include "session/state/probes.h"
+#include "tier/gvisor/find.h"
 #include "session/state/state.h"
 
 namespace bulkhead::session {
@@ -134,7 +135,16 @@ Finding probe_cgroup(const ProbeContext& context) {
 }
 
 Finding probe_runsc(const ProbeContext&) {
-  return for_later("runsc", "sudo apt-get install runsc");
+  const std::string fix = "./dev runsc, in Bulkhead's sources (fetches Debian 13's)";
+  const auto runsc = tier::gvisor::find_runsc();
+  if (!runsc) return {State::missing, "not found", "the tier gvisor", fix};
+  const auto date = tier::gvisor::date_of(*runsc);
+  if (!date) return {State::missing, date.error().message, "the tier gvisor", fix};
+  if (*date < tier::gvisor::oldest_date) {
+    const std::string when = *date == 0 ? "an unknown day" : std::to_string(*date);
+    return {State::missing, runsc->path + " is of " + when + ", which is too old", "the tier gvisor", fix};
+  }
+  return {State::ok, runsc->path + ", of " + std::to_string(*date), "", ""};
 }
 Finding probe_qemu(const ProbeContext&) {
   return for_later("qemu-system-x86_64", "sudo apt-get install qemu-system-x86");
