@@ -15,6 +15,8 @@ namespace {
 
 constexpr int patience = 5000;  // milliseconds, for a program that only says its version
 
+}  // namespace
+
 int date_in(std::string_view text) {
   for (std::size_t at = text.find("20"); at != std::string_view::npos; at = text.find("20", at + 1)) {
     const std::string_view digits = text.substr(at, 8);
@@ -24,8 +26,6 @@ int date_in(std::string_view text) {
   }
   return 0;
 }
-
-}  // namespace
 
 Result<Runsc> find_runsc() {
   if (auto own = open_helper("runsc"); own) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -21,6 +22,7 @@ Result<Runsc> find_runsc();
 
 // The day it was made, as its version has it ("0.0~20240729.0": 20240729); 0: it does not say. Runs it.
 Result<int> date_of(const Runsc& runsc);
+int date_in(std::string_view version);
 
 // Older ones have no network stack of their own without root on the host: Debian 12 has one of 2022.
 inline constexpr int oldest_date = 20240101;
