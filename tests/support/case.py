@@ -80,6 +80,8 @@ class Case(unittest.TestCase):
         cls.lab = shared_lab()
 
     def setUp(self):
+        if self.tier == "gvisor":
+            self.need_runsc()
         self.tmp = tempfile.mkdtemp(prefix="bht.")
         os.chmod(self.tmp, 0o755)
         self.addCleanup(self._remove)
@@ -166,6 +168,11 @@ class Case(unittest.TestCase):
     def need_fuse(self):
         if not os.access("/dev/fuse", os.R_OK | os.W_OK) or os.stat("/dev/fuse").st_mode & 0o6 != 0o6:
             self.skipTest("/dev/fuse is not everybody's here: chmod 0666 /dev/fuse, as udev does")
+
+    def need_runsc(self):
+        places = (os.path.join(ROOT, ".cache/runsc/usr/bin/runsc"), "/usr/local/bin/runsc", "/usr/bin/runsc")
+        if not any(os.path.exists(path) for path in places):
+            self.skipTest("there is no runsc here: ./dev runsc")
 
     def environment(self, extra=None):
         env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": self.home, "LANG": "C.UTF-8",

@@ -9,6 +9,7 @@ dev_help() {
 ./dev asan | tsan       the unit tests under AddressSanitizer+UBSan, or ThreadSanitizer
 ./dev fuzz [--fast] [SECONDS [NAME…]]
                         the fuzz targets over their corpus, then for SECONDS each; --fast: without sanitizers
+./dev runsc             fetch Debian 13's gVisor into .cache/ (for `--tier gvisor`)
 ./dev packages          only the set-up: install the Debian packages that all of these need
 ./dev bench             the figures, each as a ratio against a baseline of the same run
 ./dev bench egress      the gateway beside Squid, mitmproxy, sandbox-runtime, HAProxy and nginx
@@ -17,8 +18,11 @@ EOF
 
 dev_build() { build "${1:-release}"; }
 
+dev_runsc() { need_runsc; }
+
 dev_run() {
   need "${run_packages[@]}"
   build release
+  [[ " $* " != *" gvisor "* && " $* " != *"=gvisor "* ]] || need_runsc
   exec build/release/bin/bulkhead run "$@"
 }

@@ -4,6 +4,7 @@
 dev_packages() {
   need "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}" "${check_packages[@]}" "${fuzz_packages[@]}"
   need_boost
+  need_runsc
 }
 
 # The agents that the whole-program tests drive, from npm; versions and hashes are pinned by the lock file.
@@ -37,6 +38,7 @@ unit_tests() {
 dev_test() {
   need "${run_packages[@]}" "${test_packages[@]}"
   need_agents
+  need_runsc
   build release
   local lines=() failed=0 log=build/release/whole-program.log summary=
   if (($# == 0)); then

@@ -39,8 +39,8 @@ Result<void> make_stage(const Plan& plan, const PlannedMount& shim) {
   BH_CHECK(stage.begin());
   for (const char* folder : {"/proc", "/dev", "/tmp", state_folder, bundle_folder}) BH_CHECK(stage.folder(folder));
   BH_CHECK(mount_at("proc", std::string(stage_path) + "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""));
-  // runsc takes the presence of these settings for the host's own network namespace, in which it would not touch
-  // interfaces; since Linux 6.? every namespace has some of them.
+  // Where these settings are, runsc believes itself in the host's own network namespace and refuses to touch its
+  // interfaces. Newer kernels (6.18 does) show them in every namespace.
   BH_CHECK(mount_at("tmpfs", std::string(stage_path) + "/proc/sys/net/core", MS_NOSUID | MS_NODEV | MS_NOEXEC,
                     "size=4k,mode=555"));
   BH_CHECK(stage.devices());
