@@ -6,6 +6,7 @@
 #include <charconv>
 #include <string>
 
+#include "base/children.h"
 #include "base/sys.h"
 #include "base/text.h"
 
@@ -42,17 +43,13 @@ std::vector<shim::Limit> process_limits(const Limits& limits) {
 
 std::uint64_t anonymous_memory(pid_t root) {
   std::uint64_t total = 0;
-  std::vector<std::string> todo{std::to_string(root)};
+  std::vector<pid_t> todo{root};
   while (!todo.empty()) {
-    const std::string proc = "/proc/" + todo.back();
-    const std::string children = proc + "/task/" + todo.back() + "/children";
+    const pid_t pid = todo.back();
     todo.pop_back();
-    total += own_memory(proc);
-    const auto text = sys::read_file(children, 1U << 20);
-    if (!text) continue;
-    for (const std::string& child : split(*text, ' ')) {
-      if (!child.empty()) todo.push_back(child);
-    }
+    total += own_memory("/proc/" + std::to_string(pid));
+    const std::vector<pid_t> children = children_of(pid);
+    todo.insert(todo.end(), children.begin(), children.end());
   }
   return total;
 }

@@ -51,6 +51,7 @@ constexpr auto term_grace = std::chrono::seconds(3);       // between SIGTERM an
 constexpr auto helper_grace = milliseconds(1000);          // for helpers to end once told
 constexpr auto evidence_grace = std::chrono::seconds(10);  // for a slow disk
 constexpr auto memory_interval = milliseconds(250);
+constexpr auto memory_interval_alone = milliseconds(50);  // where no resource limit holds a single process
 
 class Supervisor {
  public:
@@ -369,10 +370,14 @@ class Supervisor {
     consider(ask_.deadline());
     consider(terminal_->deadline());
     consider(disks_.deadline());
-    if (policy_.limits.memory) consider(Clock::now() + memory_interval);
+    if (policy_.limits.memory) consider(Clock::now() + look_at_memory_each());
     if (!next) return trim_.timeout(-1);
     const auto left = std::chrono::duration_cast<milliseconds>(*next - Clock::now()).count();
     return trim_.timeout(static_cast<int>(std::clamp<std::int64_t>(left + 1, 0, 60'000)));
+  }
+
+  milliseconds look_at_memory_each() const {
+    return isolation_->own_kernel() ? memory_interval_alone : memory_interval;
   }
 
   void check_time() {
@@ -391,7 +396,7 @@ class Supervisor {
       tell_shim(shim::Finish{});
       begin_end();
     }
-    if (policy_.limits.memory && now - memory_checked_ >= memory_interval) {
+    if (policy_.limits.memory && now - memory_checked_ >= look_at_memory_each()) {
       memory_checked_ = now;
       if (anonymous_memory(tier_.process.pid()) + isolation_->memory(tier_.process) > *policy_.limits.memory) {
         stop("the session reached its limit: memory");

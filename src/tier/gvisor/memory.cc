@@ -7,10 +7,9 @@
 #include <memory>
 #include <set>
 #include <string>
-#include <vector>
 
+#include "base/children.h"
 #include "base/sys.h"
-#include "base/text.h"
 
 namespace bulkhead::tier::gvisor {
 namespace {
@@ -37,14 +36,9 @@ void add_files(const std::string& proc, std::set<ino_t>& seen, std::uint64_t& to
 std::uint64_t application_memory(pid_t root) {
   std::uint64_t total = 0;
   std::set<ino_t> seen;
-  const std::string first = "/proc/" + std::to_string(root);
-  add_files(first, seen, total);
+  add_files("/proc/" + std::to_string(root), seen, total);
   // The sentry is runsc's child; what runs the workload's code is further down and has none of it open.
-  const auto children = sys::read_file(first + "/task/" + std::to_string(root) + "/children", 1U << 16);
-  if (!children) return total;
-  for (const std::string& child : split(*children, ' ')) {
-    if (!child.empty()) add_files("/proc/" + child, seen, total);
-  }
+  for (const pid_t child : children_of(root)) add_files("/proc/" + std::to_string(child), seen, total);
   return total;
 }
 
