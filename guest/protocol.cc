@@ -257,8 +257,7 @@ Result<ToShim> decode_to_shim(std::string_view datagram) {
     }
     case 'w': {
       Window window;
-      for (std::uint16_t* n :
-           {&window.size.rows, &window.size.columns, &window.size.x_pixels, &window.size.y_pixels}) {
+      for (std::uint16_t* n : {&window.size.rows, &window.size.columns, &window.size.x_pixels, &window.size.y_pixels}) {
         *n = static_cast<std::uint16_t>(r.wide(2));
       }
       message = window;

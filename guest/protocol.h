@@ -19,10 +19,10 @@
 // ends after Exited, and a Finish may come too late to be sent. With Failed no Finish is awaited either: the shim
 // exits with the code it named. When the socket closes, at any point, the shim kills everything inside.
 //
-// Where the kernel inside is not the host's (Setup::own_kernel: gVisor's), no descriptor of that kernel can be sent out.
-// So Ready comes without the master, and Listening not at all; what the pty says and is told goes over a second socket
-// (SOCK_STREAM, argv[2]), and the window's size comes as Window. That socket is closed before Exited is sent, and all
-// the workload wrote has been written to it by then.
+// Where the kernel inside is not the host's (Setup::own_kernel: gVisor's), no descriptor of that kernel can be sent
+// out. So Ready comes without the master, and Listening not at all; what the pty says and is told goes over a second
+// socket (SOCK_STREAM, argv[2]), and the window's size comes as Window. That socket is closed before Exited is sent,
+// and all the workload wrote has been written to it by then.
 //
 // Datagrams are at most 160 KiB. The first byte is the kind; numbers are little-endian, 32 bits unless said;
 // a string is its length and its bytes, without NUL. A Setup is cut over datagrams 'S' (more follow) and 's'

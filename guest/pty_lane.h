@@ -24,7 +24,8 @@ class PtyLane {
   void handle(const pollfd* entries);
   // The master's window; the foreground gets SIGWINCH.
   void resize(const WindowSize& size, int slave) const;
-  // The workload is gone: all it wrote is sent, then the socket is closed. Blocks as long as the supervisor reads slowly.
+  // The workload is gone: all it wrote is sent, then the socket is closed. Blocks as long as the supervisor reads
+  // slowly.
   void finish();
 
  private:

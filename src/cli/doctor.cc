@@ -135,9 +135,12 @@ nlohmann::json to_json(const std::vector<ProbeResult>& results, const Given& giv
                           {"tiers", split(g.tiers, ' ')},
                           {"state", session::name_of(state_of(g, results, given))}});
   }
-  const nlohmann::json all{{"version", BULKHEAD_VERSION}, {"kernel", kernel()},
-                           {"root", ::geteuid() == 0},    {"probes", probes},
-                           {"guarantees", guarantees},    {"tiers", {{"native", session::usable(results)}, {"gvisor", gvisor_works(results)}}}};
+  const nlohmann::json all{{"version", BULKHEAD_VERSION},
+                           {"kernel", kernel()},
+                           {"root", ::geteuid() == 0},
+                           {"probes", probes},
+                           {"guarantees", guarantees},
+                           {"tiers", {{"native", session::usable(results)}, {"gvisor", gvisor_works(results)}}}};
   return all;
 }
 

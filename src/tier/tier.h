@@ -1,6 +1,6 @@
 // tier/: how a workload is isolated. One interface; native/ (bubblewrap + Landlock + seccomp) and gvisor/ (a kernel in
-// user space); stage/ is what both begin with; vm/ later. A tier gets a Plan in which nothing is left to decide: every path was opened and judged before,
-// every setting either can be enforced or was refused by name.
+// user space); stage/ is what both begin with; vm/ later. A tier gets a Plan in which nothing is left to decide: every
+// path was opened and judged before, every setting either can be enforced or was refused by name.
 #pragma once
 
 #include <map>

@@ -12,15 +12,17 @@ namespace bulkhead::session {
 namespace {
 
 constexpr std::array table = {
-    Guarantee{"fs-view",
-              "The workload sees the system's programs, its toolchains and the mounts of its policy; nothing else of "
-              "HOME or of any other data on the host.",
-              "mount namespace built by bubblewrap from an allow-list, each path opened and judged first and mounted "
-              "by descriptor (bubblewrap 0.8); gvisor: the same list, staged for the sentry, which holds descriptors of it",
-              "native gvisor", "X01 X29", "userns bwrap"},
+    Guarantee{
+        "fs-view",
+        "The workload sees the system's programs, its toolchains and the mounts of its policy; nothing else of "
+        "HOME or of any other data on the host.",
+        "mount namespace built by bubblewrap from an allow-list, each path opened and judged first and mounted "
+        "by descriptor (bubblewrap 0.8); gvisor: the same list, staged for the sentry, which holds descriptors of it",
+        "native gvisor", "X01 X29", "userns bwrap"},
     Guarantee{"fs-ro", "What is mounted `ro` can't be changed; what is written outside the mounts is gone afterwards.",
-              "read-only mounts in a namespace whose capabilities are dropped; fresh tmpfs for the rest (gvisor: the sentry's)", "native gvisor",
-              "X01 X29", "userns bwrap"},
+              "read-only mounts in a namespace whose capabilities are dropped; fresh tmpfs for the rest (gvisor: the "
+              "sentry's)",
+              "native gvisor", "X01 X29", "userns bwrap"},
     Guarantee{
         "fs-review",
         "What is written to a folder in mode `review` the host does not see until it is applied; applying takes all "
@@ -57,15 +59,16 @@ constexpr std::array table = {
         "managed",
         "What an administrator rules out no user, flag, profile, project, reload or answer brings back; rules that "
         "others could have written stop every session.",
-        "judged last, over the finished policy, what was opened, and what changes while a session runs", "native gvisor",
-        "M01", ""},
-    Guarantee{"net-room",
-              "Whatever address the workload dials, by whatever protocol, it reaches Bulkhead's gateway or nothing: no "
-              "network, no loopback service of the host, no other session.",
-              "a network namespace in which every address is local (AnyIP, Linux 2.6.37), entered without "
-              "capabilities; socket families by allow-list (seccomp); gvisor: a network stack of the sentry's own, whose one "
-              "interface is a wire into that namespace",
-              "native gvisor", "U01 U02 U03 X20 X35", "userns room seccomp"},
+        "judged last, over the finished policy, what was opened, and what changes while a session runs",
+        "native gvisor", "M01", ""},
+    Guarantee{
+        "net-room",
+        "Whatever address the workload dials, by whatever protocol, it reaches Bulkhead's gateway or nothing: no "
+        "network, no loopback service of the host, no other session.",
+        "a network namespace in which every address is local (AnyIP, Linux 2.6.37), entered without "
+        "capabilities; socket families by allow-list (seccomp); gvisor: a network stack of the sentry's own, whose one "
+        "interface is a wire into that namespace",
+        "native gvisor", "U01 U02 U03 X20 X35", "userns room seccomp"},
     Guarantee{"net-grants",
               "A request leaves only when one grant allows its host, port, method, path, query and headers, judged "
               "twice; an empty list allows nothing; what is not canonical is refused.",
@@ -102,12 +105,14 @@ constexpr std::array table = {
     Guarantee{"net-tls",
               "Every granted HTTPS host is verified against the system's roots before anything is sent; a session's CA "
               "and token are worth nothing in another session.",
-              "OpenSSL 3 in egress; a CA made in front for each session, never on disk", "native gvisor", "T11 T13", ""},
+              "OpenSSL 3 in egress; a CA made in front for each session, never on disk", "native gvisor", "T11 T13",
+              ""},
     Guarantee{
         "cred-token",
         "No credential is in the workload's environment, files or memory: it holds the session's token, exchanged "
         "outside, only in the grant's one slot; any other key is refused.",
-        "one egress process per credential, exec'd with an empty environment", "native gvisor", "C01 C02 X29 X30 X38", ""},
+        "one egress process per credential, exec'd with an empty environment", "native gvisor", "C01 C02 X29 X30 X38",
+        ""},
     Guarantee{"helpers", "The processes that read hostile bytes hold no capability, see no file, start no program.",
               "empty mount namespace, seccomp allow-list, no_new_privs, not dumpable", "native gvisor", "X21",
               "userns seccomp"},
@@ -115,21 +120,24 @@ constexpr std::array table = {
         "kernel-seccomp",
         "System calls that everyday tools don't need are refused: io_uring, bpf, perf events, userfaultfd, keyrings, "
         "foreign ABIs, typing into terminals.",
-        "seccomp filter on the workload (Linux 3.5; clone3 by ENOSYS); gvisor: the same, applied by the sentry", "native gvisor", "X17 X18 X19 X20", "seccomp"},
+        "seccomp filter on the workload (Linux 3.5; clone3 by ENOSYS); gvisor: the same, applied by the sentry",
+        "native gvisor", "X17 X18 X19 X20", "seccomp"},
     Guarantee{"own-kernel",
               "The workload's system calls are answered by a kernel of the session's own, which is an unprivileged "
               "program; none of its processes is one of the host's.",
               "gVisor (runsc of 2024 or later, systrap), under its own seccomp filter, without capabilities, as the "
               "session's uid in the session's namespaces",
               "gvisor", "X19 X21", "runsc"},
-    Guarantee{"userns", "The workload can't make user namespaces and holds no capability in any.",
-              "bubblewrap --disable-userns (0.8), --cap-drop ALL, and seccomp; gvisor: seccomp and an empty bounding set", "native gvisor", "X19", "userns bwrap"},
+    Guarantee{
+        "userns", "The workload can't make user namespaces and holds no capability in any.",
+        "bubblewrap --disable-userns (0.8), --cap-drop ALL, and seccomp; gvisor: seccomp and an empty bounding set",
+        "native gvisor", "X19", "userns bwrap"},
     Guarantee{"no-new-privs",
               "No program inside gains privilege by being executed: set-id bits and file capabilities do nothing.",
               "no_new_privs (Linux 3.5), mounts without suid", "native gvisor", "X22", "bwrap"},
     Guarantee{"uid", "The workload's uid never maps to the host's root, also when Bulkhead was started as root.",
-              "an unprivileged uid for the session; what belongs to root is mounted id-mapped (Linux 5.12)", "native gvisor",
-              "X32", "idmap"},
+              "an unprivileged uid for the session; what belongs to root is mounted id-mapped (Linux 5.12)",
+              "native gvisor", "X32", "idmap"},
     Guarantee{"proc-sys", "/proc shows the session's own processes, and /proc/sys can't be written.",
               "pid namespace with its own proc, /proc/sys bound read-only", "native", "X21 X22 X32", "proc"},
     Guarantee{
@@ -151,18 +159,19 @@ constexpr std::array table = {
         "lifetime",
         "When any process of a session dies, by whatever hand, the workload dies, and no process, mount, socket or "
         "temporary file is left.",
-        "pid namespace, PR_SET_PDEATHSIG, pidfd (Linux 5.3); the next start sweeps what a crash left; gvisor: all of runsc's "
-        "is in memory that goes with it", "native gvisor", "X23",
-        "syscalls"},
-    Guarantee{
-        "limits",
-        "Limits on processes, files, memory and time hold for the session as a whole, the host keeps room on its "
-        "disks, "
-        "and it can always be stopped.",
-        "resource limits counted in the session's user namespace (gvisor: by the sentry, and its memory file watched), tmpfs "
-        "sizes, cgroup v2 where the user has one; the "
-        "session ends when a disk it writes to runs low",
-        "native gvisor", "X10 X24", "userns cgroup"},
+        "pid namespace, PR_SET_PDEATHSIG, pidfd (Linux 5.3); the next start sweeps what a crash left; gvisor: all of "
+        "runsc's "
+        "is in memory that goes with it",
+        "native gvisor", "X23", "syscalls"},
+    Guarantee{"limits",
+              "Limits on processes, files, memory and time hold for the session as a whole, the host keeps room on its "
+              "disks, "
+              "and it can always be stopped.",
+              "resource limits counted in the session's user namespace (gvisor: by the sentry, and its memory file "
+              "watched), tmpfs "
+              "sizes, cgroup v2 where the user has one; the "
+              "session ends when a disk it writes to runs low",
+              "native gvisor", "X10 X24", "userns cgroup"},
     Guarantee{"evidence",
               "Start, policy, each credential's release and the end are on the disk before they take effect, each "
               "request within 200 ms, written by a process that nothing inside can reach.",
@@ -246,7 +255,10 @@ std::string guarantees_markdown() {
     std::vector<std::string> ids;
     for (const Guarantee* g : guarantees_needing(probe.id)) ids.push_back("`" + std::string(g->id) + "`");
     out += "| `" + std::string(probe.id) + "` | " + std::string(probe.title) + " | " +
-           (probe.kind == Kind::required ? "yes" : probe.kind == Kind::tier ? "for that tier" : "no") + " | " + join(ids, ", ") + " |\n";
+           (probe.kind == Kind::required ? "yes"
+            : probe.kind == Kind::tier   ? "for that tier"
+                                         : "no") +
+           " | " + join(ids, ", ") + " |\n";
   }
   return out;
 }

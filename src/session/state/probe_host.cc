@@ -11,8 +11,8 @@
 #include "base/process.h"
 #include "base/sys.h"
 #include "session/state/probes.h"
-#include "tier/gvisor/find.h"
 #include "session/state/state.h"
+#include "tier/gvisor/find.h"
 
 namespace bulkhead::session {
 

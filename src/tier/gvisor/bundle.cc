@@ -149,7 +149,7 @@ Result<void> furnish(Stage& stage, const Plan& plan) {
   for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
     const PlannedMount& mount = plan.mounts[i];
     BH_CHECK(stage.bind(mount, numbered("/mounts/", i)));
-    if (mount.mode == MountMode::ro) BH_CHECK(stage.restrict(numbered("/mounts/", i)));
+    BH_CHECK(stage.restrict(numbered("/mounts/", i), mount.mode != MountMode::ro));
     if (stands_in_root(plan, mount)) BH_CHECK(add_place(stage, mount, root + mount.target));
   }
   for (const PlannedLink& link : plan.links) {

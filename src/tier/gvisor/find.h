@@ -12,8 +12,8 @@
 namespace bulkhead::tier::gvisor {
 
 struct Runsc {
-  UniqueFd program;  // O_PATH
-  std::string path;  // without links
+  UniqueFd program;   // O_PATH
+  std::string path;   // without links
   bool ours = false;  // came with Bulkhead: its version is known
 };
 

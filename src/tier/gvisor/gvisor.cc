@@ -103,7 +103,7 @@ class Gvisor final : public Isolation {
                          "--pass-fd=" + same_inside(control_fd),
                          "--pass-fd=" + same_inside(lane_fd),
                          "session"};
-    options.fds = {stdio[0],           stdio[1],          stdio[2], control.second.get(), lane.second.get()};
+    options.fds = {stdio[0], stdio[1], stdio[2], control.second.get(), lane.second.get()};
     if (options.fds[2] < 0) options.fds[2] = messages.second.get();
     options.enter = [&]() -> Result<void> {
       BH_CHECK(room::enter(room));

@@ -106,7 +106,8 @@ class Accepts : public testing::Test {
 
 TEST_F(Accepts, ModesThatTheHostsKernelEnforces) {
   Policy policy;
-  for (const MountMode mode : {MountMode::ro, MountMode::rw, MountMode::review}) policy.mounts.emplace_back().mode = mode;
+  for (const MountMode mode : {MountMode::ro, MountMode::rw, MountMode::review})
+    policy.mounts.emplace_back().mode = mode;
   EXPECT_TRUE(isolation_->accepts(policy));
 }
 

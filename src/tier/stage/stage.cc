@@ -16,7 +16,9 @@
 namespace bulkhead::tier {
 namespace {
 
-std::string place_of(const UniqueFd& fd) { return "/proc/self/fd/" + std::to_string(fd.get()); }
+std::string place_of(const UniqueFd& fd) {
+  return "/proc/self/fd/" + std::to_string(fd.get());
+}
 
 // A plan's descriptor belongs to the namespace it was opened in; here the same path has to be the same file.
 Result<UniqueFd> again(const UniqueFd& planned) {
@@ -108,9 +110,8 @@ Result<void> Stage::overlay(const PlannedMount& mount, const std::string& path) 
   struct statvfs below{};
   if (::fstatvfs(lower.get(), &below) != 0) return fail_errno("fstatvfs", path, errno);
   const unsigned long flags = MS_NOSUID | MS_NODEV | ((below.f_flag & ST_NOEXEC) != 0 ? MS_NOEXEC : 0);
-  const std::string options = "userxattr,lowerdir=" + (mask ? place_of(mask) + ":" : std::string()) +
-                              place_of(lower) + ",upperdir=" + place_of(store) + "/upper,workdir=" + place_of(store) +
-                              "/work";
+  const std::string options = "userxattr,lowerdir=" + (mask ? place_of(mask) + ":" : std::string()) + place_of(lower) +
+                              ",upperdir=" + place_of(store) + "/upper,workdir=" + place_of(store) + "/work";
   BH_CHECK(folder(path));
   if (::mount("overlay", (stage_path + path).c_str(), "overlay", flags, options.c_str()) != 0) {
     Error error = errno_error("mount(overlay)", mount.described, errno);
@@ -122,12 +123,12 @@ Result<void> Stage::overlay(const PlannedMount& mount, const std::string& path) 
   return {};
 }
 
-Result<void> Stage::restrict(const std::string& path) {
+Result<void> Stage::restrict(const std::string& path, bool writable) {
   mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-  if (::syscall(SYS_mount_setattr, AT_FDCWD, (stage_path + path).c_str(), AT_RECURSIVE, &attributes, sizeof attributes) !=
-      0) {
-    return fail_errno("mount_setattr(MOUNT_ATTR_RDONLY)", path, errno);
+  attributes.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (writable ? 0U : MOUNT_ATTR_RDONLY);
+  if (::syscall(SYS_mount_setattr, AT_FDCWD, (stage_path + path).c_str(), AT_RECURSIVE, &attributes,
+                sizeof attributes) != 0) {
+    return fail_errno("mount_setattr", path, errno);
   }
   return {};
 }

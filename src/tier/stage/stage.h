@@ -28,8 +28,9 @@ class Stage {
   Result<void> bind(const PlannedMount& mount, const std::string& path);
   // A FUSE mount: the source itself is not here at all; whoever has the other end of the mount's socket serves it.
   Result<void> serve(const PlannedMount& mount, const std::string& path);
-  // Of everything bound below it: read-only, without set-user-ID and device files. mount_setattr(2), Linux 5.12.
-  Result<void> restrict(const std::string& path);
+  // Of everything bound below it: without set-user-ID and device files, and read-only unless `writable`.
+  // mount_setattr(2), Linux 5.12.
+  Result<void> restrict(const std::string& path, bool writable = false);
   // The null device and its like, from the host.
   Result<void> devices();
   // From here on the host's mounts are gone.
