@@ -20,6 +20,9 @@ Setup example() {
   s.uid = 1000;
   s.gid = 4294967294U;
   s.own_pid_namespace = false;
+  s.own_kernel = s.plain_pty = true;
+  s.folders = {"/run/user/1000"};
+  s.links = {{"/var/run", "/run"}, {"/var/tmp", ""}};
   return s;
 }
 
@@ -65,6 +68,12 @@ TEST(ShimProtocol, RefusesWhatCannotBePassedOn) {
   s = example();
   s.rules[0].path.push_back('\0');
   EXPECT_FALSE(encode(s));
+  s = example();
+  s.links[1].to.push_back('\0');
+  EXPECT_FALSE(encode(s));
+  s = example();
+  s.folders[0].push_back('\0');
+  EXPECT_FALSE(encode(s));
 }
 
 // Every cut and every single changed length byte is either refused or still a Setup; never a crash.
@@ -87,8 +96,8 @@ TEST(ShimProtocol, DamagedSetupsAreRefused) {
 }
 
 TEST(ShimProtocol, SmallMessages) {
-  for (const ToShim& m :
-       {ToShim(Go{}), ToShim(Signal{15, true}), ToShim(Signal{64, false}), ToShim(Continue{}), ToShim(Finish{})}) {
+  for (const ToShim& m : {ToShim(Go{}), ToShim(Signal{15, true}), ToShim(Signal{64, false}), ToShim(Continue{}),
+                          ToShim(Finish{}), ToShim(Window{{50, 132, 1056, 65535}})}) {
     const auto back = decode_to_shim(encode(m));
     ASSERT_TRUE(back);
     EXPECT_EQ(*back, m);
