@@ -159,11 +159,16 @@ class Incident(Contained):
                 self.assertTrue(self.edited())
                 self.assertEqual(self.stolen(model), list(self.thefts()), f"{model.results}\n{result}")
 
+    def belongs_to_the_agent(self, pid):
+        if self.tier == "native" or not procs.descendant_of_runsc(pid):
+            return self.part in procs.command_line(pid) and not procs.part_of_bulkhead(pid)
+        return True  # gVisor's kernel, and the nameless processes that hold the workload's memory
+
     def search(self, session, needles):
         """Searches environment and memory of everything below `session` that is not a helper of Bulkhead's."""
         seen, found = [], {}
         for pid in [session.pid, *procs.descendants(session.pid)]:
-            if self.part not in procs.command_line(pid) or procs.part_of_bulkhead(pid):
+            if not self.belongs_to_the_agent(pid):
                 continue
             seen.append(pid)
             for where, hits in (("environ", {n for n in needles if n in procs.read(pid, "environ")}),

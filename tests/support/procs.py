@@ -42,6 +42,14 @@ def part_of_bulkhead(pid):
     return "bulkhead-shim" if command_line(pid).startswith(("/proc/self/fd/", "/dev/fd/")) else None
 
 
+def descendant_of_runsc(pid):
+    while pid > 1:
+        if command_line(pid).startswith("runsc "):
+            return True
+        pid = parent(pid)
+    return False
+
+
 def with_text(text):
     """Living processes whose command line contains `text`, this one aside."""
     found = []
