@@ -36,6 +36,12 @@ class Gvisor(Case):
         self.assertNotIn(host, out.decode())
         self.assertRegex(out.decode(), r"^\d+\.\d+")
 
+    def test_the_policy_names_the_tier(self):
+        self.tier = "native"  # no --tier
+        result = self.ok(self.inside(["/bin/uname", "-r"], 'tier = "gvisor"\n'))
+        self.assertNotEqual(result.out.strip(), os.uname().release)
+        self.assertIn("gvisor tier", result.err)
+
     def test_the_uid_is_the_sessions(self):
         result = self.ok(self.inside(["/bin/sh", "-c", "id -u; touch made; stat -c %u made /usr/bin/env; cat /proc/self/uid_map"]))
         uid, made, system = result.out.split()[:3]
