@@ -23,6 +23,7 @@ enum class Role {
            // and /proc only
   login,   // one file beneath a folder it holds, replaced by a new one; a lock; no socket(2), no exec
   walker,  // listings of folders beneath descriptors it holds; no file is read or written
+  look,    // messages and files on descriptors it holds, nothing else
   keep,    // files beneath descriptors it holds, threads; no socket(2), no exec
 };
 

@@ -88,7 +88,8 @@ TEST(Walker, ListsAndOpensNoFile) {
   EXPECT_EQ(outcome(Role::walker, [] { return ::unlinkat(AT_FDCWD, "x", 0); }), killed);
 }
 
-INSTANTIATE_TEST_SUITE_P(Roles, Confine, testing::Values(Role::front, Role::egress, Role::evidence, Role::relay));
+INSTANTIATE_TEST_SUITE_P(Roles, Confine,
+                         testing::Values(Role::front, Role::egress, Role::evidence, Role::relay, Role::look));
 
 TEST_P(Confine, OnlyEgressHasANetwork) {
   const int got = outcome(GetParam(), [] { return ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0 ? 7 : 1; });

@@ -139,6 +139,8 @@ int main(int argc, char** argv) {
   }
   write_program(egress, "egress", out);
 
+  write_program(fresh(), "look", out);
+
   scmp_filter_ctx evidence = fresh();
   allow(evidence, {SCMP_SYS(fdatasync), SCMP_SYS(fsync), SCMP_SYS(fallocate), SCMP_SYS(ftruncate), SCMP_SYS(pwrite64)});
   write_program(evidence, "evidence", out);
