@@ -22,6 +22,10 @@
 #include "turned/corruption.h"
 #endif
 
+#ifndef __has_feature  // GCC
+#define __has_feature(name) 0
+#endif
+
 namespace {
 
 using namespace bulkhead;
@@ -32,11 +36,14 @@ constexpr uid_t nobody = 65534;
 
 // A file that makes a parser slow or greedy ends this process, by its asker's hand or here, and counts as it is.
 void bound() {
-  constexpr rlimit none{0, 0}, seconds{30, 30}, memory{rlim_t{512} << 20, rlim_t{512} << 20};
+  constexpr rlimit none{0, 0}, seconds{30, 30};
+  [[maybe_unused]] constexpr rlimit memory{rlim_t{512} << 20, rlim_t{512} << 20};
   (void)::setrlimit(RLIMIT_CORE, &none);
   (void)::setrlimit(RLIMIT_FSIZE, &none);
   (void)::setrlimit(RLIMIT_CPU, &seconds);
+#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)  // whose own memory would count
   (void)::setrlimit(RLIMIT_DATA, &memory);
+#endif
 }
 
 // Root's asker has root's files; who answers it need not be root.
