@@ -8,14 +8,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <exception>
 #include <nlohmann/json.hpp>
 
 #include "base/confine.h"
+#include "base/helper.h"
 #include "base/ipc.h"
 #include "base/sys.h"
-#include "base/text.h"
 #include "trust/content.h"
 #include "trust/look.h"
 #ifdef BULKHEAD_CORRUPTIBLE  // test programs only (tests/turned/)
@@ -31,7 +29,6 @@ namespace {
 using namespace bulkhead;
 
 constexpr int asker_fd = 3;
-constexpr int failure = 125;
 constexpr uid_t nobody = 65534;
 
 // A file that makes a parser slow or greedy ends this process, by its asker's hand or here, and counts as it is.
@@ -86,15 +83,5 @@ Result<void> serve() {
 }  // namespace
 
 int main() {
-  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGTSTP, SIGPIPE}) ::signal(number, SIG_IGN);
-  try {
-    if (auto done = serve(); !done) {
-      std::fprintf(stderr, "%s\n", escape_for_terminal(done.error().message).c_str());
-      return failure;
-    }
-  } catch (const std::exception& error) {  // a library's: std::bad_alloc
-    std::fprintf(stderr, "%s\n", escape_for_terminal(error.what()).c_str());
-    return failure;
-  }
-  return 0;
+  return run_helper(serve, {SIGTERM});
 }
