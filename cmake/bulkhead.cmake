@@ -86,3 +86,19 @@ function(bulkhead_program name main)
     target_link_options(${name} PRIVATE -static-pie)
   endif()
 endfunction()
+
+# bulkhead_reader_beside(TEST): bulkhead-look stands beside a test whose code asks it (src/trust/reader.h). With a
+# sanitizer, whose own calls no allow-list has, it is one that is not confined.
+function(bulkhead_reader_beside test)
+  set(reader bulkhead-look)
+  if(BULKHEAD_SANITIZE)
+    set(reader bulkhead-look-sanitized)
+    if(NOT TARGET ${reader})
+      add_executable(${reader} ${CMAKE_SOURCE_DIR}/src/trust/look_main.cc ${CMAKE_SOURCE_DIR}/tests/turned/unconfined.cc)
+      target_link_libraries(${reader} PRIVATE bulkhead_trust)
+    endif()
+  endif()
+  add_dependencies(${test} ${reader})
+  add_custom_command(TARGET ${test} POST_BUILD VERBATIM
+    COMMAND ${CMAKE_COMMAND} -E create_symlink $<TARGET_FILE:${reader}> $<TARGET_FILE_DIR:${test}>/bulkhead-look)
+endfunction()

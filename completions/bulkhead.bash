@@ -136,7 +136,7 @@ _bulkhead() {
       ;;
     restore)
       if [[ $current == -* ]]; then
-        _bulkhead_words "$current" --all --list --forget --json --help
+        _bulkhead_words "$current" --all --list --forget --older-than --json --help
       else
         mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null
       fi

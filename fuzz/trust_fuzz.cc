@@ -9,6 +9,7 @@
 #include "expect.h"
 #include "trust/catalogue.h"
 #include "trust/judge.h"
+#include "trust/look.h"
 #include "trust/pattern.h"
 #include "trust/spelling.h"
 
@@ -104,6 +105,13 @@ void contents(std::string_view bytes) {
     expect(judgement.does.size() < 50);
     for (const std::string& line : judgement.does) expect(line.size() < 700);
     if (judgement.counts) expect(!judgement.does.empty());
+    // As its reader says it (look.h).
+    const auto said = judgement_from(look_answer(judgement));
+    expect(said && said->counts == judgement.counts && said->does.size() == judgement.does.size());
+  }
+  // And whatever one says that was taken over.
+  if (const auto said = judgement_from(bytes)) {
+    expect(said->does.size() <= 64 && (!said->counts || !said->does.empty()));
   }
 }
 

@@ -253,6 +253,26 @@ Explanation explain(const Policy& policy) {
                             "lead to a private network."});
     }
   }
+  for (const Mount& mount : policy.mounts) {
+    if (mount.copy || mount.mode == MountMode::ro || mount.mode == MountMode::review) continue;
+    const std::string folder = escape_for_terminal(mount.path, 200);
+    if (!is_served(mount)) {
+      out.around.push_back(
+          {"live", "What the session writes in " + folder +
+                       " the host has at once, control files (git hooks, editors' tasks, agents' settings) included: "
+                       "the host's tools run those. It is told of at the end; `protect = true` refuses it."});
+      continue;
+    }
+    out.around.push_back(
+        {"protected", "In " + folder +
+                          " nothing that the host's tools run or obey by its name (git hooks and config, editors' "
+                          "tasks, agents' settings) can be made, changed, moved or removed" +
+                          (mount.allow_control.empty() ? "" : ", but for " + shown(mount.allow_control)) +
+                          "; build inputs (package.json, Makefile) can, and are told of at the end" +
+                          (mount.mode == MountMode::rw_no_delete
+                               ? ". Of everything else that is lost or changed an original is kept (bulkhead restore)."
+                               : ".")});
+  }
   for (const Publish& one : policy.publish) {
     out.around.push_back(
         {"published", "Port " + std::to_string(one.port) + " at " + one.address + " leads to port " +

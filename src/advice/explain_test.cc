@@ -1,5 +1,6 @@
 #include "advice/explain.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "advice/test_help.h"
@@ -196,7 +197,36 @@ TEST(Explain, TheWayOutAndTheWaysIn) {
   EXPECT_TRUE(contains(text, "nobody checks"));
   EXPECT_TRUE(contains(text, "Port 8080 at 127.0.0.1 leads to port 80 inside: what answers"));
   EXPECT_TRUE(contains(text, "Port 9090 at 0.0.0.0 leads to port 9090 inside, from other machines, too"));
-  EXPECT_EQ(to_json(explain(policy))["around"].size(), 4U);
+  EXPECT_EQ(to_json(explain(policy))["around"].size(), 5U);
+}
+
+TEST(Explain, WhatLiveFoldersMean) {
+  const auto said = [](const std::string& mount, const std::vector<std::string>& allowed = {}) {
+    Policy policy = policy_of("[[mount]]\npath = \".\"\n" + mount);
+    policy.mounts[0].allow_control = allowed;
+    const Explanation all = explain(policy);
+    return all.around.empty() ? std::string() : all.around[0].code + ": " + all.around[0].text;
+  };
+  EXPECT_EQ(said(""), "");
+  EXPECT_EQ(said("mode = \"review\""), "");
+  EXPECT_EQ(said("copy = true"), "");
+  EXPECT_TRUE(said("mode = \"rw\"").starts_with("live: What the session writes in . the host has at once"));
+  const std::string protect = said("mode = \"rw\"\nprotect = true", {".envrc", "a\x1b"});
+  EXPECT_TRUE(protect.starts_with("protected: In . nothing that the host's tools run")) << protect;
+  EXPECT_TRUE(contains(protect, "removed, but for .envrc, a\\x1b; build inputs")) << protect;
+  EXPECT_FALSE(contains(protect, "original"));
+  EXPECT_TRUE(contains(said("mode = \"rw-no-delete\""), "an original is kept"));
+}
+
+TEST(Explain, ALoginInWords) {
+  const ExplainedGrant grant = explain(profile_policy("codex-login")).grants.at(0);
+  EXPECT_TRUE(contains(grant.slot, "the agent's login in ~/.codex/auth.json; the workload finds a file of that shape"));
+  const Explanation all = explain(profile_policy("codex-login"));
+  EXPECT_TRUE(std::ranges::any_of(all.grants, [](const ExplainedGrant& one) {
+    return std::ranges::any_of(one.functions, [](const Function& function) {
+      return contains(function.does, "nothing but a refresh of the login");
+    });
+  }));
 }
 
 TEST(Explain, Wrapping) {

@@ -44,6 +44,7 @@ class Linter {
     }
     judge_covered();
     for (const auto& [name, credential] : policy_.credentials) judge_credential(credential);
+    for (const Mount& mount : policy_.mounts) judge_mount(mount);
     const auto key = [](const Finding& f) { return std::tie(f.origin.file, f.origin.line, f.code, f.text); };
     std::ranges::sort(out_, [&](const Finding& a, const Finding& b) { return key(a) < key(b); });
     return std::move(out_);
@@ -310,11 +311,51 @@ class Linter {
           in_reach ? "keep the program outside of what the policy mounts"
                    : "fine if the program is yours; say it with its full path");
     }
+    if (credential.source == Credential::Source::login) judge_login(credential);
     if (credential.source == Credential::Source::file && visible(credential.source_value, false)) {
       add(Severity::warning, "credential-in-mount", credential.origin,
           name + " is read from " + in_quotes(credential.source_value) +
               ", which the workload sees: it needs no token to have the secret",
           "keep the file outside of what the policy mounts");
+    }
+  }
+
+  void judge_login(const Credential& credential) {
+    const std::string name = "credential \"" + credential.name + "\"";
+    if (visible(credential.source_value, false)) {
+      add(Severity::warning, "credential-in-mount", credential.origin,
+          name + " is the login in " + in_quotes(credential.source_value) +
+              ", which a mount would show: no session starts like that",
+          "mount a copy without it (copy = true, except), or a folder below that is needed");
+    }
+    bool used = false, refreshed = false;
+    for (const Grant& grant : policy_.grants) {
+      if (grant.credential != credential.name) continue;
+      used = true;
+      refreshed = refreshed || std::ranges::any_of(grant.allow, [](const Rule& rule) { return rule.refresh; });
+    }
+    if (used && !refreshed) {
+      add(Severity::note, "never-refreshed", credential.origin,
+          name + " is a login that no grant lets be refreshed: it ends with the access token that the file holds",
+          "grant its token endpoint one rule with `refresh = true`");
+    }
+  }
+
+  void judge_mount(const Mount& mount) {
+    if (mount.origin.layer == "default") return;  // nobody wrote it; a session's first line says so
+    if (mount.copy || mount.mode == MountMode::ro || mount.mode == MountMode::review) return;
+    const std::string name = "mount " + in_quotes(mount.path);
+    if (!is_served(mount)) {
+      add(Severity::note, "live-control", mount.origin,
+          name +
+              " is live: what the session writes there in control files (git hooks, editors' tasks) the host's tools "
+              "run, before anybody is asked",
+          "add `protect = true`, or use mode \"review\"");
+    } else if (!mount.allow_control.empty()) {
+      add(Severity::note, "allowed-control", mount.origin,
+          name + " lets the session change " + escape_for_terminal(join(mount.allow_control, ", "), 300) +
+              ", which the host's tools run or obey, and the host has it at once",
+          "leave out of `allow_control` what the session need not write");
     }
   }
 

@@ -16,6 +16,9 @@
 //   drop-host            a host made for leaving data
 //   never-matches        a rule that no request can match
 //   covered-rule         a rule that another makes superfluous, or worse: that another undoes
+//   never-refreshed      a login that no grant lets be refreshed
+//   live-control         a folder in which the session can change what the host's tools run
+//   allowed-control      the same of what `allow_control` names
 //   command-source       a credential that is a program's output
 //   credential-in-mount  a credential's file where the workload can read it
 //   public-port          a published port that other machines reach

@@ -309,6 +309,33 @@ TEST(Lint, WhereCredentialsComeFrom) {
   EXPECT_EQ(source("file:~/.tool/keys/token", part), Lines{"credential-in-mount:warning:6"});
 }
 
+TEST(Lint, Logins) {
+  const std::string login =
+      "[credential.k]\nsource = \"login:~/.agent/l.json\"\ncarry = { bearer = true }\n[credential.k.login]\n"
+      "access = \"a\"\nrefresh = \"r\"\n";
+  const std::string api = grant("api.example.com", get + "path = \"/x\"", with_key);
+  const std::string refresh = grant("login.example.com",
+                                    "method = \"POST\"\npath = \"/token\"\ncontent_type = \"application/json\"\n"
+                                    "refresh = true\nmax_body = \"8KB\"",
+                                    with_key);
+  EXPECT_TRUE(has(login + api, "never-refreshed"));
+  EXPECT_FALSE(has(login + api + refresh, "never-refreshed"));
+  EXPECT_FALSE(has(login + api + refresh, "credential-in-mount"));
+  const std::string copy = "[[mount]]\npath = \"~/.agent\"\ncopy = true\n";
+  EXPECT_TRUE(has(copy + login + api + refresh, "credential-in-mount"));
+  EXPECT_FALSE(has(copy + "except = [\"l.json\"]\n" + login + api + refresh, "credential-in-mount"));
+}
+
+TEST(Lint, LiveFolders) {
+  const auto mount = [](const std::string& more) { return found("[[mount]]\npath = \".\"\n" + more); };
+  EXPECT_EQ(mount(""), Lines{});
+  EXPECT_EQ(mount("mode = \"review\""), Lines{});
+  EXPECT_EQ(mount("mode = \"rw-no-delete\""), Lines{});
+  EXPECT_EQ(mount("mode = \"rw\"\nprotect = true"), Lines{});
+  EXPECT_EQ(mount("mode = \"rw\""), Lines{"live-control:note:2"});
+  EXPECT_EQ(mount("mode = \"rw-no-delete\"\nallow_control = [\".envrc\"]"), Lines{"allowed-control:note:2"});
+}
+
 TEST(Lint, UnusedCredential) {
   EXPECT_EQ(found(key), Lines{"unused-credential:note:2"});
   EXPECT_FALSE(has(key + grant("example.com", get + "path = \"/x\"", with_key), "unused-credential"));

@@ -23,6 +23,7 @@ enum class Role {
            // and /proc only
   login,   // one file beneath a folder it holds, replaced by a new one; a lock; no socket(2), no exec
   walker,  // listings of folders beneath descriptors it holds; no file is read or written
+  look,    // messages and files on descriptors it holds, nothing else
   keep,    // files beneath descriptors it holds, threads; no socket(2), no exec
 };
 
@@ -32,6 +33,11 @@ Result<void> confine(Role role);
 // The same for a helper that holds folders and works in them: Landlock keeps it from everything above and beside them,
 // which a descriptor of a folder alone does not (openat(2) of ".."). ABI 2, Linux 5.19.
 Result<void> confine(Role role, std::span<const int> folders);
+
+// For a program of the machine's that reads hostile bytes for us (base/filter.h), before it is executed. no_new_privs
+// is set already. It can open what lies in /usr and its like, /dev/null and what it holds, and nothing else (Landlock,
+// where the kernel has it); it has no network and no other process within reach (seccomp).
+Result<void> confine_program();
 
 // The last step alone, for a helper that has to keep a capability and another root (broker/confine.h), or to see the
 // user's files (credential/). no_new_privs is set already.

@@ -77,7 +77,7 @@ TEST(Walker, ListsAndOpensNoFile) {
   GTEST_SKIP() << "a sanitizer's own syscalls are not in the allow-lists";
 #endif
   const auto opens = [](int flags) {
-    return outcome(Role::walker, [flags] { return ::openat(AT_FDCWD, "/", flags) >= 0 ? 7 : 1; });
+    return outcome(Role::walker, [flags] { return ::openat(AT_FDCWD, "/", flags, 0600) >= 0 ? 7 : 1; });
   };
   EXPECT_EQ(opens(O_RDONLY | O_DIRECTORY), 7);
   EXPECT_EQ(opens(O_RDONLY), killed);
@@ -88,7 +88,8 @@ TEST(Walker, ListsAndOpensNoFile) {
   EXPECT_EQ(outcome(Role::walker, [] { return ::unlinkat(AT_FDCWD, "x", 0); }), killed);
 }
 
-INSTANTIATE_TEST_SUITE_P(Roles, Confine, testing::Values(Role::front, Role::egress, Role::evidence, Role::relay));
+INSTANTIATE_TEST_SUITE_P(Roles, Confine,
+                         testing::Values(Role::front, Role::egress, Role::evidence, Role::relay, Role::look));
 
 TEST_P(Confine, OnlyEgressHasANetwork) {
   const int got = outcome(GetParam(), [] { return ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0 ? 7 : 1; });

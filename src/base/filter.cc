@@ -11,6 +11,7 @@
 
 #include <chrono>
 
+#include "base/confine.h"
 #include "base/process.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -45,7 +46,7 @@ Result<void> give_up_privilege(std::chrono::seconds patience) {
   ::setrlimit(RLIMIT_FSIZE, &none);
   ::setrlimit(RLIMIT_DATA, &memory);
   if (::chdir("/") != 0) return fail_errno("chdir", "/", errno);
-  return {};
+  return confine_program();
 }
 
 Result<std::string> read_until_end(int fd, const Filter& filter) {

@@ -1,5 +1,6 @@
 // A well-kept program of the machine's that reads hostile bytes for us (git, diff): by its absolute path, with an empty
-// environment but for what is said here, without privilege, its output and its time bounded.
+// environment but for what is said here, without privilege, network or any file but the machine's own programs and
+// libraries (confine.h), its output and its time bounded.
 #pragma once
 
 #include <chrono>

@@ -6,14 +6,17 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "keep/restore.h"
 #include "policy/effective.h"
 #include "policy/managed_folder.h"
 #include "session/state/guarantees.h"
 #include "session/state/probe.h"
+#include "session/state/state.h"
 
 namespace bulkhead::cli {
 
@@ -205,6 +208,35 @@ void print_human(const std::vector<ProbeResult>& results, const Given& given, bo
   }
 }
 
+// What sessions kept of rw-no-delete folders, until somebody forgets it.
+struct Kept {
+  std::size_t sessions = 0;
+  std::uint64_t bytes = 0;
+  std::string oldest;  // when that session began
+};
+
+Kept kept_here(const session::Paths& paths) {
+  Kept out;
+  const auto store = session::Store::open_existing(paths);
+  const auto folders = store ? keep::kept_folders(store->kept_directory()) : tl::unexpected(store.error());
+  if (!folders || folders->empty()) return out;
+  out.oldest = folders->front().started;
+  std::set<std::string> sessions;
+  for (const keep::KeptFolder& one : *folders) sessions.insert(one.session);
+  out.sessions = sessions.size();
+  for (const std::string& one : sessions) out.bytes += keep::kept_bytes(store->kept_directory(), one).value_or(0);
+  return out;
+}
+
+void print_kept(const Kept& kept) {
+  if (kept.sessions == 0) return;
+  std::printf(
+      "\n%zu session%s kept originals (rw-no-delete), the first on %s: %llu MB. `bulkhead restore --forget "
+      "--older-than 30d`\nthrows away what is older than that.\n",
+      kept.sessions, kept.sessions == 1 ? "" : "s", escape_for_terminal(kept.oldest.substr(0, 10)).c_str(),
+      static_cast<unsigned long long>((kept.bytes + 999'999) / 1'000'000));
+}
+
 Result<int> doctor(const DoctorOptions& options) {
   if (options.markdown) {
     std::fputs(session::guarantees_markdown().c_str(), stdout);
@@ -217,10 +249,13 @@ Result<int> doctor(const DoctorOptions& options) {
   if (options.json) {
     nlohmann::json all = to_json(results, given);
     all["managed"] = managed_json(managed);
+    const Kept kept = kept_here(paths);
+    all["kept"] = {{"sessions", kept.sessions}, {"bytes", kept.bytes}, {"oldest", kept.oldest}};
     print_json(all);
   } else {
     print_human(results, given, options.verbose);
     print_managed(managed, colours_for(1));
+    print_kept(kept_here(paths));
   }
   return session::usable(results) && managed ? 0 : exit_failed;
 }

@@ -4,15 +4,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/sys.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/kept.h"
+#include "policy/units.h"
 
 namespace bulkhead::cli {
 
@@ -23,6 +26,7 @@ using keep::KeptOriginal;
 
 struct RestoreOptions {
   std::vector<std::string> words;
+  std::string older_than;
   bool all = false, list = false, forget = false, json = false;
 };
 
@@ -137,23 +141,39 @@ Result<int> bring_back(int store, const Chosen& chosen, bool all) {
   return status;
 }
 
+// Those that are named, or all that began long enough ago; none that runs.
+Result<int> forget(const session::Store& store, const std::vector<KeptFolder>& all, const RestoreOptions& options) {
+  BH_TRY(const std::vector<session::SessionInfo> running, store.list());
+  const auto alive = [&](const std::string& id) {
+    return std::ranges::any_of(running, [&](const session::SessionInfo& one) { return one.alive && one.id == id; });
+  };
+  for (const std::string& id : options.words) {
+    if (alive(id)) return fail("session " + escape_for_terminal(id) + " still runs");
+    if (!session::valid_id(id)) return fail("\"" + escape_for_terminal(id) + "\" is no session's id");
+    BH_CHECK(keep::forget(store.kept_directory(), id));
+  }
+  if (options.older_than.empty()) return 0;
+  BH_TRY(const std::chrono::seconds age, parse_duration(options.older_than));
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  std::set<std::string> old;
+  for (const KeptFolder& one : all) {
+    if (std::chrono::nanoseconds(one.order) <= now - age && !alive(one.session)) old.insert(one.session);
+  }
+  for (const std::string& id : old) {
+    const std::uint64_t bytes = keep::kept_bytes(store.kept_directory(), id).value_or(0);
+    BH_CHECK(keep::forget(store.kept_directory(), id));
+    std::printf("%s  %llu bytes\n", id.c_str(), static_cast<unsigned long long>(bytes));
+  }
+  return 0;
+}
+
 Result<int> run(const RestoreOptions& options) {
   BH_TRY(const session::Paths paths, user_paths());
   BH_TRY(const session::Store store, session::Store::open_existing(paths));
   BH_TRY(const std::vector<KeptFolder> all, keep::kept_folders(store.kept_directory()));
   char cwd[4096];
   const std::string here = ::getcwd(cwd, sizeof cwd) == nullptr ? "/" : cwd;
-  if (options.forget) {
-    BH_TRY(const std::vector<session::SessionInfo> running, store.list());
-    for (const std::string& id : options.words) {
-      const bool alive = std::any_of(running.begin(), running.end(),
-                                     [&](const session::SessionInfo& one) { return one.alive && one.id == id; });
-      if (alive) return fail("session " + escape_for_terminal(id) + " still runs");
-      if (!session::valid_id(id)) return fail("\"" + escape_for_terminal(id) + "\" is no session's id");
-      BH_CHECK(keep::forget(store.kept_directory(), id));
-    }
-    return 0;
-  }
+  if (options.forget) return forget(store, all, options);
   if (options.list && all.empty()) {
     if (options.json) print_json(nlohmann::json::array());
     return 0;
@@ -186,14 +206,24 @@ void add_restore(CLI::App& root, Invocation& invocation) {
   command->add_flag("-a,--all", options->all, "Everything, and the folders' own modes and times");
   command->add_flag("-l,--list", options->list, "Only say what was kept, and what stands there now");
   command->add_flag("--forget", options->forget, "Throw away what the named sessions kept");
+  command->add_option("--older-than", options->older_than, "With --forget: what sessions kept that began so long ago")
+      ->type_name("AGE");
   command->add_flag("--json", options->json, "With --list: for programs");
   command->footer(
       "Without SESSION it is the last session that had the folder. What stands in the way of an original is put\n"
       "beside the kept ones, and an original stays kept when it is restored: nothing is lost by trying.\n"
-      "Prints each path it brought back. Kept files lie in ~/.local/state/bulkhead/kept.");
+      "Prints each path it brought back. Kept files lie in ~/.local/state/bulkhead/kept until they are forgotten;\n"
+      "`bulkhead doctor` says what they take.\n\nExamples:\n  bulkhead restore src/main.cc\n"
+      "  bulkhead restore --forget --older-than 30d");
   command->callback([options, &invocation] {
-    if (options->forget && (options->all || options->list || options->words.empty())) {
-      throw usage("--forget names the sessions");
+    const bool aged = !options->older_than.empty();
+    if (options->forget && (options->all || options->list || options->words.empty() != aged)) {
+      throw usage("--forget names the sessions, or says --older-than");
+    }
+    if (aged && !options->forget) throw usage("--older-than goes with --forget");
+    if (aged) {
+      if (const auto age = parse_duration(options->older_than); !age)
+        throw usage("--older-than: " + age.error().message);
     }
     if (!options->forget && !options->list && !options->all && options->words.empty()) {
       throw usage("name what to restore, or --all, or --list");

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "credential/login_messages.h"
+
 namespace bulkhead {
 namespace {
 
@@ -85,6 +87,30 @@ TEST(LoginFile, AJwtKeepsItsClaimsAndLosesItsSignature) {
   EXPECT_EQ(*token, "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJhIjoxLCJleHAiOjN9.sk-bulkhead-1-7");
   for (const char* other : {"x", "a.b", "a.b.c.d", "..", "eyJhIjox.eyJhIjox.c"}) {
     EXPECT_FALSE(session_access(jwt, with, 7, other)) << other;
+  }
+}
+
+TEST(LoginMessages, ReadBackAsTheyWere) {
+  LoginRequest request;
+  request.name = "odd \"name\"";
+  request.login = login();
+  request.login.id = "oauth.id";
+  request.login.refreshed = "when";
+  request.login.claims = {"plan"};
+  request.login.send = {{"client_id", {"c"}}, {"scope", {"user:*", "x"}}};
+  request.slot = slot();
+  request.slot.jwt = true;
+  request.become = {70000, 70001};
+  const auto back = login_request_from(json::parse(to_json(request).dump()));
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->name, request.name);
+  EXPECT_EQ(back->login, request.login);
+  EXPECT_EQ(back->become, request.become);
+  EXPECT_EQ(to_json(*back), to_json(request));
+  for (const char* key : {"name", "login", "slot", "type"}) {
+    json without = to_json(request);
+    without.erase(key);
+    EXPECT_FALSE(login_request_from(without)) << key;
   }
 }
 

@@ -358,6 +358,28 @@ Result<Restored> restore(int store, const KeptFolder& of, const std::string& pat
   return out;
 }
 
+Result<std::uint64_t> kept_bytes(int store, const std::string& session) {
+  constexpr std::uint64_t block = 512;  // st_blocks' unit
+  std::uint64_t bytes = 0;
+  std::vector<std::string> waiting{session};
+  while (!waiting.empty()) {
+    const std::string at = std::move(waiting.back());
+    waiting.pop_back();
+    BH_TRY(const UniqueFd folder, open_beneath(store, at, O_RDONLY | O_DIRECTORY));
+    BH_TRY(const std::vector<std::string> names, sys::list_directory(folder.get()));
+    for (const std::string& name : names) {
+      struct stat st{};
+      if (::fstatat(folder.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (S_ISDIR(st.st_mode)) {
+        waiting.push_back(at + "/" + name);
+      } else if (st.st_nlink == 1) {
+        bytes += static_cast<std::uint64_t>(st.st_blocks) * block;
+      }
+    }
+  }
+  return bytes;
+}
+
 Result<void> forget(int store, const std::string& session) {
   return sys::remove_tree(store, session);
 }

@@ -45,6 +45,9 @@ struct Restored {
 };
 // `path`: a file, or a folder with all below it; "" is everything, and the folders' own modes and times.
 Result<Restored> restore(int store, const KeptFolder& of, const std::string& path);
+// What throwing it away would free, in bytes: all it has on the disk but what has a name elsewhere (an original that
+// was renamed has one in the folder). What other files share (FICLONE) counts as if it were its own.
+Result<std::uint64_t> kept_bytes(int store, const std::string& session);
 // Throws away what one session kept.
 Result<void> forget(int store, const std::string& session);
 

@@ -39,8 +39,12 @@ bool local(int folder) {
 
 }  // namespace
 
-Watch::Watch(LiveFolder& folder, Names& names, std::function<void()> exhausted)
-    : folder_(folder), names_(names), exhausted_(std::move(exhausted)) {
+Watch::Watch(LiveFolder& folder, Names& names, std::function<void()> exhausted, Add add)
+    : folder_(folder),
+      names_(names),
+      exhausted_(std::move(exhausted)),
+      add_watch_(add ? std::move(add)
+                     : [](int events, std::uint32_t what) { return ::inotify_add_watch(events, ".", what); }) {
   if (auto pipe = sys::pipe()) {
     woken_ = std::move(*pipe);
     (void)sys::set_nonblocking(woken_.first.get(), true);
@@ -58,8 +62,8 @@ bool Watch::look_at(Names::Id id) {
   if (!folder) return false;
   const std::scoped_lock held(mutex_);
   if (::fchdir(folder->get()) != 0) return false;
-  const int watch = ::inotify_add_watch(events_.get(), ".",
-                                        names_change | files_change | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK);
+  const int watch =
+      add_watch_(events_.get(), names_change | files_change | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK);
   if (watch >= 0) {
     names_.set_watch(id, watch);
     return true;

@@ -33,9 +33,11 @@ struct Doubts {
 
 class Watch {
  public:
+  // inotify_add_watch(2) on the working directory.
+  using Add = std::function<int(int events, std::uint32_t what)>;
   // `exhausted` hears once when a folder can't be watched for want of watches. Never fails: without inotify, nothing is
-  // believed for long.
-  Watch(LiveFolder& folder, Names& names, std::function<void()> exhausted);
+  // believed for long. `add`: the kernel's own, but for a test of what no ordinary user can bring about.
+  Watch(LiveFolder& folder, Names& names, std::function<void()> exhausted, Add add = {});
 
   // Watches that folder from now on, if that is possible; to be called before what is in it is looked at.
   bool look_at(Names::Id folder);
@@ -66,6 +68,7 @@ class Watch {
   LiveFolder& folder_;
   Names& names_;
   std::function<void()> exhausted_;
+  const Add add_watch_;
   std::atomic<bool> said_ = false, stopped_ = false;
   std::mutex mutex_;  // of watches, and of the working directory: how inotify_add_watch(2) is told of a descriptor
   UniqueFd events_;

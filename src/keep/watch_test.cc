@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdio.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -28,17 +29,25 @@ class WatchTest : public testing::Test {
     top_ = pattern;
     std::filesystem::create_directories(top_ + "/d");
     folder_.emplace(Tree(std::move(*sys::open(top_, O_PATH))), nullptr, Protection(), nullptr, ::getgid());
-    watch_.emplace(*folder_, names_, nullptr);
+    watch_.emplace(
+        *folder_, names_, [this] { ++exhausted_; },
+        [this](int events, std::uint32_t what) {
+          if (watches_left_.fetch_sub(1) > 0) return ::inotify_add_watch(events, ".", what);
+          errno = ENOSPC;
+          return -1;
+        });
     runs_ = std::thread([this] {
       watch_->run({.name =
                        [this](Names::Id parent, const std::string& name) {
-                         const std::scoped_lock held(mutex_);
+                         std::unique_lock held(mutex_);
+                         news_.wait(held, [this] { return !deaf_; });
                          heard_.insert("name " + std::to_string(parent) + " " + name);
                          news_.notify_all();
                        },
                    .file =
                        [this](Names::Id id, bool content) {
-                         const std::scoped_lock held(mutex_);
+                         std::unique_lock held(mutex_);
+                         news_.wait(held, [this] { return !deaf_; });
                          heard_.insert((content ? "content " : "file ") + std::to_string(id));
                          news_.notify_all();
                        }});
@@ -46,6 +55,7 @@ class WatchTest : public testing::Test {
     if (!watch_->look_at(Names::root)) GTEST_SKIP() << "no inotify on this file system";
   }
   void TearDown() override {
+    deaf(false);
     watch_->stop();
     runs_.join();
     std::filesystem::remove_all(top_);
@@ -63,6 +73,12 @@ class WatchTest : public testing::Test {
     std::unique_lock held(mutex_);
     return news_.wait_for(held, milliseconds(2000), [&] { return heard_.contains(what); });
   }
+  // Whoever is told does not come back: what happens meanwhile waits in the kernel's queue.
+  void deaf(bool on) {
+    const std::scoped_lock held(mutex_);
+    deaf_ = on;
+    news_.notify_all();
+  }
   bool quiet() {
     std::this_thread::sleep_for(milliseconds(100));
     const std::scoped_lock held(mutex_);
@@ -77,6 +93,8 @@ class WatchTest : public testing::Test {
   std::mutex mutex_;
   std::condition_variable news_;
   std::set<std::string> heard_;
+  bool deaf_ = false;
+  std::atomic<int> watches_left_ = 1'000'000, exhausted_ = 0;
 };
 
 TEST_F(WatchTest, TheHostsChangesAreHeardOf) {
@@ -104,6 +122,55 @@ TEST_F(WatchTest, WhatTheWorkloadDidTheKernelKnows) {
   EXPECT_TRUE(quiet());
   write("own", "the host's");
   EXPECT_TRUE(hears("content " + std::to_string(own)));
+}
+
+// More happens than the kernel keeps (fs.inotify.max_queued_events): what is lost may be about anything, so nothing
+// that was believed is.
+TEST_F(WatchTest, WhenEventsAreLostEverythingIsDoubted) {
+  write("a", "one");
+  write("d/b", "one");
+  write("d/other", "one");
+  const auto d = told(Names::root, "d", "d");
+  const auto a = told(Names::root, "a", "a"), b = told(d, "b", "d/b");
+  ASSERT_TRUE(watch_->look_at(d));
+  const auto most = sys::read_file("/proc/sys/fs/inotify/max_queued_events", 64);
+  ASSERT_TRUE(most);
+  deaf(true);
+  write("wakes", "x");
+  std::this_thread::sleep_for(milliseconds(100));
+  // Each another name: what is said twice in a row counts once.
+  const std::string names[] = {top_ + "/d/b", top_ + "/d/other"};
+  for (int i = 0; i < std::stoi(*most) + 2000; ++i) ASSERT_EQ(::chmod(names[i % 2].c_str(), 0644), 0);
+  ASSERT_EQ(::rename((top_ + "/d/b").c_str(), (top_ + "/d/c").c_str()), 0);  // nobody hears of it
+  {
+    const std::scoped_lock held(mutex_);
+    heard_.clear();
+  }
+  deaf(false);
+  for (const std::string& what : {"name " + std::to_string(d) + " b", std::string("name 1 a"), std::string("name 1 d"),
+                                  "content " + std::to_string(a), "content " + std::to_string(b)}) {
+    EXPECT_TRUE(hears(what)) << what;
+  }
+}
+
+// Out of watches: said once, and whoever asks is told not to believe for long (filesystem.cc).
+TEST_F(WatchTest, WithoutWatchesNothingIsBelievedForLong) {
+  write("d/b", "one");
+  const auto d = told(Names::root, "d", "d");
+  const auto b = told(d, "b", "d/b");
+  watches_left_ = 0;
+  EXPECT_FALSE(watch_->look_at(d));
+  EXPECT_FALSE(names_.watched(d));
+  EXPECT_FALSE(names_.parent_watched(b));
+  EXPECT_FALSE(watch_->look_at(d));
+  EXPECT_EQ(exhausted_, 1) << "once is enough";
+  EXPECT_TRUE(watch_->look_at(Names::root)) << "what is watched stays so";
+  write("d/b", "another");
+  EXPECT_TRUE(quiet()) << "nobody tells: that is why";
+  watches_left_ = 1;
+  EXPECT_TRUE(watch_->look_at(d)) << "somebody else has left some";
+  write("d/b", "a third");
+  EXPECT_TRUE(hears("content " + std::to_string(b)));
 }
 
 // What filesystem.cc does, by several threads at once, and a host that meddles.

@@ -219,7 +219,8 @@ void expect_same(const Policy& a, const Policy& b) {
   ASSERT_EQ(a.mounts.size(), b.mounts.size());
   for (std::size_t i = 0; i < a.mounts.size(); ++i) {
     const auto all = [](const Mount& m) {
-      return std::tie(m.path, m.target, m.mode, m.optional, m.copy, m.only, m.except, m.protect, m.allow_control);
+      return std::tie(m.path, m.target, m.mode, m.optional, m.copy, m.only, m.except, m.protect, m.allow_control,
+                      m.secrets);
     };
     EXPECT_EQ(all(a.mounts[i]), all(b.mounts[i]));
   }
@@ -227,7 +228,7 @@ void expect_same(const Policy& a, const Policy& b) {
   for (const auto& [name, one] : a.credentials) {
     const auto all = [](const Credential& c) {
       return std::tie(c.name, c.source, c.source_value, c.expose_env, c.expose_prefix, c.carrier, c.header,
-                      c.basic_user, c.optional);
+                      c.basic_user, c.region, c.service, c.expose_secret_env, c.optional, c.login);
     };
     EXPECT_EQ(all(one), all(b.credentials.at(name)));
   }
@@ -266,6 +267,41 @@ TEST(Show, ReadsBackAsTheSamePolicy) {
   auto merged = merge_layers({*example}, place);
   ASSERT_TRUE(merged) << merged.error().message;
   policies.push_back(*merged);
+  // What no profile says.
+  auto rest = load_document(R"(version = 1
+[[mount]]
+path = "live"
+mode = "rw"
+protect = true
+allow_control = [".github/workflows", "odd \"name\""]
+[[mount]]
+path = "~/keys"
+secrets = ["~/keys/a"]
+[credential.c]
+source = "login:~/.agent/login.json"
+carry = { bearer = true }
+[credential.c.login]
+access = "a.b"
+refresh = "a.c"
+id = "i"
+expires = "e"
+refreshed = "w"
+keep = ["k"]
+claims = ["plan"]
+[credential.c.login.send]
+client_id = "x"
+scope = ["user:*", "y"]
+[credential.s]
+source = "env:S"
+expose = { env = "AWS_ACCESS_KEY_ID", secret_env = "AWS_SECRET_ACCESS_KEY" }
+carry = { sigv4 = { region = "eu-west-1", service = "s3" } }
+)",
+                            "rest", "user");
+  ASSERT_TRUE(rest) << rest.error().message;
+  auto with_rest = merge_layers({*rest}, place);
+  ASSERT_TRUE(with_rest) << with_rest.error().message;
+  ASSERT_EQ(with_rest->mounts.size(), 3U);
+  policies.push_back(*with_rest);
   for (const Policy& policy : policies) {
     const std::string text = policy_text(policy);
     auto document = load_document(text, "shown", "user");

@@ -183,6 +183,7 @@ class Applying {
       }
       if (change->path == journal_.staging) return fail(shown(change->path) + " is a name of Bulkhead's own");
       if (change->kind != Kind::added && !change->content) {
+        BH_CHECK(stage.check_mode(*change));
         step.what = Step::What::set;
         const mode_t kept =
             change->before->st_mode &

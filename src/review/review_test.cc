@@ -6,6 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+
 #include "base/sys.h"
 #include "policy/digest.h"
 #include "review/apply.h"
@@ -190,30 +193,50 @@ TEST(Choose, WhatTakesAFoldersPlaceHoldsTheFolder) {
 
 // What is made has to be what was looked at: neither the layer's content nor its mode, nor a link's goal may differ.
 TEST_F(Scratch, WhatChangedSinceItWasJudgedIsNotApplied) {
+  ASSERT_TRUE(sys::write_file_atomically(root_ + "/folder/tool", "judged", 0644));
+  // What is as young as the session could be a change of the host's, and a conflict.
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
   auto review = make();
   ASSERT_TRUE(review);
   const std::string upper = review->path() + "/layers/upper/";
   ASSERT_TRUE(sys::write_file_atomically(upper + "new", "judged", 0644));
+  ASSERT_TRUE(sys::write_file_atomically(upper + "tool", "judged", 0755));  // the host's, executable now
   ASSERT_EQ(::symlink("judged", (upper + "link").c_str()), 0);
   ASSERT_TRUE(*seal(*review));
+  const auto untouched = [&] {
+    return !sys::exists(root_ + "/folder/new") && ::faccessat(AT_FDCWD, (root_ + "/folder/tool").c_str(), X_OK, 0) != 0;
+  };
+  // Of which path it says that it changed; "-": it was applied.
   const auto refused = [&](const Judged& judged) {
     const auto changes = scan(*review);
     const auto done = apply(*review, *choose(*changes, {}), judged, [] { return Result<void>(); });
-    EXPECT_FALSE(sys::exists(root_ + "/folder/new") && !done);
-    return !done;
+    if (done) return std::string("-");
+    EXPECT_TRUE(untouched());
+    const std::string& message = done.error().message;
+    EXPECT_NE(message.find("changed after it was looked at; nothing was applied"), std::string::npos) << message;
+    const std::size_t from = message.find('"') + 1;
+    return message.substr(from, message.find('"', from) - from);
   };
   using Kind = trust::Fingerprint::Kind;
   const std::string digest = sha256_hex("judged");
-  EXPECT_TRUE(refused({{"new", {Kind::file, false, "", sha256_hex("another")}}}));
-  EXPECT_TRUE(refused({{"new", {Kind::file, true, "", digest}}}));
-  EXPECT_TRUE(refused({{"new", {Kind::link, false, "judged", ""}}}));
-  EXPECT_TRUE(refused({{"link", {Kind::link, false, "another", ""}}}));
+  EXPECT_EQ(refused({{"new", {Kind::file, false, "", sha256_hex("another")}}}), "new") << "its content";
+  EXPECT_EQ(refused({{"new", {Kind::file, true, "", digest}}}), "new") << "whether it can be executed";
+  EXPECT_EQ(refused({{"new", {Kind::link, false, "judged", ""}}}), "new") << "what it is";
+  EXPECT_EQ(refused({{"link", {Kind::link, false, "another", ""}}}), "link") << "where it leads";
+  EXPECT_EQ(refused({{"link", {Kind::file, false, "", digest}}}), "link") << "what it is";
+  EXPECT_EQ(refused({{"tool", {Kind::file, false, "", digest}}}), "tool") << "whether it can be executed, and no more";
   const auto before = scan(*review);
   ASSERT_TRUE(sys::write_file_atomically(upper + "new", "another", 0644));
-  EXPECT_FALSE(apply(*review, *choose(*before, {}), {}, [] { return Result<void>(); })) << "judged by its name alone";
-  EXPECT_FALSE(sys::exists(root_ + "/folder/new"));
+  const auto by_name = apply(*review, *choose(*before, {}), {}, [] { return Result<void>(); });
+  ASSERT_FALSE(by_name) << "judged by its name alone";
+  EXPECT_NE(by_name.error().message.find("\"new\" changed after it was looked at"), std::string::npos);
+  EXPECT_TRUE(untouched());
   ASSERT_TRUE(sys::write_file_atomically(upper + "new", "judged", 0644));
-  EXPECT_FALSE(refused({{"new", {Kind::file, false, "", digest}}, {"link", {Kind::link, false, "judged", ""}}}));
+  EXPECT_EQ(refused({{"new", {Kind::file, false, "", digest}},
+                     {"tool", {Kind::file, true, "", digest}},
+                     {"link", {Kind::link, false, "judged", ""}}}),
+            "-");
+  EXPECT_FALSE(untouched());
 }
 
 }  // namespace

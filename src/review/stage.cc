@@ -66,6 +66,15 @@ Result<void> Stage::check_file(const Change& change, int made, mode_t mode) cons
   return same ? Result<void>() : changed(change);
 }
 
+Result<void> Stage::check_mode(const Change& change) const {
+  const auto known = judged_.find(change.path);
+  if (known == judged_.end() || !S_ISREG(change.after->st_mode)) return {};
+  const trust::Fingerprint& judged = known->second;
+  const bool same =
+      judged.kind == trust::Fingerprint::Kind::file && judged.executable == ((change.after->st_mode & 0111) != 0);
+  return same ? Result<void>() : changed(change);
+}
+
 Result<void> Stage::check_link(const Change& change, const std::string& target) const {
   const auto known = judged_.find(change.path);
   if (known == judged_.end()) return {};

@@ -23,6 +23,8 @@ class Stage {
   // The change's new state as `name` ("3", or "3/src/a.cc" in a folder that was made before). An error if it is not any
   // more what was looked at: what is made, not what it is made from, is compared with what was judged.
   Result<void> make(const Change& change, const std::string& name);
+  // The same of a file whose content stays: its mode alone changes.
+  Result<void> check_mode(const Change& change) const;
   // Folders last of all: what is made in them changes their times, and they may be read-only.
   Result<void> finish();
   // Folders of new/ itself whose owner is not to write them, by name, with their modes. They are left writable: a

@@ -34,6 +34,32 @@ struct Scan {
   bool whole = true;                   // nothing was left out for a bound
 };
 
+// What looks like a key among files that somebody else walks by: names first, and what has to be read last.
+class Look {
+ public:
+  Look(const Patterns& patterns, const Bounds& bounds) : patterns_(patterns), bounds_(bounds) {}
+
+  // A folder of that name is not looked into.
+  bool skips(const std::string& name) const;
+  // Of a regular file. `path`: relative to where the walk began.
+  void file(const std::string& name, std::string path);
+  // More need not be looked for.
+  bool full() const { return found_ >= bounds_.found; }
+  // `root`: where the walk began, O_PATH. The outermost come first. `whole` becomes false when some were left out.
+  std::vector<Key> finish(int root, bool& whole);
+
+ private:
+  struct Named {
+    std::string path;
+    const NamePattern* pattern;
+  };
+  const Patterns& patterns_;
+  const Bounds bounds_;
+  std::vector<Named> waiting_;
+  std::size_t found_ = 0;  // of those, that need not be read
+  bool left_out_ = false;
+};
+
 // `root`: O_PATH, a folder or a regular file called `name`. What can't be read is passed over: neither can the
 // workload.
 Scan scan(const Patterns& patterns, int root, const std::string& name, const Bounds& bounds, bool sizes = false);

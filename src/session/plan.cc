@@ -94,7 +94,8 @@ class Planner {
     std::string target = mount.target.empty() ? (mount.path == "." ? real : wanted) : mount.target;
     if (target.find("/../") != std::string::npos || target.ends_with("/..") || !target.starts_with("/")) target = real;
     while (target.size() > 1 && target.back() == '/') target.pop_back();
-    if (starts_) keys_.look(mount, opened->get(), target, of_.working_directory);
+    const bool is_project = starts_ && !mount.copy && mount.mode != MountMode::ro && S_ISDIR(st.st_mode);
+    if (starts_ && !is_project) keys_.look(mount, opened->get(), target, of_.working_directory);
     MountMode mode = mount.mode;
     if (mount.copy && starts_) {
       BH_TRY(*opened, copied(*opened, mount));
@@ -114,9 +115,10 @@ class Planner {
       BH_TRY(UniqueFd folder, sys::duplicate(opened->get()));
       in_review_.push_back({out.plan.mounts.size(), std::move(folder), real});
     }
-    if (starts_ && !mount.copy && mount.mode != MountMode::ro && S_ISDIR(st.st_mode)) {
+    if (is_project) {
       BH_TRY(UniqueFd folder, sys::duplicate(opened->get()));
-      projects_.push_back({real, std::move(folder), mount.mode != MountMode::review});
+      BH_TRY(trust::Onlooker* const keys, keys_.onlooker(mount, folder.get(), target, of_.working_directory));
+      projects_.push_back({real, std::move(folder), mount.mode != MountMode::review, keys});
     }
     BH_TRY(*opened, sources_.mountable(std::move(*opened), mount.path));
     if (is_served(mount) && !S_ISDIR(st.st_mode)) {
@@ -140,6 +142,7 @@ class Planner {
   // With the caller's own privileges, before anything of them is shown.
   Result<void> look(Planned& out) {
     BH_TRY(out.projects, look_at_projects(projects_, request_.data_dir, of_.paths));
+    keys_.heard();
     for (Watched& one : out.projects.watched) {
       BH_TRY(UniqueFd watch, handoff::begin_watch(of_.paths, of_.session, out.watches.size(), one.project, one.before));
       out.watches.push_back(std::move(watch));

@@ -48,7 +48,7 @@ Result<Projects> look_at_projects(const std::vector<ProjectFolder>& folders, con
     if (!problem.empty()) out.problems.push_back(problem);
     trust::Snapshot snapshot;
     BH_TRY(trust::Verdict verdict,
-           trust::judge_project(folder.folder.get(), catalogue, known ? &*known : nullptr, &snapshot));
+           trust::judge_project(folder.folder.get(), catalogue, known ? &*known : nullptr, &snapshot, folder.onlooker));
     if (!verdict.to_mask().empty()) out.untrusted.push_back({folder.path, std::move(verdict), false});
     if (!folder.live) {
       out.links[folder.path] = links_in(snapshot);

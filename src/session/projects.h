@@ -20,7 +20,8 @@ namespace bulkhead::session {
 struct ProjectFolder {
   std::string path;
   UniqueFd folder;
-  bool live = false;  // what the session writes, the host has at once (modes rw, rw-no-delete)
+  bool live = false;                    // what the session writes, the host has at once (modes rw, rw-no-delete)
+  trust::Onlooker* onlooker = nullptr;  // who else looks for something in it
 };
 
 struct Untrusted {

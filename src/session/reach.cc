@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/sys.h"
@@ -38,6 +39,24 @@ Reached of_file(const secrets::Patterns& patterns, const tier::PlannedFile& file
   out.scan.files = 1;
   out.scan.bytes = file.content.size();
   if (const auto* key = secrets::contained(patterns, file.content)) out.scan.keys.push_back({"", key->what});
+  return out;
+}
+
+// What the session finds in place of the host's login files (logins.h), which are not read here.
+std::vector<Reached> of_logins(const Policy& policy, const std::string& home) {
+  std::vector<Reached> out;
+  for (const auto& [name, credential] : policy.credentials) {
+    const bool used = std::ranges::any_of(policy.grants, [&](const Grant& grant) { return grant.credential == name; });
+    if (!credential.login || !used) continue;
+    Reached one;
+    one.at = credential.source_value;
+    if (one.at.starts_with("~/")) one.at.replace(0, 1, home);
+    if (!sys::real_path(one.at)) continue;  // nobody is logged in
+    one.how = "login";
+    one.origin = "credential " + name;
+    one.scan.files = 1;
+    out.push_back(std::move(one));
+  }
   return out;
 }
 
@@ -101,6 +120,7 @@ Result<std::vector<Reached>> reach(const Policy& policy, const PolicyRequest& re
     if (below(one.target, identity.home) || below(one.target, "/etc")) BH_CHECK(look(one, nullptr));
   }
   for (const tier::PlannedFile& file : planned.plan.files) out.push_back(of_file(patterns, file));
+  std::ranges::move(of_logins(policy, identity.home), std::back_inserter(out));
   return out;
 }
 
@@ -110,6 +130,11 @@ std::string reach_text(const std::vector<Reached>& reached, const std::string& h
   for (const Reached& one : reached) {
     if (one.how == "made") {
       ++made;
+      continue;
+    }
+    if (one.how == "login") {
+      out += "login         tokens of the session's own, in place of the host's file  " + short_path(one.at, home) +
+             "  (" + escape_for_terminal(one.origin) + ")\n";
       continue;
     }
     char line[64];

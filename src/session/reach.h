@@ -12,11 +12,11 @@
 namespace bulkhead::session {
 
 struct Reached {
-  std::string path;                 // on the host; empty: made for the session
-  std::string at;                   // inside
-  std::string how;                  // ro, rw, rw-no-delete, review, copy, made
-  std::string origin;               // the layer it is from: "toolchains", "view", "user", …
-  secrets::Scan scan;               // keys are relative to `path`
+  std::string path;    // on the host; empty: made for the session
+  std::string at;      // inside
+  std::string how;     // ro, rw, rw-no-delete, review, copy, made, login (an agent's, in place of the host's file)
+  std::string origin;  // the layer it is from: "toolchains", "view", "user", …
+  secrets::Scan scan;  // keys are relative to `path`
   std::vector<std::string> stores;  // credential stores of which something is in it, as `~/.ssh (SSH keys)`
 };
 

@@ -10,7 +10,7 @@
 #include <memory>
 
 #include "base/sys.h"
-#include "trust/judge.h"
+#include "trust/reader.h"
 #include "trust/spelling.h"
 
 namespace bulkhead::trust {
@@ -49,11 +49,12 @@ Result<std::vector<Entry>> read_entries(int folder, std::size_t most) {
 
 class Walk {
  public:
-  Walk(int root, const Catalogue& catalogue, const FindLimits& limits, Snapshot* snapshot)
+  Walk(int root, const Catalogue& catalogue, const FindLimits& limits, Snapshot* snapshot, Onlooker* onlooker)
       : root_(root),
         catalogue_(catalogue),
         limits_(limits),
         snapshot_(snapshot),
+        onlooker_(onlooker),
         deadline_(Clock::now() + limits.time) {}
 
   struct Place {
@@ -63,10 +64,12 @@ class Walk {
     bool dependency = false;
     bool behind_link = false;              // reached through a link: only what the link's name begins is looked for
     std::vector<Matcher::State> by_above;  // as `state`, by what the project's own path begins (Snapshot::above)
+    bool heard = false;                    // by the onlooker
   };
 
   Place top() const {
     Place out;
+    out.heard = onlooker_ != nullptr && onlooker_->enters(root_, "", 0);
     if (snapshot_ != nullptr) out.by_above = catalogue_.matcher().below(snapshot_->above);
     return out;
   }
@@ -94,6 +97,7 @@ class Walk {
   void stop(const std::string& why) {
     stopped_ = true;
     out_.unseen = {{".", why}};
+    if (onlooker_ != nullptr) onlooker_->incomplete();
   }
 
   Found finish() {
@@ -123,6 +127,7 @@ class Walk {
   void entry(int fd, const Place& place, const Entry& entry) {
     const Matcher::Step step = catalogue_.matcher().step(place.state, entry.folded, !place.behind_link);
     const std::string path = place.path.empty() ? entry.name : place.path + "/" + entry.name;
+    if (place.heard && entry.type == DT_REG) onlooker_->file(entry.name, path);
     Matcher::Step more;  // for the snapshot alone
     if (!place.by_above.empty()) more = catalogue_.matcher().step(place.by_above, entry.folded, false);
     if (entry.type == DT_DIR) return below(fd, place, entry, path, step, more);
@@ -169,9 +174,10 @@ class Walk {
     auto child = sys::open_at2(fd, entry.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, one_name);
     if (!child && child.error().code == ENOENT) return;  // gone meanwhile
     const bool dependency = place.dependency || catalogue_.is_dependency_folder(entry.folded);
-    auto done =
-        child ? folder(child->get(), {path, step.below, place.depth + 1, dependency, place.behind_link, more.below})
-              : Result<void>(tl::unexpected(child.error()));
+    const bool heard = place.heard && child && onlooker_->enters(child->get(), entry.name, place.depth + 1);
+    auto done = child ? folder(child->get(),
+                               {path, step.below, place.depth + 1, dependency, place.behind_link, more.below, heard})
+                      : Result<void>(tl::unexpected(child.error()));
     if (done) return;
     const int code = done.error().code;
     if (code == EFBIG) return stop("it holds more than " + std::to_string(limits_.entries) + " files");
@@ -208,7 +214,7 @@ class Walk {
       if (noted != nullptr) noted->take(control.content, true, false, room_);
       return link_to_folder(place, path, step, std::move(control));
     }
-    const bool counts = strongest(catalogue_, rules, control.content, control.rule, control.does);
+    const bool counts = reader_.strongest(catalogue_, rules, control.content, control.rule, control.does);
     if (noted != nullptr) {
       const bool secret = std::any_of(rules.begin(), rules.end(), [&](auto id) { return catalogue_.rule(id).secret; });
       noted->take(control.content, counts, secret, room_);
@@ -228,7 +234,7 @@ class Walk {
     if (control.content.folder && !place.behind_link) {
       const std::size_t before = out_.controls.size();
       auto there = sys::open_at2(root_, path, O_RDONLY | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
-      auto done = there ? folder(there->get(), {path, step.below, place.depth + 1, place.dependency, true, {}})
+      auto done = there ? folder(there->get(), {path, step.below, place.depth + 1, place.dependency, true, {}, false})
                         : Result<void>(tl::unexpected(there.error()));
       if (!done) out_.unseen.push_back({path, "leads to a folder that can't be read"});
       if (out_.controls.size() == before) return;  // nothing there acts
@@ -255,6 +261,8 @@ class Walk {
   const Catalogue& catalogue_;
   FindLimits limits_;
   Snapshot* snapshot_;
+  Onlooker* onlooker_;
+  Reader reader_;
   Clock::time_point deadline_;
   Found out_;
   std::size_t bytes_ = 0, builds_read_ = 0, room_ = max_snapshot_texts;
@@ -263,9 +271,10 @@ class Walk {
 
 }  // namespace
 
-Result<Found> find_controls(int folder, const Catalogue& catalogue, const FindLimits& limits, Snapshot* snapshot) {
+Result<Found> find_controls(int folder, const Catalogue& catalogue, const FindLimits& limits, Snapshot* snapshot,
+                            Onlooker* onlooker) {
   BH_TRY(const UniqueFd root, sys::open_at(folder, ".", O_RDONLY | O_DIRECTORY));
-  Walk walk(root.get(), catalogue, limits, snapshot);
+  Walk walk(root.get(), catalogue, limits, snapshot, onlooker);
   if (auto done = walk.folder(root.get(), walk.top()); !done) {
     if (done.error().code != EFBIG) return tl::unexpected(std::move(done).error());
     walk.stop("it holds more than " + std::to_string(limits.entries) + " files");

@@ -29,6 +29,22 @@ struct Unseen {
   std::string path, why;
 };
 
+// Hears of what the walk comes by, so that who looks for something else in the same tree need not walk it again. Not of
+// what is reached through links. Names are as hostile as ever.
+class Onlooker {
+ public:
+  Onlooker() = default;
+  Onlooker(const Onlooker&) = delete;
+  Onlooker& operator=(const Onlooker&) = delete;
+  virtual ~Onlooker() = default;
+  // A folder at that depth (the project's own: 0), opened. False: nothing in it is of interest.
+  virtual bool enters(int folder, const std::string& name, std::size_t depth) = 0;
+  // A regular file. `path`: in the project.
+  virtual void file(const std::string& name, const std::string& path) = 0;
+  // The walk ends before its time.
+  virtual void incomplete() = 0;
+};
+
 struct FindLimits {
   std::size_t entries = 2'000'000;
   std::size_t depth = 100;
@@ -49,6 +65,6 @@ struct Found {
 // `folder` may be O_PATH. An error only when the folder itself can't be read. `snapshot`, where there is one, is filled
 // with all that a rule names, build inputs and what does not count included.
 Result<Found> find_controls(int folder, const Catalogue& catalogue, const FindLimits& limits = {},
-                            Snapshot* snapshot = nullptr);
+                            Snapshot* snapshot = nullptr, Onlooker* onlooker = nullptr);
 
 }  // namespace bulkhead::trust

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "base/text.h"
-#include "trust/judge.h"
+#include "trust/reader.h"
 #include "trust/spelling.h"
 
 namespace bulkhead::trust {
@@ -185,17 +185,17 @@ class Classifier {
     out.fingerprint = fingerprint_of(content);
     if (content.kind == Content::Kind::link) return judge_link(content, rules, begun, std::move(out));
     if (rules.empty()) return out;
-    out.there = strongest(catalogue_, rules, content, out.rule, out.does);
+    out.there = reader_.strongest(catalogue_, rules, content, out.rule, out.does);
     if (out.there && out.fingerprint.sha256.empty()) out.problem = content.problem;
     return out;
   }
 
   // What it leads to may be anything by the time somebody opens it.
   Judged judge_link(const Content& content, std::vector<std::size_t> rules, const std::vector<std::size_t>& begun,
-                    Judged out) const {
+                    Judged out) {
     out.there = true;
     if (!content.sha256.empty() && !content.folder && !rules.empty() &&
-        strongest(catalogue_, rules, content, out.rule, out.does)) {
+        reader_.strongest(catalogue_, rules, content, out.rule, out.does)) {
       return out;
     }
     rules.insert(rules.end(), begun.begin(), begun.end());
@@ -222,6 +222,7 @@ class Classifier {
   Trees& trees_;
   std::multimap<std::string, std::string> links_;  // by what they lead to
   const HandoffLimits limits_;
+  Reader reader_;
   const Clock::time_point deadline_;
   std::string above_;
   std::vector<Matcher::State> expected_, in_git_;

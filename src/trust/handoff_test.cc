@@ -140,22 +140,73 @@ TEST_F(Handoff, WhatIsRemovedOrDefusedIsSaid) {
   EXPECT_EQ(found[1].does, (std::vector<std::string>{"does nothing any more"}));
 }
 
-// What lay there harmless acts, once its folder is a repository: brought in one session, woken in the next.
+// What lay there harmless acts, once its folder is a repository: brought in one session, woken in the next. Whatever of
+// it comes last, as whatever, however spelled, and be it the mounted folder itself.
 TEST_F(Handoff, AFolderThatBecomesARepository_X06) {
-  there("data/config", "[core]\n\tfsmonitor = id\n");
-  there("data/HEAD", "ref: refs/heads/main\n");
-  std::filesystem::create_directories(trees_.new_.at("data/objects"));
-  std::filesystem::create_directories(trees_.new_.at("data/refs"));
-  changes_.push_back({"data/objects", false, true, true});
-  changes_.push_back({"data/refs", false, true, true});
-  EXPECT_EQ(paths(), (std::vector<std::string>{"data/objects", "data/refs"}));
-  EXPECT_EQ(classified()[0].kind, Class::runs);
+  int number = 0;
+  const auto woken = [&](const std::string& in, const std::vector<std::string>& were, const std::string& comes,
+                         const std::string& as) {
+    changes_.clear();
+    const std::string top = in.empty() ? "" : in + std::to_string(++number) + "/";
+    there(top + "config", "[core]\n\tfsmonitor = id\n");
+    for (const std::string& name : were) there(top + name + (name == "HEAD" ? "" : "/x"), "");
+    if (as == "folder") {
+      std::filesystem::create_directories(trees_.new_.at(top + comes));
+      changes_.push_back({top + comes, false, true, true});
+    } else {
+      change(top + comes, std::nullopt, as);
+    }
+    const auto found = classified();
+    if (found.empty()) return std::string();
+    EXPECT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].kind, Class::runs);
+    EXPECT_TRUE(found[0].path == top + comes);
+    EXPECT_NE(found[0].does.at(0).find("makes its folder a repository"), std::string::npos);
+    return comes;
+  };
+  EXPECT_EQ(woken("d", {"objects", "refs"}, "HEAD", "ref: refs/heads/main\n"), "HEAD");
+  EXPECT_EQ(woken("d", {"objects", "refs"}, "HEAD", "-> elsewhere"), "HEAD");
+  EXPECT_EQ(woken("d", {"HEAD", "refs"}, "objects", "folder"), "objects");
+  EXPECT_EQ(woken("d", {"HEAD", "refs"}, "objects", "-> ../elsewhere"), "objects");
+  EXPECT_EQ(woken("d", {"HEAD", "objects"}, "refs", "folder"), "refs");
+  EXPECT_EQ(woken("d", {"HEAD", "objects"}, "refs", "-> ../elsewhere"), "refs");
+  EXPECT_EQ(woken("d", {"HEAD", "objects"}, "Refs", "folder"), "Refs");
+  EXPECT_EQ(woken("d", {"HEAD"}, "commondir", "/elsewhere\n"), "commondir");
+  EXPECT_EQ(woken("deep/e", {"HEAD", "objects"}, "refs", "folder"), "refs");
+  // One of them is not enough, and another name is none.
+  EXPECT_EQ(woken("d", {"objects"}, "HEAD", "x"), "");
+  EXPECT_EQ(woken("d", {"HEAD"}, "refs", "folder"), "");
+  EXPECT_EQ(woken("d", {"HEAD", "refs"}, "object", "folder"), "");
+  // The folder that is mounted; last, for what is there stays.
+  EXPECT_EQ(woken("", {"HEAD", "refs"}, "objects", "folder"), "objects");
   // A repository that is made from nothing is judged by what is put into it.
   changes_.clear();
   for (const char* name : {"fresh/.git/HEAD", "fresh/.git/objects/x", "fresh/.git/refs/x"})
     change(name, std::nullopt, "");
   change("fresh/.git/config", std::nullopt, "[core]\n\tbare = false\n");
   EXPECT_TRUE(classified().empty());
+}
+
+// Each way in which a path means something else than it says, by itself: switched off, only its own line fails.
+TEST_F(Handoff, EachOtherNameOfAPathCounts) {
+  const auto held = [&](const std::string& path) {
+    changes_.clear();
+    change(path, "a", "id", 0755);
+    return !classified().empty();
+  };
+  EXPECT_FALSE(held("envs/dev")) << "a name like any other";
+  around_.links = {{".envrc", "envs/dev"}};
+  EXPECT_TRUE(held("envs/dev")) << "a link to the file";
+  around_.links = {{".husky", "envs"}};
+  EXPECT_TRUE(held("envs/dev")) << "a link to the folder above it";
+  around_.links.clear();
+  EXPECT_FALSE(held("hooks/pre-push"));
+  around_.above = "/home/me/project/.git";
+  EXPECT_TRUE(held("hooks/pre-push")) << "what the folder is called";
+  around_.above.clear();
+  for (const char* name : {"bare/HEAD", "bare/objects/x", "bare/refs/x"}) there(name, "");
+  EXPECT_FALSE(held("hooks/pre-push"));
+  EXPECT_TRUE(held("bare/hooks/pre-push")) << "what the folder above it holds";
 }
 
 TEST_F(Handoff, WhatALinkOfTheProjectLeadsTo) {

@@ -295,48 +295,41 @@ Judgement judge_git_config(std::string_view bytes) {
 
 }  // namespace
 
-Judgement judge(const Rule& rule, const Content& content) {
-  if (!content.problem.empty()) return {true, {content.problem}};
-  if (rule.executable && !content.executable) return {false, {}};
-  if (!rule.contains.empty()) {
-    const std::string lower = lower_ascii(content.bytes);
-    const bool any = std::any_of(rule.contains.begin(), rule.contains.end(),
-                                 [&](const std::string& word) { return lower.find(word) != std::string::npos; });
-    if (!any) return {false, {}};
-  }
-  Judgement out;
-  switch (rule.format) {
-    case Format::json:
-      out = judge_json(rule, content.bytes);
-      break;
-    case Format::toml:
-      out = judge_toml(rule, content.bytes);
-      break;
-    case Format::git_config:
-      out = judge_git_config(content.bytes);
-      break;
-    case Format::text:
-      out.does = text_lines(rule, content.bytes);
-      break;
-  }
-  if (content.kind == Content::Kind::link) out.does.insert(out.does.begin(), "is a link to " + cut(content.target));
-  return out;
+std::optional<Judgement> judged_unread(const Rule& rule, const Content& content) {
+  if (!content.problem.empty()) return Judgement{true, {content.problem}};
+  if (rule.executable && !content.executable) return Judgement{false, {}};
+  if (rule.contains.empty()) return std::nullopt;
+  const std::string lower = lower_ascii(content.bytes);
+  const bool any = std::any_of(rule.contains.begin(), rule.contains.end(),
+                               [&](const std::string& word) { return lower.find(word) != std::string::npos; });
+  if (!any) return Judgement{false, {}};
+  return std::nullopt;
 }
 
-bool strongest(const Catalogue& catalogue, const std::vector<std::size_t>& rules, const Content& content,
-               std::size_t& rule, std::vector<std::string>& does) {
-  std::vector<std::size_t> order = rules;
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::pair(catalogue.rule(a).kind, a) < std::pair(catalogue.rule(b).kind, b);
-  });
-  for (const std::size_t id : order) {
-    Judgement one = judge(catalogue.rule(id), content);
-    if (!one.counts) continue;
-    rule = id;
-    does = std::move(one.does);
-    return true;
+Judgement judge_bytes(const Rule& rule, std::string_view bytes) {
+  switch (rule.format) {
+    case Format::json:
+      return judge_json(rule, bytes);
+    case Format::toml:
+      return judge_toml(rule, bytes);
+    case Format::git_config:
+      return judge_git_config(bytes);
+    case Format::text:
+      return {true, text_lines(rule, bytes)};
   }
-  return false;
+  return {};
+}
+
+void say_link(const Content& content, Judgement& judgement) {
+  if (content.kind != Content::Kind::link) return;
+  judgement.does.insert(judgement.does.begin(), "is a link to " + cut(content.target));
+}
+
+Judgement judge(const Rule& rule, const Content& content) {
+  if (auto known = judged_unread(rule, content)) return *known;
+  Judgement out = judge_bytes(rule, content.bytes);
+  say_link(content, out);
+  return out;
 }
 
 }  // namespace bulkhead::trust

@@ -56,7 +56,9 @@ void Matcher::add(const Pattern& pattern, std::size_t id) {
   const std::size_t index = entries_.size();
   const Pattern::Name& first = pattern.names().front();
   if (first.wildcard) {
-    first_is_wild_.push_back(index);
+    const auto from = static_cast<unsigned char>(first.text.front()),
+               to = static_cast<unsigned char>(first.text.back());
+    (from != '*' ? wild_from_[from] : to != '*' ? wild_to_[to] : wild_).push_back(index);
   } else {
     by_first_name_[first.text].push_back(index);
     first_has_alias_.push_back(index);
@@ -91,7 +93,13 @@ Matcher::Step Matcher::step(const std::vector<State>& state, std::string_view fo
   } else if (folded_name.find('~') != std::string_view::npos) {
     for (const std::size_t index : first_has_alias_) advance({index, 0}, folded_name, out);
   }
-  for (const std::size_t index : first_is_wild_) advance({index, 0}, folded_name, out);
+  const auto begin = [&](const std::vector<std::size_t>& patterns) {
+    for (const std::size_t index : patterns) advance({index, 0}, folded_name, out);
+  };
+  begin(wild_);
+  if (folded_name.empty()) return out;
+  begin(wild_from_[static_cast<unsigned char>(folded_name.front())]);
+  begin(wild_to_[static_cast<unsigned char>(folded_name.back())]);
   return out;
 }
 

@@ -3,6 +3,7 @@
 // everything below. Names are compared as spelling.h folds them.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -67,7 +68,11 @@ class Matcher {
   };
   std::vector<Entry> entries_;
   std::unordered_map<std::string, std::vector<std::size_t>> by_first_name_;
-  std::vector<std::size_t> first_is_wild_, first_has_alias_;
+  std::vector<std::size_t> first_has_alias_;
+  // Those whose first name has a star: by the byte it begins with, else by the one it ends with, else `wild_`. Names
+  // that nothing is about are what a tree is full of.
+  std::array<std::vector<std::size_t>, 256> wild_from_, wild_to_;
+  std::vector<std::size_t> wild_;
 };
 
 }  // namespace bulkhead::trust

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/text.h"
+
 namespace bulkhead::trust {
 namespace {
 
@@ -34,6 +36,17 @@ TEST(Pattern, StarsAndDepth) {
   EXPECT_TRUE(matches(".git/modules/**/config", ".git/modules/config"));
   EXPECT_TRUE(matches(".git/modules/**/config", ".git/modules/a/b/config"));
   EXPECT_FALSE(matches(".git/modules/**/config", ".git/modules/a/b/config/c"));
+}
+
+// Where a pattern's first name has its stars decides how it is found, and nothing else.
+TEST(Pattern, StarsInTheFirstName) {
+  for (const char* pattern : {"a*", "*a", "*a*", "a*a", "*", "a*/x", "*a/x", "*/x"}) {
+    const Pattern parsed = *Pattern::parse(pattern);
+    for (const std::string name : {"a", "aa", "aba", "ab", "ba", "bab", "b", "A", "~"}) {
+      const bool holds = parsed.names().front().matches(lower_ascii(name));
+      EXPECT_EQ(matches(pattern, parsed.names().size() == 1 ? name : name + "/x"), holds) << pattern << " " << name;
+    }
+  }
 }
 
 TEST(Pattern, SpellingsCount_X09) {

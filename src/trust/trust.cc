@@ -54,11 +54,12 @@ Result<Catalogue> load_catalogue(const std::string& data, const std::string& con
   return Catalogue::load(data + "/control", config + "/control");
 }
 
-Result<Verdict> judge_project(int folder, const Catalogue& catalogue, const Project* pinned, Snapshot* snapshot) {
+Result<Verdict> judge_project(int folder, const Catalogue& catalogue, const Project* pinned, Snapshot* snapshot,
+                              Onlooker* onlooker) {
   if (snapshot != nullptr) {
     BH_TRY(snapshot->above, sys::path_of(folder));
   }
-  BH_TRY(Found found, find_controls(folder, catalogue, {}, snapshot));
+  BH_TRY(Found found, find_controls(folder, catalogue, {}, snapshot, onlooker));
   Verdict out;
   out.build_inputs = found.build_inputs;
   out.unseen = std::move(found.unseen);

@@ -9,6 +9,7 @@
 //   find.h        walking a hostile tree: control files by name, bounded, no link followed
 //   content.h     one file read once: bytes, hash, link target
 //   judge.h       what a control file would do, in lines; git_config.h: the keys of git that act
+//   reader.h      the same, said by a process that has no privilege; look.h: what is said between the two
 //   pins.h        what the user trusted, on disk
 //   masks.h       a folder of whiteouts that hides control files below an overlay
 //   snapshot.h    what of all that is there at one moment
@@ -56,9 +57,9 @@ struct Verdict {
 Result<Catalogue> load_catalogue(const std::string& data, const std::string& config);
 
 // `folder` may be O_PATH. `pinned`: what was trusted in exactly this folder, or nullptr. `snapshot`: filled with what
-// is there, for when the session is over (snapshot.h).
+// is there, for when the session is over (snapshot.h). `onlooker`: who else looks for something in it (find.h).
 Result<Verdict> judge_project(int folder, const Catalogue& catalogue, const Project* pinned,
-                              Snapshot* snapshot = nullptr);
+                              Snapshot* snapshot = nullptr, Onlooker* onlooker = nullptr);
 
 // "this project has 3 control files nobody trusted: .envrc, .mcp.json, …": one line, escaped and bounded; empty when
 // there is nothing to say. `hidden`: the session does not see them.

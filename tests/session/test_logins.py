@@ -259,6 +259,23 @@ say(ask(token.rsplit(".", 1)[1])[0], ask("x." + token)[0], ask(token + "0")[0], 
         self.assertNotIn("planted-claim", result.out)
         self.nothing_real(result)
 
+    def test_what_is_said_of_it_beforehand(self):
+        policy = self.policy(self.policy_text)
+        shown = self.ok(self.bulkhead("policy", "show", "--reach", "--policy", policy)).out
+        self.assertIn("login         tokens of the session's own, in place of the host's file  ~/.agent/login.json  "
+                      "(credential agent)", shown)
+        found = json.loads(self.ok(self.bulkhead("policy", "show", "--reach", "--json", "--policy", policy)).out)["reach"]
+        one, = [one for one in found if one["how"] == "login"]
+        self.assertEqual((one["at"], one["path"], one["keys"]), (self.file, "", []))
+        explained = " ".join(self.ok(self.bulkhead("policy", "explain", "--policy", policy)).out.split())
+        self.assertIn("read on the host from the agent's login in ~/.agent/login.json; the workload finds a file of that shape "
+                      "in its place, with tokens of the session's", explained)
+        self.assertIn("nothing but a refresh of the login", explained)
+        shows = self.policy(self.policy_text.replace('except = ["login.json"]\n', ""), "shows.toml")
+        self.assertIn("which a mount would show", self.ok(self.bulkhead("policy", "check", shows)).out)
+        os.remove(self.file)
+        self.assertNotIn("login  ", self.ok(self.bulkhead("policy", "show", "--reach", "--policy", policy)).out)
+
     def test_a_login_that_is_missing(self):
         os.remove(self.file)
         result = self.run_agent("print('ran')")
@@ -502,6 +519,41 @@ say(access, refreshing)
         self.wait_until(lambda: self.whole() != self.server.first, what="the new tokens are in the file")
         self.wait_until(lambda: procs.is_zombie(keeper), what="the process ends")
         session.wait()
+
+    def test_the_session_ends_while_a_refresh_is_under_way(self):
+        """The answer has a moment to come in and be stored (egress/limits.h, last_refresh); after that it is too late."""
+        for late, in_time in ((0.3, True), (2.5, False)):
+            with self.subTest(late=late):
+                session = self.refreshing()
+                at_server, answered = threading.Event(), threading.Event()
+                before = self.host_file()
+
+                def answer(request):
+                    at_server.set()
+                    time.sleep(late)
+                    request.json(json.dumps({"access_token": self.server.access, "refresh_token": self.server.refresh}))
+                    answered.set()
+
+                self.server.answer = answer
+                session.stdin.write(b"\n")
+                session.stdin.flush()
+                self.assertTrue(at_server.wait(20))
+                began = time.monotonic()
+                session.terminate()
+                out, err = session.communicate(timeout=30)
+                took = time.monotonic() - began
+                self.assertEqual(session.returncode, 143, err)
+                self.assertLess(took, 2.3, "nobody waits for longer than that")
+                self.assertNotIn(b"real-", out + err)
+                answered.wait(20)
+                if in_time:
+                    self.wait_until(lambda: self.host_file()["oauth"]["refreshToken"] == self.server.refresh,
+                                    what="the new tokens are in the file")
+                    self.assertEqual(self.host_file()["oauth"]["accessToken"], self.server.access)
+                    event, = self.events("credential.refreshed")
+                    self.assertTrue(event["written"])
+                else:
+                    self.assertEqual(self.host_file(), before)
 
     def test_killed_with_the_process_that_has_the_file(self):
         """Then nothing is written, the file is whole, and the session ends: no half boundary."""

@@ -55,8 +55,37 @@ with multiprocessing.Manager() as manager:
 print("manager")
 '''
 
+# By the system call itself, whose error nobody mends; the handler lets the kernel ask again (SA_RESTART).
+SIGNALS = r'''
+import collections, ctypes, os, signal, socket, struct, threading
+libc = ctypes.CDLL(None, use_errno=True)
+path = b"/tmp/s.sock"
+server = socket.socket(socket.AF_UNIX); server.bind(path); server.listen(4096)
+def take():
+    while True: server.accept()[0].close()
+threading.Thread(target=take, daemon=True).start()
+signals = [0]
+signal.signal(signal.SIGALRM, lambda *_: signals.__setitem__(0, signals[0] + 1))
+signal.siginterrupt(signal.SIGALRM, False)
+address = struct.pack("H", socket.AF_UNIX) + path + b"\0"
+outcomes = collections.Counter()
+signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+for _ in range(5000):
+    client = socket.socket(socket.AF_UNIX)
+    done = libc.connect(client.fileno(), address, len(address))
+    outcomes["connected" if done == 0 else os.strerror(ctypes.get_errno())] += 1
+    client.close()
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(dict(outcomes), signals[0] > 100)
+'''
+
 
 class Sockets(Case):
+    def test_X36_a_signal_makes_nobody_connect_twice(self):
+        path = self.write(os.path.join(self.work, "signals.py"), SIGNALS)
+        result = self.ok(self.inside(["python3", path], timeout=120))
+        self.assertEqual(result.out, "{'connected': 5000} True\n", result)
+
     def test_connect_does_what_it_does_outside(self):
         path = self.write(os.path.join(self.work, "sockets.py"), PROGRAM)
         result = self.ok(self.inside(["python3", path]))

@@ -208,7 +208,7 @@ class Case(unittest.TestCase):
                          self.environment(env), cwd, input, timeout, pass_fds)
 
     def bulkhead(self, *words, env=None, input=None, timeout=60, cwd=None):
-        argv = [os.path.join(bin_folder(), "bulkhead"), *words]
+        argv = [self.program or os.path.join(bin_folder(), "bulkhead"), *words]
         return self._run(self.lab.command(argv, guard=False), argv, self.environment(env), cwd, input, timeout)
 
     def _run(self, command, argv, env, cwd, input, timeout, pass_fds=()):

@@ -39,18 +39,15 @@ std::string open_path(const std::string& path) {
   return outcome("open", ::open(path.c_str(), O_RDONLY));
 }
 
-// Pages are asked for by sending them: an address that is not there is EFAULT, not a signal.
+// Pages are asked for by a call that reads from them and does nothing: an address that is not there is EFAULT, not a
+// signal.
 class Reach {
  public:
-  Reach() { (void)::socketpair(AF_UNIX, SOCK_DGRAM, 0, pair_.data()); }
-  ~Reach() {
-    ::close(pair_[0]);
-    ::close(pair_[1]);
-  }
   bool holds(std::uintptr_t page, const std::string& needle) {
-    if (::send(pair_[0], reinterpret_cast<const void*>(page), size, MSG_DONTWAIT) < 0) return false;
+    constexpr int no_such_way = 99;
+    if (::syscall(SYS_rt_sigprocmask, no_such_way, page, nullptr, 8) == 0 || errno != EINVAL) return false;
     ++pages;
-    (void)::recv(pair_[1], buffer_.data() + size, size, MSG_DONTWAIT);
+    ::memcpy(buffer_.data() + size, reinterpret_cast<const void*>(page), size);
     const bool found = ::memmem(buffer_.data(), buffer_.size(), needle.data(), needle.size()) != nullptr;
     ::memcpy(buffer_.data(), buffer_.data() + size, size);  // a needle may lie across two pages
     return found;
@@ -59,7 +56,6 @@ class Reach {
   std::size_t pages = 0;
 
  private:
-  std::array<int, 2> pair_{};
   std::array<char, 2 * size> buffer_{};
 };
 
@@ -69,7 +65,7 @@ std::string search(const std::string& reversed) {
   std::string needle(reversed.rbegin(), reversed.rend());
   Reach reach;
   const auto stack = reinterpret_cast<std::uintptr_t>(&needle);
-  const auto program = reinterpret_cast<std::uintptr_t>(&trigger);
+  const auto program = reinterpret_cast<std::uintptr_t>(&open_path);
   const auto heap = reinterpret_cast<std::uintptr_t>(::sbrk(0));
   const auto mapping =
       reinterpret_cast<std::uintptr_t>(::mmap(nullptr, Reach::size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -138,6 +134,21 @@ const std::map<std::string, std::function<std::string(const std::string&)>>& att
       {"open", open_path},
       {"search", search},
       {"egress", ask_egress},
+      {"descriptors",
+       [](auto&) {
+         std::string held;
+         struct stat st{};
+         for (int fd = 0; fd < 1024; ++fd) {
+           if (::fstat(fd, &st) != 0) continue;
+           held += (held.empty() ? "" : " ") + std::to_string(fd) +
+                   (S_ISSOCK(st.st_mode)  ? "=socket"
+                    : S_ISCHR(st.st_mode) ? "=device"
+                    : S_ISREG(st.st_mode) ? "=file"
+                                          : "=other");
+         }
+         return "holds " + held;
+       }},
+      {"above", [](auto&) { return outcome("open above", ::openat(3, "..", O_RDONLY | O_DIRECTORY)); }},
       {"inet", [](auto&) { return outcome("socket(AF_INET)", ::socket(AF_INET, SOCK_STREAM, 0)); }},
       {"unix", [](auto&) { return outcome("socket(AF_UNIX)", ::socket(AF_UNIX, SOCK_STREAM, 0)); }},
       {"netlink", [](auto&) { return outcome("socket(AF_NETLINK)", ::socket(AF_NETLINK, SOCK_RAW, 0)); }},
@@ -239,6 +250,25 @@ std::optional<std::string> trigger(const http::RequestHead& head) {
     return said;
   }
   return std::nullopt;
+}
+
+std::optional<std::string> trigger(std::string_view file) {
+  constexpr std::string_view begins = "corrupt ";
+  if (!file.starts_with(begins)) return std::nullopt;
+  std::string line(file.substr(begins.size(), file.find('\n') - begins.size()));
+  struct Chosen {
+    std::array<char, 192> words;
+    std::array<unsigned char, 8> next;
+  };
+  if (line.size() > sizeof(Chosen)) return "longer than the attacker needs";
+  const auto victim = std::make_unique<Chosen>();
+  said.clear();
+  // No room is left for the NUL: a full buffer's last byte is lost to what stands behind it.
+  volatile char* to = victim->words.data();
+  for (std::size_t i = 0; i < line.size(); ++i) to[i] = line[i];
+  victim->words.back() = '\0';
+  (victim->next.front() == 'A' ? attacker : harmless)(victim->words.data());
+  return said;
 }
 
 }  // namespace bulkhead::corruption

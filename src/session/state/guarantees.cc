@@ -37,7 +37,7 @@ constexpr std::array table = {
         "mode, times and attributes, whatever the workload does to it.",
         "a FUSE mount in the session's user namespace (Linux 4.18), served from outside by a process that keeps an "
         "original before the operation that would lose it and is confined to that folder (Landlock ABI 2, 5.19)",
-        "native", "X03 X08 X10 X34 X36", "userns fuse"},
+        "native", "X03 X08 X10 X34", "userns fuse"},
     Guarantee{
         "fs-protect",
         "In a folder mounted `rw` with `protect`, or `rw-no-delete`, no file that the host's tools run or obey can be "
@@ -147,7 +147,7 @@ constexpr std::array table = {
         "ipc and network namespaces, the view, descriptors closed; a broker makes every connection to a unix socket "
         "(seccomp notification, Linux 5.19); abstract sockets and signals also scoped by Landlock ABI 6 (Linux 6.12); "
         "gvisor: the sentry's own, none of which reaches the host's (--host-uds=none)",
-        "native gvisor", "X16 X17", "userns seccomp-notify"},
+        "native gvisor", "X16 X17 X36", "userns seccomp-notify"},
     Guarantee{
         "terminal",
         "Nothing inside can type into the user's terminal, nor answer or paint over what Bulkhead asks there, and what "
