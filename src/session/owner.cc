@@ -76,7 +76,15 @@ Result<nlohmann::json> Owner::revoke(const nlohmann::json& request) {
   BH_CHECK(json_read::keys(request, {"type", "grants", "credentials"}, "the request"));
   BH_TRY(const std::vector<std::string> ids, json_read::strings(request, "grants"));
   BH_TRY(const std::vector<std::string> names, json_read::strings(request, "credentials"));
-  BH_TRY(const LiveGrants::Revoked revoked, live_.revoke(ids, names));
+  const std::string& proxys = options_->policy.upstream.credential;
+  if (!proxys.empty() && std::ranges::find(names, proxys) != names.end()) {
+    return fail("credential \"" + proxys +
+                "\" is what the proxy asks for, behind which every grant lies; without --grant and --credential all of "
+                "them are revoked, and it is forgotten");
+  }
+  BH_TRY(LiveGrants::Revoked revoked, live_.revoke(ids, names));
+  const bool everything = ids.empty() && names.empty();
+  if (everything && !proxys.empty() && !helpers_->egress.empty()) revoked.credentials.push_back(proxys);
   nlohmann::json fields = revoked_fields(revoked);
   // Not synced first: taking something away does not wait for a disk.
   BH_CHECK(recorder_->record("session.revoke", fields));
