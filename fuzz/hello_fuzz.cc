@@ -1,6 +1,6 @@
 // A ClientHello, read as front reads it: the name that is judged is the one that stands in it by RFC 8446 §4.1.2 and
-// RFC 6066 §3, however it is cut into records; without one, nothing is judged but the address. No leaf may be minted here,
-// so that every handshake ends where the name is known: what follows costs a signature and reads nothing more.
+// RFC 6066 §3, however it is cut into records; without one, nothing is judged but the address. No leaf may be minted
+// here, so that every handshake ends where the name is known: what follows costs a signature and reads nothing more.
 // Input as for hello_peers: the handshake message's body; it is sent in records of as many bytes as its last byte says.
 #include <algorithm>
 #include <cstddef>

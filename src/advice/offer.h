@@ -2,9 +2,9 @@
 // stands for it. As with propose.h, nothing of the request gets into it but what the policy's own checks accept; and
 // what comes out is judged once: it allows this request.
 //
-// A request that carries the session's token for a credential is granted with that credential, and only at a place where
-// a grant that holds exchanges it already: whoever is asked says yes to one more function of a host that their policy
-// lets the key go to, never to another host. Not for what signs, or changes while the session runs.
+// A request that carries the session's token for a credential is granted with that credential, and only at a place
+// where a grant that holds exchanges it already: whoever is asked says yes to one more function of a host that their
+// policy lets the key go to, never to another host. Not for what signs, or changes while the session runs.
 #pragma once
 
 #include <string>

@@ -159,16 +159,12 @@ TEST(Offer, NoCredentialGoesToAnotherPlace) {
   Grant held = held_grant("api.example.com");
   ASSERT_TRUE(offer_for(asked, known, {held}));
   for (const auto& change : std::vector<std::function<void(Question&, Grant&)>>{
-           [](Question& q, Grant&) { q.host = "evil.example.com"; },
-           [](Question& q, Grant&) { q.port = 8443; },
-           [](Question& q, Grant&) { q.scheme = "http"; },
-           [](Question& q, Grant&) { q.credential = "npm"; },
+           [](Question& q, Grant&) { q.host = "evil.example.com"; }, [](Question& q, Grant&) { q.port = 8443; },
+           [](Question& q, Grant&) { q.scheme = "http"; }, [](Question& q, Grant&) { q.credential = "npm"; },
            [](Question& q, Grant&) { q.credential = "nobody's"; },
            [](Question&, Grant& g) { g.hosts = {"other.example.com"}; },
-           [](Question&, Grant& g) { g.hosts = {"*.api.example.com"}; },
-           [](Question&, Grant& g) { g.port = 8443; },
-           [](Question&, Grant& g) { g.credential = ""; },
-           [](Question&, Grant& g) { g.address = "127.0.0.1"; },
+           [](Question&, Grant& g) { g.hosts = {"*.api.example.com"}; }, [](Question&, Grant& g) { g.port = 8443; },
+           [](Question&, Grant& g) { g.credential = ""; }, [](Question&, Grant& g) { g.address = "127.0.0.1"; },
            [](Question&, Grant& g) { g.protocol = Protocol::tcp; }}) {
     Question other = asked;
     Grant grant = held;

@@ -15,9 +15,11 @@ using Bound = std::map<std::string, std::string>;  // parameter -> the one value
 // Which kinds of values may stand in this string; 0: none.
 unsigned places_of(const std::string& table, const std::string& key) {
   if (table == "grant") return key == "host" || key == "hosts" ? ParameterKind::host : 0;
-  if (table == "grant.allow") return key == "path" ? ParameterKind::path : key == "query"    ? ParameterKind::query
-                                                                                                   : key == "packages" ? ParameterKind::packages
-                                                                                                                       : 0;
+  if (table == "grant.allow")
+    return key == "path"       ? ParameterKind::path
+           : key == "query"    ? ParameterKind::query
+           : key == "packages" ? ParameterKind::packages
+                               : 0;
   if (table == "grant.allow.git") return key == "refs" ? ParameterKind::refs : 0;
   return table.starts_with("grant.allow.json.") ? ParameterKind::json : 0;
 }
@@ -64,6 +66,10 @@ class Filler {
   Result<std::vector<Bound>> combinations(const std::vector<std::string>& names, const Bound& outer, int line) const {
     std::vector<Bound> all{outer};
     for (const std::string& name : names) {
+      // Only lists are left out.
+      if (!values_.contains(name)) {
+        return fail(at(line) + "the parameter `" + name + "` is optional: it stands in an array, alone");
+      }
       const bool packages = parameters_.at(name).kind->places == ParameterKind::packages;
       if (all.size() * values_.at(name).size() > (packages ? most_packages : most)) return too_many(line);
       std::vector<Bound> more;
@@ -96,9 +102,8 @@ class Filler {
         if (std::any_of(names.begin(), names.end(), unsaid)) keys.push_back(entry.key);
       }
     }
-    std::erase_if(table.entries, [&](const TomlEntry& entry) {
-      return std::find(keys.begin(), keys.end(), entry.key) != keys.end();
-    });
+    std::erase_if(table.entries,
+                  [&](const TomlEntry& entry) { return std::find(keys.begin(), keys.end(), entry.key) != keys.end(); });
     return {};
   }
 

@@ -158,10 +158,10 @@ json to_json(const Rule& rule) {
 }
 
 Result<Rule> rule_from(const json& object) {
-  BH_CHECK(json_read::keys(
-      object, {"methods", "path", "query", "headers", "content_type", "max_body", "json", "git", "target", "refresh",
-               "packages"},
-      "a rule"));
+  BH_CHECK(json_read::keys(object,
+                           {"methods", "path", "query", "headers", "content_type", "max_body", "json", "git", "target",
+                            "refresh", "packages"},
+                           "a rule"));
   Rule rule;
   BH_TRY(rule.methods, json_read::strings(object, "methods"));
   BH_TRY(rule.path, json_read::string(object, "path"));

@@ -96,7 +96,8 @@ Result<void> load_packages(const TableReader& reader, Rule& rule) {
 
 Result<Rule> load_rule(const TomlValue& table, const Origin& grant, Protocol protocol) {
   const TableReader reader(table, "[[grant.allow]]", grant.file);
-  BH_CHECK(reader.only({"method", "path", "query", "headers", "content_type", "max_body", "json", "git", "refresh", "packages"}));
+  BH_CHECK(reader.only(
+      {"method", "path", "query", "headers", "content_type", "max_body", "json", "git", "refresh", "packages"}));
   Rule rule;
   rule.origin = {grant.layer, grant.file, reader.line()};
   BH_TRY(rule.methods, load_methods(reader, protocol));

@@ -200,8 +200,9 @@ Result<void> check_path_template(std::string_view path) {
 
 Result<void> check_package(std::string_view name) {
   const auto word = [](std::string_view text) {
-    return !text.empty() && text.front() != '.' && text != "-" &&
-           all_of(text, [](char c) { return is_alnum(c) || std::string_view("._-~").find(c) != std::string_view::npos; });
+    return !text.empty() && text.front() != '.' && text != "-" && all_of(text, [](char c) {
+      return is_alnum(c) || std::string_view("._-~").find(c) != std::string_view::npos;
+    });
   };
   std::string_view rest = name;
   const std::size_t slash = name.find('/');

@@ -7,8 +7,8 @@
 // each. It may stand in `host`, `hosts`, `path`, behind the `=` in `query`, in the values of [grant.allow.json], in
 // `refs` of [grant.allow.git] and in `packages`, where the kind fits; anywhere else it is an error.
 //
-// One that only narrows, by a list that may be left out of a rule (`packages`), can be optional: where the grant does not
-// say it, the list is left out.
+// One that only narrows, by a list that may be left out of a rule (`packages`), can be optional: where the grant does
+// not say it, the list is left out.
 #pragma once
 
 #include <map>
@@ -41,8 +41,8 @@ struct Parameter {
 // The declarations of a preset's file. `root` is the file; `file` its name for errors.
 Result<std::map<std::string, Parameter>> load_parameters(const TomlValue& root, const std::string& file);
 
-// The values that hold: those of `named`, a grant that names a preset, else the defaults; none of an optional one that it
-// does not say. Errors name the grant's line.
+// The values that hold: those of `named`, a grant that names a preset, else the defaults; none of an optional one that
+// it does not say. Errors name the grant's line.
 using ParameterValues = std::map<std::string, std::vector<std::string>>;
 Result<ParameterValues> parameter_values(const std::map<std::string, Parameter>& parameters, const Grant& named);
 // For looking at a preset's file by itself: an example of each that has no default.

@@ -36,8 +36,9 @@ TEST(Parameters, Kinds) {
        {"", ".", "..", "a/b", "a*", "*", "{a}", "a b", "a%41", "a:b", std::string(101, 'a')}},
       {"package",
        {"left-pad", "@types/node", "Inflector", "a.b_c~d", "0x", "@A/b-c"},
-       {"", "-", "@", "@/a", "@a/", "@a/-", "a/b", "@a/b/c", "@a/..", "..", ".x", "@.a/b", "*", "{a}", "a*", "a b", "a%2fb",
-        "@a%2fb", "${packages}", "\xc3\xa4", std::string(215, 'a')}},
+       {"",       "-",     "@",     "@/a",    "@a/",         "@a/-",     "a/b",
+        "@a/b/c", "@a/..", "..",    ".x",     "@.a/b",       "*",        "{a}",
+        "a*",     "a b",   "a%2fb", "@a%2fb", "${packages}", "\xc3\xa4", std::string(215, 'a')}},
       {"ref-pattern",
        {"refs/heads/main", "refs/heads/agent/*", "refs/heads/*", "refs/tags/v*"},
        {"main", "*", "refs/*", "refs/heads/*/x", "refs/heads/..", "refs/heads/a b", "HEAD", "refs/heads/a.lock"}},
@@ -270,6 +271,9 @@ TEST(Parameters, OneThatNarrowsMayBeLeftOut) {
   text = registry;
   text.replace(text.find("/{package}"), 10, "/${packages}");
   EXPECT_NE(error(text, "").find("can't stand in"), std::string::npos);
+  text = registry;
+  text.replace(text.find("[\"${packages}\"]"), 15, "\"${packages}\"");
+  EXPECT_NE(error(text, "").find("it stands in an array"), std::string::npos) << error(text, "");
   text = registry;
   text.replace(text.find("/{package}"), 10, "/{name}");
   EXPECT_NE(error(text, "with = { packages = [\"a\"] }\n").find("has to have it once"), std::string::npos);

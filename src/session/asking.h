@@ -60,14 +60,14 @@ class AskWorld {
 
 // What may be said of a question on the screen beside what it asks.
 struct AskShown {
-  std::string command;        // the session's
-  std::string file;           // where `always` writes; empty: there is none
-  std::string no_file;        // … and why
-  std::chrono::seconds left;  // until it is answered with no
+  std::string command;                     // the session's
+  std::string file;                        // where `always` writes; empty: there is none
+  std::string no_file;                     // … and why
+  std::chrono::seconds left;               // until it is answered with no
   std::set<std::string> credentials = {};  // that `file` defines
 };
-// Why the answer can't be `always`; empty: it can. A grant whose credential another file defines (a profile) would be an
-// error in every session without that.
+// Why the answer can't be `always`; empty: it can. A grant whose credential another file defines (a profile) would be
+// an error in every session without that.
 std::string why_not_always(const AskShown& shown, const advice::Offer& offer);
 // The question for a window of that size; empty: it does not fit, and can't be asked.
 std::vector<std::string> question_lines(const Question& question, const advice::Offer& offer, const AskShown& shown,

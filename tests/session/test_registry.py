@@ -1,4 +1,5 @@
 """Container images: a token that the registry's realm hands out, layers behind a signed link, by the real skopeo."""
+import gzip
 import hashlib
 import json
 import os
@@ -161,13 +162,14 @@ class RealRegistry(Case):
 
     def image(self):
         """In the workspace, as skopeo's dir: transport has it."""
-        layer = os.urandom(2_000_000)
+        plain = os.urandom(2_000_000)
+        layer = gzip.compress(plain)  # or skopeo does it on the way
         config = json.dumps({"architecture": "amd64", "os": "linux", "config": {},
-                             "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}}).encode()
+                             "rootfs": {"type": "layers", "diff_ids": [digest(plain)]}}).encode()
         kind = "application/vnd.oci.image."
         part = lambda data, media: {"mediaType": kind + media, "digest": digest(data), "size": len(data)}
         manifest = json.dumps({"schemaVersion": 2, "mediaType": kind + "manifest.v1+json",
-                               "config": part(config, "config.v1+json"), "layers": [part(layer, "layer.v1.tar")]}).encode()
+                               "config": part(config, "config.v1+json"), "layers": [part(layer, "layer.v1.tar+gzip")]}).encode()
         folder = os.path.join(self.work, "image")
         os.makedirs(folder)
         for name, data in (("version", b"Directory Transport Version: 1.1\n"), ("manifest.json", manifest),

@@ -195,8 +195,6 @@ class Tools(Case):
         old = version < (1, 68) and version != (0, 68)
         option = "-Z sparse-registry" if old else ""
         script = (f"set -e; export CARGO_HOME=$(mktemp -d); {cargo} init -q --vcs none --name words .; "
-                  f"printf '[source.crates-io]\\nreplace-with = \"sparse\"\\n[source.sparse]\\nregistry = \"sparse+https://index.crates.io/\"\\n' "
-                  f"> $CARGO_HOME/config.toml; "
                   f"echo '{modules.CRATE} = \"1\"' >> Cargo.toml; echo 'fn main() {{ println!(\"{{}}\", {modules.CRATE}::WORDS); }}' > src/main.rs; "
                   f"{cargo} {option} run -q")
         env = {"RUSTC": rustc, "CARGO_HTTP_CAINFO": self.lab.authority.pem, **({"RUSTC_BOOTSTRAP": "1"} if old else {})}

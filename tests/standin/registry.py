@@ -81,9 +81,13 @@ class DockerRegistry:
 
     def registry(self, request):
         upstream = Unix(self.socket)
-        headers = {name: value for name, value in request.header_list
-                   if name.lower() not in ("connection", "transfer-encoding", "content-length", "accept-encoding")}
-        upstream.request(request.method, request.path, request.body, {**headers, "X-Forwarded-Proto": "https"})
+        upstream.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in request.header_list:  # each line as it came: a client accepts in several
+            if name.lower() not in ("connection", "transfer-encoding", "content-length", "accept-encoding"):
+                upstream.putheader(name, value)
+        upstream.putheader("X-Forwarded-Proto", "https")
+        upstream.putheader("Content-Length", str(len(request.body)))
+        upstream.endheaders(request.body)
         answer = upstream.getresponse()
         body = answer.read()
         kept = [(n, v) for n, v in answer.getheaders()

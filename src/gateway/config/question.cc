@@ -26,10 +26,18 @@ const char* word(lane::BodyKind body) {
 }  // namespace
 
 json to_json(const Question& question) {
-  return {{"type", "question"},        {"number", question.number},   {"method", question.method},
-          {"scheme", question.scheme}, {"host", question.host},       {"port", question.port},
-          {"target", question.target}, {"headers", question.headers}, {"content_type", question.content_type},
-          {"http2", question.http2},   {"body", word(question.body)}, {"length", question.body_length},
+  return {{"type", "question"},
+          {"number", question.number},
+          {"method", question.method},
+          {"scheme", question.scheme},
+          {"host", question.host},
+          {"port", question.port},
+          {"target", question.target},
+          {"headers", question.headers},
+          {"content_type", question.content_type},
+          {"http2", question.http2},
+          {"body", word(question.body)},
+          {"length", question.body_length},
           {"credential", question.credential}};
 }
 
@@ -66,8 +74,9 @@ Result<Question> question_from(const json& object) {
       question.headers.size() <= most_asked_headers &&
       std::ranges::all_of(question.headers, [](const auto& name) { return printable(name, longest_header); });
   const bool named = question.credential.empty() || check_name(question.credential);
-  if (!known || !bounded || !named || (question.scheme != "https" && question.scheme != "http") || question.number == 0 ||
-      question.port == 0 || (question.body != lane::BodyKind::length && question.body_length != 0)) {
+  if (!known || !bounded || !named || (question.scheme != "https" && question.scheme != "http") ||
+      question.number == 0 || question.port == 0 ||
+      (question.body != lane::BodyKind::length && question.body_length != 0)) {
     return fail("a question that no request gives rise to");
   }
   return question;

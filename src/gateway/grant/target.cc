@@ -255,7 +255,8 @@ bool path_matches(std::string_view path_template, const Target& target) {
 }
 
 std::string package_in(std::string_view path_template, const Target& target) {
-  const std::vector<std::string> wanted = split(path_template.substr(std::min<std::size_t>(1, path_template.size())), '/');
+  const std::vector<std::string> wanted =
+      split(path_template.substr(std::min<std::size_t>(1, path_template.size())), '/');
   for (std::size_t i = 0; i < wanted.size() && i < target.segments.size(); ++i) {
     if (wanted[i] != "{package}") continue;
     std::string out;
