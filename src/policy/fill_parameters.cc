@@ -63,13 +63,15 @@ class Filler {
     return fail(at(line) + "with these values, more than 1000 rules, or elements of one list");
   }
 
+  tl::unexpected<Error> not_alone(const std::string& name, int line) const {
+    return fail(at(line) + "the parameter `" + name + "` is optional: it stands in an array, alone");
+  }
+
   Result<std::vector<Bound>> combinations(const std::vector<std::string>& names, const Bound& outer, int line) const {
     std::vector<Bound> all{outer};
     for (const std::string& name : names) {
       // Only lists are left out.
-      if (!values_.contains(name)) {
-        return fail(at(line) + "the parameter `" + name + "` is optional: it stands in an array, alone");
-      }
+      if (!values_.contains(name)) return not_alone(name, line);
       const bool packages = parameters_.at(name).kind->places == ParameterKind::packages;
       if (all.size() * values_.at(name).size() > (packages ? most_packages : most)) return too_many(line);
       std::vector<Bound> more;
@@ -98,8 +100,12 @@ class Filler {
       if (places_of(where, entry.key) != ParameterKind::packages) continue;
       for (const TomlValue& item : entry.value.items) {
         BH_TRY(const auto names, placeholders(item, where, entry.key));
-        const auto unsaid = [&](const std::string& name) { return !values_.contains(name); };
-        if (std::any_of(names.begin(), names.end(), unsaid)) keys.push_back(entry.key);
+        const auto unsaid =
+            std::find_if(names.begin(), names.end(), [&](const std::string& name) { return !values_.contains(name); });
+        if (unsaid == names.end()) continue;
+        // Without its list a rule allows any: what else stands in it would be any, too.
+        if (entry.value.items.size() > 1) return not_alone(*unsaid, item.line);
+        keys.push_back(entry.key);
       }
     }
     std::erase_if(table.entries,

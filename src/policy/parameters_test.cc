@@ -275,6 +275,11 @@ TEST(Parameters, OneThatNarrowsMayBeLeftOut) {
   text.replace(text.find("[\"${packages}\"]"), 15, "\"${packages}\"");
   EXPECT_NE(error(text, "").find("it stands in an array"), std::string::npos) << error(text, "");
   text = registry;
+  text.insert(text.find("[\"${packages}\"]") + 1, "\"left-pad\", ");
+  EXPECT_NE(error(text, "").find("it stands in an array, alone"), std::string::npos) << "or left-pad would become any";
+  EXPECT_EQ(filled(text, "with = { packages = \"x\" }\n")->grants.at(0).allow.at(0).packages,
+            (std::vector<std::string>{"left-pad", "x"}));
+  text = registry;
   text.replace(text.find("/{package}"), 10, "/{name}");
   EXPECT_NE(error(text, "with = { packages = [\"a\"] }\n").find("has to have it once"), std::string::npos);
 }
