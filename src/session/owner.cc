@@ -186,15 +186,15 @@ Result<void> Owner::apply(nlohmann::json answer) {
     sent = ipc::send(helpers_->egress[i].control.get(), to_json(update));
   }
   if (!sent) return fail("the gateway could not be told which grants hold, so the session was stopped");
-  applying_ = Applying{1 + helpers_->egress.size(), 0, std::move(answer), Clock::now() + apply_grace};
+  applying_ = Applying{1 + helpers_->egress.size(), 0, 0, std::move(answer), Clock::now() + apply_grace};
   return {};
 }
 
 bool Owner::applied(bool front, const nlohmann::json& message) {
   if (!applying_ || message.value("number", std::uint64_t{0}) != updates_) return false;
-  if (front) applying_->cut = message.value("cut", std::uint64_t{0});  // egress counts the same ones
+  (front ? applying_->cut : applying_->cut_by_egress) += message.value("cut", std::uint64_t{0});
   if (--applying_->missing > 0) return true;
-  applying_->answer["cut"] = applying_->cut;
+  applying_->answer["cut"] = std::max(applying_->cut, applying_->cut_by_egress);
   control_.answer(applying_->answer);
   applying_.reset();
   return true;
