@@ -75,6 +75,7 @@ bool goes_there(const std::string& credential, const std::vector<std::string>& h
                 const std::vector<Grant>& held) {
   return std::ranges::any_of(held, [&](const Grant& one) {
     return one.credential == credential && one.port == port && one.address.empty() && !is_plain(one.protocol) &&
+           one.protocol != Protocol::tcp &&
            std::ranges::all_of(hosts, [&](const std::string& host) { return within(host, one.hosts); });
   });
 }
