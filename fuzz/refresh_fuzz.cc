@@ -72,7 +72,8 @@ std::string form_text(std::string_view text) {
 std::multimap<std::string, std::string> as_server(std::string_view body, bool form) {
   std::multimap<std::string, std::string> out;
   if (!form) {
-    for (const auto& [name, value] : json::parse(body).items()) out.emplace(name, value.get<std::string>());
+    const json object = json::parse(body);
+    for (const auto& [name, value] : object.items()) out.emplace(name, value.get<std::string>());
     return out;
   }
   for (const std::string& part : split(body, '&')) {
