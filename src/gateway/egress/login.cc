@@ -27,7 +27,7 @@ lane::Failure not_understood(std::string why) {
 
 // RFC 6749 §5.2's words, which are all that passes of a refusal. Others say it as { "type": … } or not at all.
 std::string error_word(std::string_view body, std::uint16_t status) {
-  const std::string other = status >= 500 || status == 429 ? "temporarily_unavailable" : "invalid_request";
+  std::string other = status >= 500 || status == 429 ? "temporarily_unavailable" : "invalid_request";
   if (!grant::judge_json({}, body)) return other;
   const json object = json::parse(body, nullptr, false);
   if (!object.is_object() || !object.contains("error")) return other;
