@@ -2,21 +2,32 @@
 // to print. What was loaded and merged can be shown, and what is shown loads again to the same.
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/text.h"
 #include "expect.h"
 #include "policy/layers.h"
+#include "policy/load_parts.h"
 #include "policy/show.h"
+#include "policy/toml.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace bulkhead;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto refused = [](const std::string& message) {
+    expect(!message.empty() && escape_for_terminal(message, message.size() + 1) == message);
+  };
+  // Once, whatever it is then taken for.
+  const auto root = parse_toml(text, "f");
+  if (!root) {
+    refused(root.error().message);
+    return 0;
+  }
   for (const DocumentKind kind : {DocumentKind::preset, DocumentKind::profile, DocumentKind::policy}) {
-    auto document = load_document(text, "f", "user", kind);
+    auto document = load_root(*root, "f", "user", kind);
     if (!document) {
-      const std::string& message = document.error().message;
-      expect(!message.empty() && escape_for_terminal(message, message.size() + 1) == message);
+      refused(document.error().message);
       continue;
     }
     const Place place{"/home/me/project", "/home/me"};

@@ -54,6 +54,7 @@ bool covers(const Rule& wider, const Rule& rule) {
   return subset(rule.methods, wider.methods) && path_covers(wider.path, rule.path) &&
          query_within(rule.query, wider.query) && headers_within(rule.headers, wider.headers) &&
          (wider.content_type.empty() || wider.content_type == rule.content_type) &&
+         (wider.packages.empty() || (!rule.packages.empty() && subset(rule.packages, wider.packages))) &&
          (!wider.max_body || (rule.max_body && *rule.max_body <= *wider.max_body)) &&
          (!wider.json || wider.json == rule.json) && (!wider.git || wider.git == rule.git);
 }
@@ -61,7 +62,8 @@ bool covers(const Rule& wider, const Rule& rule) {
 bool undoes(const Rule& wider, const Rule& rule, bool first) {
   const bool by_type = wider.content_type.empty() && !rule.content_type.empty();
   const bool by_size = rule.max_body && (!wider.max_body || *wider.max_body > *rule.max_body);
-  return by_type || by_size || (first && !(wider.json == rule.json && wider.git == rule.git));
+  const bool by_package = !rule.packages.empty() && wider.packages != rule.packages;
+  return by_type || by_size || by_package || (first && !(wider.json == rule.json && wider.git == rule.git));
 }
 
 }  // namespace bulkhead::advice

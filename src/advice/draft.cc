@@ -289,8 +289,8 @@ void Draft::write_head(const Learner::Where& where, const std::string& credentia
 
 bool Draft::single(const Learner::Where& where, const Learner::Place& place) {
   const std::vector<Rule> rules = rules_of(place);
-  if (rules.size() != 1 || !where.credential.empty()) return false;
-  write_head(where, "");
+  if (rules.size() != 1) return false;
+  write_head(where, where.credential.empty() ? "" : "credential = " + toml_string(where.credential) + "\n");
   write_rule(rules.front(), where.scheme, false);
   return true;
 }

@@ -72,11 +72,18 @@ std::string does(const Grant& grant, const Rule& rule) {
   }
   std::vector<std::string> wild;
   for (const std::string& segment : segments) {
+    if (segment == "{package}" && !rule.packages.empty()) continue;
     if (segment != "**" && is_wildcard(segment) && std::ranges::find(wild, segment) == wild.end()) {
       wild.push_back(segment);
     }
   }
   if (!wild.empty()) out += "; any " + shown(wild);
+  if (const std::size_t count = rule.packages.size(); count > 0) {
+    constexpr std::size_t named = 8;
+    const auto end = rule.packages.begin() + static_cast<std::ptrdiff_t>(std::min(count, named));
+    out += "; {package} only " + shown({rule.packages.begin(), end}) +
+           (count > named ? " and " + std::to_string(count - named) + " more" : "");
+  }
   if (rule.query == std::vector<std::string>{"*"}) {
     out += "; any query";
   } else if (!rule.query.empty()) {

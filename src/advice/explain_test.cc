@@ -42,6 +42,8 @@ TEST(Explain, SaysWhatAFunctionDoes) {
   EXPECT_EQ(does("method = \"PUT\"\npath = \"/x/{id}\"\nquery = [\"a\", \"b\"]"),
             "write, with a body of any type of any size; any {id}; query keys: a, b");
   EXPECT_EQ(does("method = \"GET\"\npath = \"/x\"\nquery = [\"*\"]"), "read; any query");
+  EXPECT_EQ(does("method = \"GET\"\npath = \"/{package}/{version}\"\npackages = [\"a\", \"@b/c\"]"),
+            "read; any {version}; {package} only a, @b/c");
 }
 
 TEST(Explain, AWebSocketInWords) {

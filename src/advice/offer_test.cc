@@ -40,7 +40,7 @@ TEST(Offer, TheTightestGrant) {
   asked.content_type = "application/json; charset=utf-8";
   asked.body = lane::BodyKind::length;
   asked.body_length = 100;
-  const auto offer = offer_for(asked, {});
+  const auto offer = offer_for(asked, {}, {});
   ASSERT_TRUE(offer) << offer.error().message;
   EXPECT_EQ(
       offer->toml,
@@ -66,7 +66,7 @@ TEST(Offer, TheTightestGrant) {
 TEST(Offer, OnceIsThisAndNothingElse) {
   for (const char* target : {"/v1/a?q=1", "/%2a/id?a=b%2f&a=2&b", "/v1", "/", "/a/"}) {
     Question asked = question("GET", target);
-    const auto offer = offer_for(asked, {});
+    const auto offer = offer_for(asked, {}, {});
     ASSERT_TRUE(offer) << target << " " << offer.error().message;
     ASSERT_EQ(offer->once.size(), 1U);
     EXPECT_EQ(offer->once[0].budget.requests, 1U);
@@ -88,7 +88,7 @@ TEST(Offer, APresetWhereOneFits) {
   const Known known = shipped();
   ASSERT_FALSE(known.presets.empty());
   const Question asked = question("GET", "/left-pad", "registry.npmjs.org");
-  const auto offer = offer_for(asked, known);
+  const auto offer = offer_for(asked, known, {});
   ASSERT_TRUE(offer) << offer.error().message;
   EXPECT_EQ(offer->preset, "npm-install");
   EXPECT_EQ(offer->toml, "[[grant]]\npreset = \"npm-install\"\n");
@@ -97,8 +97,106 @@ TEST(Offer, APresetWhereOneFits) {
   EXPECT_FALSE(allows(offer->once, question("GET", "/right-pad", "registry.npmjs.org"))) << "once is once";
   for (const Grant& grant : offer->grants) EXPECT_TRUE(grant.credential.empty());
   // A preset that does not allow it is no answer to it.
-  EXPECT_TRUE(offer_for(question("PUT", "/left-pad", "registry.npmjs.org"), known)->preset.empty());
-  EXPECT_TRUE(offer_for(question("GET", "/left-pad"), known)->preset.empty());
+  EXPECT_TRUE(offer_for(question("PUT", "/left-pad", "registry.npmjs.org"), known, {})->preset.empty());
+  EXPECT_TRUE(offer_for(question("GET", "/left-pad"), known, {})->preset.empty());
+}
+
+Grant held_grant(const std::string& host, const std::string& credential = "api") {
+  Grant out;
+  out.hosts = {host};
+  out.credential = credential;
+  out.allow = {{{"GET"}, "/granted", {}, "", std::nullopt}};
+  return out;
+}
+
+Known with_credentials() {
+  Known known = shipped();
+  Credential api;
+  api.header = "x-acme";
+  known.credentials["api"] = api;
+  api.carrier = Credential::Carrier::bearer;
+  known.credentials["npm"] = api;
+  api.carrier = Credential::Carrier::sigv4;
+  known.credentials["signs"] = api;
+  api.carrier = Credential::Carrier::bearer;
+  api.source = Credential::Source::answer;
+  known.credentials["answer"] = api;
+  api.source = Credential::Source::login;
+  known.credentials["login"] = api;
+  return known;
+}
+
+TEST(Offer, WithTheCredentialThatGoesToThisHostAlready) {
+  const Known known = with_credentials();
+  Question asked = question("GET", "/v1/other", "api.example.com");
+  asked.credential = "api";
+  const std::vector<Grant> held{held_grant("api.example.com")};
+  const auto offer = offer_for(asked, known, held);
+  ASSERT_TRUE(offer) << offer.error().message;
+  EXPECT_EQ(offer->credential, "api");
+  EXPECT_EQ(offer->toml,
+            "[[grant]]\nhost = \"api.example.com\"\ncredential = \"api\"\n[[grant.allow]]\nmethod = \"GET\"\n"
+            "path = \"/v1/other\"\n");
+  for (const auto* grants : {&offer->once, &offer->grants}) {
+    ASSERT_EQ(grants->size(), 1U);
+    EXPECT_EQ(grants->front().credential, "api");
+    EXPECT_TRUE(allowed_by(*grants, asked, known));
+  }
+  EXPECT_EQ(offer->once[0].budget.requests, 1U);
+  Question without = asked;
+  without.credential = "";
+  EXPECT_FALSE(allowed_by(offer->grants, without, known)) << "that one is asked about by itself";
+  EXPECT_TRUE(offer_for(without, known, held)->grants[0].credential.empty()) << "nothing goes along unasked";
+  // A wildcard of the policy's is the policy's word.
+  EXPECT_TRUE(offer_for(asked, known, {held_grant("*.example.com")}));
+}
+
+// A front that was taken over may say of any request that it carries any credential.
+TEST(Offer, NoCredentialGoesToAnotherPlace) {
+  const Known known = with_credentials();
+  Question asked = question("GET", "/v1/other", "api.example.com");
+  asked.credential = "api";
+  Grant held = held_grant("api.example.com");
+  ASSERT_TRUE(offer_for(asked, known, {held}));
+  for (const auto& change : std::vector<std::function<void(Question&, Grant&)>>{
+           [](Question& q, Grant&) { q.host = "evil.example.com"; }, [](Question& q, Grant&) { q.port = 8443; },
+           [](Question& q, Grant&) { q.scheme = "http"; }, [](Question& q, Grant&) { q.credential = "npm"; },
+           [](Question& q, Grant&) { q.credential = "nobody's"; },
+           [](Question&, Grant& g) { g.hosts = {"other.example.com"}; },
+           [](Question&, Grant& g) { g.hosts = {"*.api.example.com"}; }, [](Question&, Grant& g) { g.port = 8443; },
+           [](Question&, Grant& g) { g.credential = ""; }, [](Question&, Grant& g) { g.address = "127.0.0.1"; },
+           [](Question&, Grant& g) { g.protocol = Protocol::tcp; }}) {
+    Question other = asked;
+    Grant grant = held;
+    change(other, grant);
+    const auto offer = offer_for(other, known, {grant});
+    EXPECT_FALSE(offer) << (offer ? offer->toml : "");
+  }
+  EXPECT_FALSE(offer_for(asked, known, {}));
+  for (const char* name : {"signs", "answer", "login"}) {
+    asked.credential = name;
+    EXPECT_FALSE(offer_for(asked, known, {held_grant("api.example.com", name)})) << name;
+  }
+}
+
+TEST(Offer, APresetWithACredentialWhereAllOfItMayHaveIt) {
+  const Known known = with_credentials();
+  Question asked = question("GET", "/left-pad", "registry.npmjs.org");
+  asked.credential = "npm";
+  auto offer = offer_for(asked, known, {held_grant("registry.npmjs.org", "npm")});
+  ASSERT_TRUE(offer) << offer.error().message;
+  EXPECT_EQ(offer->preset, "npm-install");
+  EXPECT_EQ(offer->toml, "[[grant]]\npreset = \"npm-install\"\ncredential = \"npm\"\n");
+  for (const Grant& grant : offer->grants) EXPECT_EQ(grant.credential, "npm");
+  // A preset of two hosts, one of which the key goes to.
+  asked = question("GET", "/config.json", "index.crates.io");
+  EXPECT_EQ(offer_for(asked, known, {})->preset, "crates");
+  asked.credential = "npm";
+  offer = offer_for(asked, known, {held_grant("index.crates.io", "npm")});
+  ASSERT_TRUE(offer) << offer.error().message;
+  EXPECT_EQ(offer->preset, "");
+  offer = offer_for(asked, known, {held_grant("index.crates.io", "npm"), held_grant("static.crates.io", "npm")});
+  EXPECT_EQ(offer->preset, "crates");
 }
 
 TEST(Offer, AgrpcCall) {
@@ -106,7 +204,7 @@ TEST(Offer, AgrpcCall) {
   asked.http2 = true;
   asked.content_type = "application/grpc";
   asked.body = lane::BodyKind::streamed;
-  const auto offer = offer_for(asked, {});
+  const auto offer = offer_for(asked, {}, {});
   ASSERT_TRUE(offer) << offer.error().message;
   EXPECT_EQ(offer->grants[0].protocol, Protocol::grpc);
   EXPECT_TRUE(allows(offer->once, asked));
@@ -141,11 +239,11 @@ TEST(Offer, NothingForWhatNoGrantMayAllow) {
   asked.push_back(question("GET", "/"));
   asked.back().port = 53;
   for (const Question& one : asked) {
-    const auto offer = offer_for(one, shipped());
+    const auto offer = offer_for(one, shipped(), {});
     EXPECT_FALSE(offer) << one.method << " " << one.host << one.target << " " << (offer ? offer->toml : "");
   }
   // A path that looks like a template is one path.
-  const auto stars = offer_for(question("GET", "/a/**"), {});
+  const auto stars = offer_for(question("GET", "/a/**"), {}, {});
   if (stars) EXPECT_FALSE(allows(stars->grants, question("GET", "/a/b/c")));
 }
 

@@ -15,27 +15,6 @@ namespace {
 
 using namespace std::string_view_literals;
 
-// The slot's header as a client that uses the session's token would send it; of a signature, what belongs to it, too.
-lane::Headers filled(const TokenSlot& slot) {
-  const std::string token = slot.token + (slot.issued ? "-1" : "");
-  switch (slot.carrier) {
-    case Credential::Carrier::header:
-      return {{slot.header, token}};
-    case Credential::Carrier::bearer:
-      return {{"authorization", "Bearer " + token}};
-    case Credential::Carrier::basic:
-      return {{"authorization", "Basic " + std::string(base64(slot.basic_user + ":" + slot.token).reveal())}};
-    case Credential::Carrier::sigv4:  // right or wrong is seen by egress alone
-      return {
-          {"authorization",
-           "AWS4-HMAC-SHA256 Credential=" + slot.token + "/20260102/" + slot.region + "/" + slot.service +
-               "/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=" + std::string(64, '0')},
-          {"x-amz-content-sha256", "UNSIGNED-PAYLOAD"},
-          {"x-amz-date", "20260102T000000Z"}};
-  }
-  return {};
-}
-
 // No token of ours, whatever the slot.
 constexpr std::string_view foreign = "somebody-else";
 
@@ -61,6 +40,26 @@ bool same_rule(const RecordedGrant* old, const Rule& rule, const std::string& me
 }
 
 }  // namespace
+
+lane::Headers filled(const TokenSlot& slot) {
+  const std::string token = slot.token + (slot.issued ? "-1" : "");
+  switch (slot.carrier) {
+    case Credential::Carrier::header:
+      return {{slot.header, token}};
+    case Credential::Carrier::bearer:
+      return {{"authorization", "Bearer " + token}};
+    case Credential::Carrier::basic:
+      return {{"authorization", "Basic " + std::string(base64(slot.basic_user + ":" + slot.token).reveal())}};
+    case Credential::Carrier::sigv4:  // right or wrong is seen by egress alone
+      return {
+          {"authorization",
+           "AWS4-HMAC-SHA256 Credential=" + slot.token + "/20260102/" + slot.region + "/" + slot.service +
+               "/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=" + std::string(64, '0')},
+          {"x-amz-content-sha256", "UNSIGNED-PAYLOAD"},
+          {"x-amz-date", "20260102T000000Z"}};
+  }
+  return {};
+}
 
 bool refused_by_any_policy(const RecordedRequest& request) {
   static constexpr std::array always{"host-mismatch"sv, "host-malformed"sv, "non-canonical"sv, "override"sv,

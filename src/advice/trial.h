@@ -40,6 +40,9 @@ class Trial {
   std::vector<TokenSlot> tokens_;
 };
 
+// The slot's header as a client that uses the session's token would send it; of a signature, what belongs to it, too.
+lane::Headers filled(const TokenSlot& slot);
+
 // A refusal that no policy would have changed: no reader took it for a request, or its head means two things.
 bool refused_by_any_policy(const RecordedRequest& request);
 

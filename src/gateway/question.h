@@ -1,7 +1,8 @@
 // What front asks the supervisor about a request that no grant allows, so that the person at the terminal can be asked.
 // Front may be one that was taken over: to the supervisor a question is text to show, and the place of a grant that the
 // supervisor makes by itself and by the policy's own checks. It carries no grant, no words of front's, no header's
-// value but the content type.
+// value but the content type. Of a credential it says that the request holds the session's token for it; whether the
+// grant may have it is for the supervisor to know.
 //
 //   front -> supervisor   {"type":"question","number":N,…}    N counts up from 1
 //   supervisor -> front   {"type":"answered","number":N}      judge that request again; what holds by then decides
@@ -25,6 +26,7 @@ struct Question {
   std::string target;                // path and query as received
   std::vector<std::string> headers;  // by name, those that a rule has to list
   std::string content_type;
+  std::string credential;  // whose token its slot holds; empty: it carries none
   bool http2 = false;
   lane::BodyKind body = lane::BodyKind::none;
   std::uint64_t body_length = 0;

@@ -35,7 +35,7 @@ struct GrantsUpdate {
   std::vector<Grant> grants;  // ids name the same grants as before: their budgets go on counting
   // Only so that a denial can say why. Left out where the message would be too long.
   std::vector<WithdrawnGrant> withdrawn;
-  bool forget = false;  // egress: the secret is not needed again
+  bool forget = false;  // egress: nothing is dialled again, so neither its secret nor the proxy's is needed
 };
 
 nlohmann::json to_json(const GrantsUpdate& update);

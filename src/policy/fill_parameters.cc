@@ -8,14 +8,18 @@
 namespace bulkhead {
 namespace {
 
-constexpr std::size_t most = 1000;
+constexpr std::size_t most = 1000, most_packages = 4000;
 
 using Bound = std::map<std::string, std::string>;  // parameter -> the one value it means here
 
 // Which kinds of values may stand in this string; 0: none.
 unsigned places_of(const std::string& table, const std::string& key) {
   if (table == "grant") return key == "host" || key == "hosts" ? ParameterKind::host : 0;
-  if (table == "grant.allow") return key == "path" ? ParameterKind::path : key == "query" ? ParameterKind::query : 0;
+  if (table == "grant.allow")
+    return key == "path"       ? ParameterKind::path
+           : key == "query"    ? ParameterKind::query
+           : key == "packages" ? ParameterKind::packages
+                               : 0;
   if (table == "grant.allow.git") return key == "refs" ? ParameterKind::refs : 0;
   return table.starts_with("grant.allow.json.") ? ParameterKind::json : 0;
 }
@@ -59,10 +63,17 @@ class Filler {
     return fail(at(line) + "with these values, more than 1000 rules, or elements of one list");
   }
 
+  tl::unexpected<Error> not_alone(const std::string& name, int line) const {
+    return fail(at(line) + "the parameter `" + name + "` is optional: it stands in an array, alone");
+  }
+
   Result<std::vector<Bound>> combinations(const std::vector<std::string>& names, const Bound& outer, int line) const {
     std::vector<Bound> all{outer};
     for (const std::string& name : names) {
-      if (all.size() * values_.at(name).size() > most) return too_many(line);
+      // Only lists are left out.
+      if (!values_.contains(name)) return not_alone(name, line);
+      const bool packages = parameters_.at(name).kind->places == ParameterKind::packages;
+      if (all.size() * values_.at(name).size() > (packages ? most_packages : most)) return too_many(line);
       std::vector<Bound> more;
       for (const Bound& bound : all) {
         for (const std::string& value : values_.at(name)) {
@@ -77,8 +88,29 @@ class Filler {
 
   Result<TomlValue> fill_members(const TomlValue& table, const std::string& where, const Bound& bound) {
     TomlValue filled = table;
+    BH_CHECK(leave_out(filled, where));
     for (TomlEntry& entry : filled.entries) BH_CHECK(fill_value(entry.value, where, entry.key, bound));
     return filled;
+  }
+
+  // Lists that an optional parameter would narrow, where nothing is said for it.
+  Result<void> leave_out(TomlValue& table, const std::string& where) {
+    std::vector<std::string> keys;
+    for (const TomlEntry& entry : table.entries) {
+      if (places_of(where, entry.key) != ParameterKind::packages) continue;
+      for (const TomlValue& item : entry.value.items) {
+        BH_TRY(const auto names, placeholders(item, where, entry.key));
+        const auto unsaid =
+            std::find_if(names.begin(), names.end(), [&](const std::string& name) { return !values_.contains(name); });
+        if (unsaid == names.end()) continue;
+        // Without its list a rule allows any: what else stands in it would be any, too.
+        if (entry.value.items.size() > 1) return not_alone(*unsaid, item.line);
+        keys.push_back(entry.key);
+      }
+    }
+    std::erase_if(table.entries,
+                  [&](const TomlEntry& entry) { return std::find(keys.begin(), keys.end(), entry.key) != keys.end(); });
+    return {};
   }
 
   Result<void> fill_value(TomlValue& value, const std::string& where, const std::string& key, const Bound& bound) {

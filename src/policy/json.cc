@@ -153,13 +153,15 @@ json to_json(const Rule& rule) {
           {"json", rule.json ? to_json(*rule.json) : json(nullptr)},
           {"git", rule.git ? to_json(*rule.git) : json(nullptr)},
           {"target", rule.target},
-          {"refresh", rule.refresh}};
+          {"refresh", rule.refresh},
+          {"packages", rule.packages}};
 }
 
 Result<Rule> rule_from(const json& object) {
-  BH_CHECK(json_read::keys(
-      object, {"methods", "path", "query", "headers", "content_type", "max_body", "json", "git", "target", "refresh"},
-      "a rule"));
+  BH_CHECK(json_read::keys(object,
+                           {"methods", "path", "query", "headers", "content_type", "max_body", "json", "git", "target",
+                            "refresh", "packages"},
+                           "a rule"));
   Rule rule;
   BH_TRY(rule.methods, json_read::strings(object, "methods"));
   BH_TRY(rule.path, json_read::string(object, "path"));
@@ -171,9 +173,10 @@ Result<Rule> rule_from(const json& object) {
   BH_TRY(rule.git, git_rules_from(object));
   BH_TRY(rule.target, json_read::string(object, "target"));
   BH_TRY(rule.refresh, json_read::boolean(object, "refresh"));
+  BH_TRY(rule.packages, json_read::strings(object, "packages"));
   if (rule.methods.empty()) return fail("a rule without methods");
   if (rule.path.empty() || rule.path.front() != '/') return fail("a rule's path does not start with '/'");
-  for (const auto* words : {&rule.methods, &rule.query, &rule.headers}) {
+  for (const auto* words : {&rule.methods, &rule.query, &rule.headers, &rule.packages}) {
     if (std::find(words->begin(), words->end(), "") != words->end()) return fail("a rule with an empty word");
   }
   return rule;

@@ -19,6 +19,7 @@ Grant full_grant() {
   grant.allow = {{{"GET", "HEAD"}, "/a/{b}", {"x", "y"}, "text/plain", 12345}, {{"POST"}, "/", {}, "", std::nullopt}};
   grant.allow[1].json = JsonRules{{"a"}, {{"b", {"c"}}}, {{"d.*", {"e*"}}}, {{"f", {"g", "h"}}}, {"i.j"}};
   grant.allow[0].target = "/v1/a?b=c";
+  grant.allow[0].packages = {"@types/node"};
   grant.allow[0].git = GitRules{{"refs/heads/x", "refs/tags/*"}, true, {"ci.skip"}};
   grant.budget.requests = 0;
   grant.budget.bytes_down = 18446744073709551615ULL;

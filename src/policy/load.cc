@@ -238,25 +238,18 @@ Result<void> load_limits(const TomlValue& table, Document& document) {
   return {};
 }
 
-Result<Document> load_document(std::string_view text, const std::string& file, const std::string& layer,
-                               DocumentKind kind) {
-  if (kind == DocumentKind::preset) return load_preset(text, file, layer, nullptr);
+namespace {
+
+Document empty_document(const std::string& file, const std::string& layer) {
   Document document;
   document.file = file;
   document.layer = layer;
-  const std::string shown = escape_for_terminal(file);
-  BH_TRY(const TomlValue root, parse_toml(text, shown));
-  BH_CHECK(load_all(root, kind, document));
   return document;
 }
 
-Result<Document> load_preset(std::string_view text, const std::string& file, const std::string& layer,
-                             const Grant* named) {
-  Document document;
-  document.file = file;
-  document.layer = layer;
+Result<Document> preset_from(TomlValue root, const std::string& file, const std::string& layer, const Grant* named) {
+  Document document = empty_document(file, layer);
   const std::string shown = escape_for_terminal(file);
-  BH_TRY(TomlValue root, parse_toml(text, shown));
   BH_TRY(const auto parameters, load_parameters(root, shown));
   ParameterValues values = example_values(parameters);
   if (named != nullptr) {
@@ -265,6 +258,28 @@ Result<Document> load_preset(std::string_view text, const std::string& file, con
   BH_TRY(root, fill_parameters(root, shown, parameters, values));
   BH_CHECK(load_all(root, DocumentKind::preset, document));
   return document;
+}
+
+}  // namespace
+
+Result<Document> load_document(std::string_view text, const std::string& file, const std::string& layer,
+                               DocumentKind kind) {
+  BH_TRY(const TomlValue root, parse_toml(text, escape_for_terminal(file)));
+  return load_root(root, file, layer, kind);
+}
+
+Result<Document> load_root(const TomlValue& root, const std::string& file, const std::string& layer,
+                           DocumentKind kind) {
+  if (kind == DocumentKind::preset) return preset_from(root, file, layer, nullptr);
+  Document document = empty_document(file, layer);
+  BH_CHECK(load_all(root, kind, document));
+  return document;
+}
+
+Result<Document> load_preset(std::string_view text, const std::string& file, const std::string& layer,
+                             const Grant* named) {
+  BH_TRY(TomlValue root, parse_toml(text, escape_for_terminal(file)));
+  return preset_from(std::move(root), file, layer, named);
 }
 
 Result<Document> load_document_file(const std::string& path, const std::string& layer, DocumentKind kind) {

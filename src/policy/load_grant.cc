@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/text.h"
 #include "policy/json_path.h"
 #include "policy/load_parts.h"
 #include "policy/names.h"
@@ -77,9 +78,26 @@ Result<void> load_refresh(const TableReader& reader, Protocol protocol, Rule& ru
   return {};
 }
 
+// The closed list of what `{package}` in the path may be.
+Result<void> load_packages(const TableReader& reader, Rule& rule) {
+  BH_TRY(auto packages, reader.strings("packages"));
+  if (!packages) return {};
+  if (packages->empty()) return reader.fail_key("packages", "an empty list allows nothing; name a package");
+  const std::vector<std::string> segments = split(rule.path, '/');
+  if (std::count(segments.begin(), segments.end(), "{package}") != 1) {
+    return reader.fail_key("packages", "it says what `{package}` in the path may be, and the path has to have it once");
+  }
+  for (const std::string& name : *packages) {
+    BH_CHECK(reader.checked("packages", check_package(name)));
+    rule.packages.push_back(lower_ascii(name));
+  }
+  return {};
+}
+
 Result<Rule> load_rule(const TomlValue& table, const Origin& grant, Protocol protocol) {
   const TableReader reader(table, "[[grant.allow]]", grant.file);
-  BH_CHECK(reader.only({"method", "path", "query", "headers", "content_type", "max_body", "json", "git", "refresh"}));
+  BH_CHECK(reader.only(
+      {"method", "path", "query", "headers", "content_type", "max_body", "json", "git", "refresh", "packages"}));
   Rule rule;
   rule.origin = {grant.layer, grant.file, reader.line()};
   BH_TRY(rule.methods, load_methods(reader, protocol));
@@ -114,6 +132,7 @@ Result<Rule> load_rule(const TomlValue& table, const Origin& grant, Protocol pro
   BH_CHECK(load_json_rules(reader, rule));
   BH_CHECK(load_git_rules(reader, rule));
   BH_CHECK(load_refresh(reader, protocol, rule));
+  BH_CHECK(load_packages(reader, rule));
   return rule;
 }
 

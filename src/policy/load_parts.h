@@ -30,4 +30,7 @@ Result<void> load_json_rules(const TableReader& reader, Rule& rule);
 // [grant.allow.git], likewise
 Result<void> load_git_rules(const TableReader& reader, Rule& rule);
 
+// load_document() behind the parser: for what parse_toml() made of a text.
+Result<Document> load_root(const TomlValue& root, const std::string& file, const std::string& layer, DocumentKind kind);
+
 }  // namespace bulkhead

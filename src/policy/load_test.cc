@@ -48,7 +48,8 @@ TEST(Load, ReadsTheReferencePolicy) {
   EXPECT_EQ(document->grants[1].with.at("repos").values, std::vector<std::string>{"acme/app"});
   const Grant& api = document->grants[3];
   EXPECT_EQ(api.hosts, std::vector<std::string>{"api.example.com"});
-  ASSERT_EQ(api.allow.size(), 2U);
+  ASSERT_EQ(api.allow.size(), 3U);
+  EXPECT_EQ(api.allow[2].packages, std::vector<std::string>{"@acme/words"});
   EXPECT_EQ(api.allow[0].query, (std::vector<std::string>{"page", "kind=note"}));
   EXPECT_EQ(api.allow[0].max_body, 1'000'000U);
   EXPECT_EQ(api.allow[1].methods, (std::vector<std::string>{"GET", "HEAD"}));

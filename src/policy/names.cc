@@ -198,6 +198,20 @@ Result<void> check_path_template(std::string_view path) {
   return {};
 }
 
+Result<void> check_package(std::string_view name) {
+  const auto word = [](std::string_view text) {
+    return !text.empty() && text.front() != '.' && text != "-" && all_of(text, [](char c) {
+      return is_alnum(c) || std::string_view("._-~").find(c) != std::string_view::npos;
+    });
+  };
+  std::string_view rest = name;
+  const std::size_t slash = name.find('/');
+  const bool scoped = name.starts_with('@') && slash != std::string_view::npos;
+  if (scoped) rest.remove_prefix(slash + 1);
+  if (name.size() <= 214 && word(rest) && (!scoped || word(name.substr(1, slash - 1)))) return {};
+  return fail(in_quotes(name) + ": a package is a name of letters, digits, `.`, `_`, `-` and `~`, or \"@scope/name\"");
+}
+
 Result<void> check_grpc_path(std::string_view path) {
   const auto word = [](std::string_view text, bool dots) {
     return !text.empty() && text.front() != '.' && text.back() != '.' && text.find("..") == std::string_view::npos &&

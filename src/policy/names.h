@@ -51,6 +51,9 @@ Result<void> check_request_header(std::string_view name);
 // One entry of a rule's closed list: a key, `*`, or `key=value` (decoded; a final `*` stands for any rest).
 Result<void> check_query_entry(std::string_view entry);
 
+// A package as registries name it, in any case: `left-pad`, `@types/node`.
+Result<void> check_package(std::string_view name);
+
 // A header that can carry a credential; returns it in lower case. Framing, routing and hop-by-hop
 // ones can't.
 Result<std::string> check_carrier_header(std::string_view name);

@@ -93,6 +93,7 @@ const std::vector<ParameterKind>& parameter_kinds() {
       {"prefix", "reports/2026", Kind::path | Kind::query, check_prefix},
       {"host-label", "eu-central-1", Kind::host, check_label},
       {"host-name", "example.com", Kind::host | Kind::path, check_host_name},
+      {"package", "left-pad", Kind::packages, check_package},
   };
   return kinds;
 }
@@ -114,7 +115,7 @@ Result<std::vector<std::string>> load_values(const TableReader& reader, const ch
 
 Result<Parameter> load_parameter(const TomlValue& table, const std::string& name, const std::string& file) {
   const TableReader reader(table, "[parameters." + name + "]", file);
-  BH_CHECK(reader.only({"kind", "help", "default"}));
+  BH_CHECK(reader.only({"kind", "help", "default", "optional"}));
   BH_TRY(const auto kind, reader.string("kind"));
   BH_TRY(const auto help, reader.string("help"));
   if (!kind || !help) return reader.fail_table("`kind` and `help` have to be there");
@@ -137,6 +138,11 @@ Result<Parameter> load_parameter(const TomlValue& table, const std::string& name
   BH_TRY(parameter.default_values, load_values(reader, "default"));
   for (const std::string& value : parameter.default_values)
     BH_CHECK(reader.checked("default", parameter.kind->check(value)));
+  BH_TRY(const auto optional, reader.boolean("optional"));
+  parameter.optional = optional.value_or(false);
+  if (parameter.optional && (parameter.kind->places != ParameterKind::packages || !parameter.default_values.empty())) {
+    return reader.fail_key("optional", "only what narrows can be left out: kind \"package\", and without `default`");
+  }
   return parameter;
 }
 
@@ -185,7 +191,7 @@ Result<ParameterValues> parameter_values(const std::map<std::string, Parameter>&
   }
   std::vector<std::string> missing, examples;
   for (const auto& [name, parameter] : parameters) {
-    if (values.contains(name)) continue;
+    if (values.contains(name) || parameter.optional) continue;
     values[name] = parameter.default_values;
     if (!parameter.default_values.empty()) continue;
     missing.push_back("`" + name + "` (" + parameter.help + ")");
@@ -199,6 +205,7 @@ Result<ParameterValues> parameter_values(const std::map<std::string, Parameter>&
 ParameterValues example_values(const std::map<std::string, Parameter>& parameters) {
   ParameterValues values;
   for (const auto& [name, parameter] : parameters) {
+    if (parameter.optional) continue;
     values[name] = parameter.default_values;
     if (values[name].empty()) values[name].emplace_back(parameter.kind->example);
   }

@@ -34,6 +34,11 @@ TEST(Parameters, Kinds) {
       {"name",
        {"app", "a.b-c_d", ".x"},
        {"", ".", "..", "a/b", "a*", "*", "{a}", "a b", "a%41", "a:b", std::string(101, 'a')}},
+      {"package",
+       {"left-pad", "@types/node", "Inflector", "a.b_c~d", "0x", "@A/b-c"},
+       {"",       "-",     "@",     "@/a",    "@a/",         "@a/-",     "a/b",
+        "@a/b/c", "@a/..", "..",    ".x",     "@.a/b",       "*",        "{a}",
+        "a*",     "a b",   "a%2fb", "@a%2fb", "${packages}", "\xc3\xa4", std::string(215, 'a')}},
       {"ref-pattern",
        {"refs/heads/main", "refs/heads/agent/*", "refs/heads/*", "refs/tags/v*"},
        {"main", "*", "refs/*", "refs/heads/*/x", "refs/heads/..", "refs/heads/a b", "HEAD", "refs/heads/a.lock"}},
@@ -235,6 +240,50 @@ TEST(Parameters, WhatThePresetSaysWrong) {
   EXPECT_NE(
       testing_help::error_of("[[grant]]\nhost = \"a.example\"\nallow = [{ method = \"GET\", path = \"/${x}\" }]\n"),
       "");
+}
+
+const std::string registry =
+    "version = 1\n[parameters.packages]\nkind = \"package\"\nhelp = \"x\"\noptional = true\n[[grant]]\nhost = "
+    "\"registry.example\"\n[[grant.allow]]\nmethod = \"GET\"\npath = \"/{package}\"\npackages = [\"${packages}\"]\n";
+
+TEST(Parameters, OneThatNarrowsMayBeLeftOut) {
+  const auto packages = [](const std::string& with) {
+    const auto document = filled(registry, with);
+    EXPECT_TRUE(document) << document.error().message;
+    return document->grants.at(0).allow.at(0).packages;
+  };
+  EXPECT_EQ(packages(""), std::vector<std::string>{});
+  EXPECT_EQ(packages("with = { packages = [\"Left-Pad\", \"@types/node\"] }\n"),
+            (std::vector<std::string>{"left-pad", "@types/node"}));
+  EXPECT_NE(testing_help::error_of("[[grant]]\npreset = \"p\"\nwith = { packages = [] }\n").find("an empty list"),
+            std::string::npos)
+      << "never any";
+  EXPECT_NE(error(registry, "with = { packages = [\"*\"] }\n").find("a package is"), std::string::npos);
+  std::string many;
+  for (int i = 0; i < 3000; ++i) many += (i ? ", " : "") + std::string("\"p") + std::to_string(i) + "\"";
+  EXPECT_EQ(packages("with = { packages = [" + many + "] }\n").size(), 3000U);
+  // What opens can't be left out, nor can what has a default.
+  std::string text = registry;
+  text.replace(text.find("\"package\""), 9, "\"name\"");
+  EXPECT_NE(error(text, "").find("only what narrows"), std::string::npos) << error(text, "");
+  text = registry;
+  text.replace(text.find("optional"), 8, "default = \"a\"\noptional");
+  EXPECT_NE(error(text, "").find("only what narrows"), std::string::npos);
+  // It stands in no other place, and its list in no rule without what it narrows.
+  text = registry;
+  text.replace(text.find("/{package}"), 10, "/${packages}");
+  EXPECT_NE(error(text, "").find("can't stand in"), std::string::npos);
+  text = registry;
+  text.replace(text.find("[\"${packages}\"]"), 15, "\"${packages}\"");
+  EXPECT_NE(error(text, "").find("it stands in an array"), std::string::npos) << error(text, "");
+  text = registry;
+  text.insert(text.find("[\"${packages}\"]") + 1, "\"left-pad\", ");
+  EXPECT_NE(error(text, "").find("it stands in an array, alone"), std::string::npos) << "or left-pad would become any";
+  EXPECT_EQ(filled(text, "with = { packages = \"x\" }\n")->grants.at(0).allow.at(0).packages,
+            (std::vector<std::string>{"left-pad", "x"}));
+  text = registry;
+  text.replace(text.find("/{package}"), 10, "/{name}");
+  EXPECT_NE(error(text, "with = { packages = [\"a\"] }\n").find("has to have it once"), std::string::npos);
 }
 
 TEST(Parameters, AValueIsNotLookedAtAgain) {

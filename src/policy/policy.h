@@ -136,6 +136,8 @@ struct Rule {
   std::string target = {};
   // The request is a refresh of the grant's login (Source::login), and nothing else: its body is judged and made anew.
   bool refresh = false;
+  // What `{package}` may be in the path (gateway/grant/target.h), in lower case; empty = any. Then the path has one.
+  std::vector<std::string> packages = {};
   bool operator==(const Rule&) const = default;  // but for what it says, also where it is written
 };
 

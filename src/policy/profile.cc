@@ -92,7 +92,8 @@ Result<void> summarise(const PresetFolders& folders, PresetSummary& one) {
   BH_TRY(const TomlValue root, parse_toml(text, shown));
   BH_TRY(const auto parameters, load_parameters(root, shown));
   for (const auto& [name, parameter] : parameters) {
-    one.parameters.push_back(parameter.default_values.empty() ? name : "[" + name + "]");
+    const bool needed = parameter.default_values.empty() && !parameter.optional;
+    one.parameters.push_back(needed ? name : "[" + name + "]");
   }
   if (text.starts_with("# ")) one.title = text.substr(2, std::min(text.find('\n'), text.size()) - 2);
   return {};

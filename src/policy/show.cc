@@ -166,6 +166,7 @@ class Writer {
       if (!rule.content_type.empty()) line("content_type = " + toml_string(rule.content_type));
       size("max_body", rule.max_body);
       if (rule.refresh) line("refresh = true");
+      if (!rule.packages.empty()) line("packages = " + toml_list(rule.packages));
       if (rule.json) write_json_rules(*rule.json);
       if (rule.git) write_git_rules(*rule.git);
     }

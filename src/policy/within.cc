@@ -45,6 +45,12 @@ std::optional<Rule> meet(const Rule& a, const Rule& b) {
   if (out.content_type.empty()) out.content_type = a.content_type;
   out.max_body = smaller(a.max_body, b.max_body);
   if (!out.json) out.json = a.json;
+  if (out.packages.empty()) {
+    out.packages = a.packages;
+  } else if (!a.packages.empty()) {
+    out.packages = in_both(b.packages, a.packages);
+    if (out.packages.empty()) return std::nullopt;  // without one it would be any
+  }
   if (out.methods.empty() || !within(out, a) || !within(out, b)) return std::nullopt;
   return out;
 }
@@ -89,6 +95,7 @@ bool within(const Rule& rule, const Rule& before) {
   if (!query_within(rule.query, before.query) || !headers_within(rule.headers, before.headers)) return false;
   if (!before.content_type.empty() && rule.content_type != before.content_type) return false;
   if (!at_most(rule.max_body, before.max_body)) return false;
+  if (!before.packages.empty() && (rule.packages.empty() || !all_in(rule.packages, before.packages))) return false;
   // What is left has to be the same, but for rules about bodies where there were none.
   Rule rest = rule;
   rest.methods = before.methods;
@@ -96,6 +103,7 @@ bool within(const Rule& rule, const Rule& before) {
   rest.headers = before.headers;
   rest.content_type = before.content_type;
   rest.max_body = before.max_body;
+  rest.packages = before.packages;
   if (!before.json) rest.json.reset();
   rest.origin = before.origin;
   return rest == before;

@@ -9,6 +9,31 @@ Rule rule() {
   return {{"GET", "POST"}, "/v1/{id}", {"page", "limit"}, "application/json", 1000};
 }
 
+// A closed list that is left out, or longer, opens more.
+TEST(Within, Packages) {
+  const auto with = [](std::vector<std::string> packages) {
+    Rule out{{"GET"}, "/{package}", {}, "", std::nullopt};
+    out.packages = std::move(packages);
+    return out;
+  };
+  EXPECT_TRUE(within(with({"a"}), with({"a", "b"})));
+  EXPECT_TRUE(within(with({"b", "a"}), with({"a", "b"})));
+  EXPECT_FALSE(within(with({"a", "c"}), with({"a", "b"})));
+  EXPECT_FALSE(within(with({}), with({"a"})));
+  const auto common = [&](std::vector<std::string> now, std::vector<std::string> before) {
+    Grant a, b;
+    a.hosts = b.hosts = {"registry.example.com"};
+    a.allow = {with(std::move(now))};
+    b.allow = {with(std::move(before))};
+    return common_part(a, b);
+  };
+  EXPECT_TRUE(common({"a"}, {}).whole);
+  EXPECT_FALSE(common({}, {"a"}).whole);
+  EXPECT_EQ(common({}, {"a"}).grant.allow.at(0).packages, std::vector<std::string>{"a"});
+  EXPECT_EQ(common({"b", "c"}, {"a", "b"}).grant.allow.at(0).packages, std::vector<std::string>{"b"});
+  EXPECT_FALSE(common({"c"}, {"a"}).anything()) << "none is not any";
+}
+
 TEST(Within, Rules) {
   const auto is = [](const std::function<void(Rule&)>& change) {
     Rule changed = rule();
@@ -20,6 +45,7 @@ TEST(Within, Rules) {
   EXPECT_TRUE(is([](Rule& r) { r.query.clear(); }));
   EXPECT_TRUE(is([](Rule& r) { r.max_body = 10; }));
   EXPECT_TRUE(is([](Rule& r) { r.json = JsonRules{{"x"}, {}, {}, {}}; }));
+  EXPECT_TRUE(is([](Rule& r) { r.packages = {"a"}; }));
   EXPECT_FALSE(is([](Rule& r) { r.methods.push_back("PUT"); }));
   EXPECT_FALSE(is([](Rule& r) { r.path = "/v1/x"; }));  // it may be, but that is not told here
   EXPECT_FALSE(is([](Rule& r) { r.query = {"*"}; }));

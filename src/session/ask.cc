@@ -95,6 +95,7 @@ Result<void> Ask::prepare(const Options& options, bool keeps) {
   const PolicyRequest& request = options.request;
   const PresetFolders folders{request.data_dir + "/presets", request.user_presets};
   known_.presets = standalone_presets(request.data_dir, folders, {"answer", "", 0});
+  known_.credentials = options.policy.credentials;
   if (!keeps) {
     no_file_ = "the session gave up root, whose policy file it would be";
     return {};
@@ -113,6 +114,10 @@ void Ask::begin(const Options& options, Terminal& terminal, Owner& owner, eviden
   shown.command = join(options.command, " ");
   if (file_) shown.file = file_->path();
   shown.no_file = no_file_;
+  for (const auto& [name, credential] : options.policy.credentials) {
+    const std::string& layer = credential.origin.layer;  // policy/effective.cc's words for that file
+    if (layer == "user" || layer == "policy file") shown.credentials.insert(name);
+  }
   const AskBounds bounds;
   shown.left = std::chrono::duration_cast<std::chrono::seconds>(bounds.patience);
   world_ = std::make_unique<World>(terminal, owner, recorder, front, file_ ? &*file_ : nullptr,

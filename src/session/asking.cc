@@ -8,8 +8,10 @@ namespace bulkhead::session {
 namespace {
 
 nlohmann::json fields_of(const Question& question) {
-  return {{"number", question.number}, {"method", question.method}, {"scheme", question.scheme},
-          {"host", question.host},     {"port", question.port},     {"path", question.target}};
+  nlohmann::json out{{"number", question.number}, {"method", question.method}, {"scheme", question.scheme},
+                     {"host", question.host},     {"port", question.port},     {"path", question.target}};
+  if (!question.credential.empty()) out["credential"] = question.credential;
+  return out;
 }
 
 std::string path_of(const Question& question) {
@@ -22,11 +24,9 @@ std::string url_of(const Question& question, const std::string& target) {
          (usual ? "" : ":" + std::to_string(question.port)) + target;
 }
 
-// As far as a head shows it: may it go already? What is judged again by front is judged here only to spare a question.
-bool allowed_by(const std::vector<Grant>& grants, const Question& question) {
-  std::vector<Grant> open;
-  std::ranges::copy_if(grants, std::back_inserter(open), [](const Grant& one) { return one.credential.empty(); });
-  return grant::judge(open, {}, advice::head_of(question)).verdict == grant::Verdict::allow;
+// What was said no to; the same with a key is another thing.
+std::string refusal_of(const Question& question) {
+  return url_of(question, path_of(question)) + " " + question.credential;
 }
 
 }  // namespace
@@ -88,23 +88,29 @@ std::optional<Asking::Clock::time_point> Asking::deadline() const {
   return open_->since + bounds_.patience;
 }
 
-std::string Asking::keys() const {
-  return shown_.file.empty() ? "yosn" : "yosan";
+std::string why_not_always(const AskShown& shown, const advice::Offer& offer) {
+  if (shown.file.empty()) return shown.no_file;
+  if (offer.credential.empty() || shown.credentials.contains(offer.credential)) return {};
+  return "credential \"" + offer.credential + "\" is not defined in " + shown.file;
+}
+
+std::string Asking::keys(const advice::Offer& offer) const {
+  return why_not_always(shown_, offer).empty() ? "yosan" : "yosn";
 }
 
 Result<void> Asking::next(Clock::time_point now) {
   Question question = std::move(waiting_.front());
   waiting_.pop_front();
-  // What was granted while it waited.
-  if (allowed_by(world_.held(), question)) return world_.answer(question.number);
+  // What was granted while it waited, as far as a head shows it. Front judges it again: this only spares a question.
+  if (advice::allowed_by(world_.held(), question, known_)) return world_.answer(question.number);
   // Asked again and again, whoever is asked says yes at last.
-  if (refused_.contains(url_of(question, path_of(question)))) return world_.answer(question.number);
-  auto offer = advice::offer_for(question, known_);
+  if (refused_.contains(refusal_of(question))) return world_.answer(question.number);
+  auto offer = advice::offer_for(question, known_, world_.held());
   if (!offer || !world_.can_grant(offer->once) || !world_.can_grant(offer->grants)) return decline(question, false);
   const std::vector<std::string> lines = question_lines(question, *offer, shown_, world_.window());
   if (lines.empty()) return decline(question, false);
   if (left_in_all_ == 0 || !rate_.take(now)) return decline(question, true);
-  if (!world_.show(lines, keys())) return decline(question, false);
+  if (!world_.show(lines, keys(*offer))) return decline(question, false);
   --left_in_all_;
   nlohmann::json fields = fields_of(question);
   if (!offer->preset.empty()) fields["preset"] = offer->preset;
@@ -117,7 +123,7 @@ Result<void> Asking::resized(Clock::time_point now) {
   const std::vector<std::string> lines = question_lines(open_->question, open_->offer, shown_, world_.window());
   if (lines.empty()) return deny("gone", now, "the window became too small for it");
   world_.hide();
-  if (!world_.show(lines, keys())) return deny("gone", now);
+  if (!world_.show(lines, keys(open_->offer))) return deny("gone", now);
   return {};
 }
 
@@ -147,7 +153,7 @@ Result<void> Asking::deny(const char* answer, Clock::time_point now, const std::
   world_.hide();
   const bool by_person = std::string_view(answer) != "gone";
   if (by_person && refused_.size() < bounds_.remembered) {
-    refused_.insert(url_of(open.question, path_of(open.question)));
+    refused_.insert(refusal_of(open.question));
   }
   nlohmann::json fields = fields_of(open.question);
   fields["answer"] = answer;
@@ -158,7 +164,7 @@ Result<void> Asking::deny(const char* answer, Clock::time_point now, const std::
 }
 
 Result<void> Asking::decide(char key, Clock::time_point now) {
-  const bool once = key == 'y' || key == 'o', always = key == 'a' && !shown_.file.empty();
+  const bool once = key == 'y' || key == 'o', always = key == 'a' && why_not_always(shown_, open_->offer).empty();
   if (!once && !always && key != 's') return deny("no", now);
   const std::vector<Grant>& grants = once ? open_->offer.once : open_->offer.grants;
   // Something may have been taken back meanwhile.
@@ -171,7 +177,8 @@ Result<void> Asking::decide(char key, Clock::time_point now) {
   if (!once && !open.offer.preset.empty()) fields["preset"] = open.offer.preset;
   bool is_kept = false;
   if (always) {
-    const std::string what = escape_for_terminal(url_of(open.question, path_of(open.question)), 200);
+    std::string what = escape_for_terminal(url_of(open.question, path_of(open.question)), 200);
+    if (!open.offer.credential.empty()) what += " with credential " + open.offer.credential;
     if (auto kept = world_.keep(open.offer.toml); kept) {
       is_kept = true;
       fields["file"] = shown_.file;

@@ -3,7 +3,7 @@
 //
 // Whoever sends the questions may be a front that was taken over. It gets the person asked a few times a minute, in
 // words and with grants that are made here, and nothing else: what an answer grants is what the policy's own checks and
-// grant/ took for exactly what was shown (advice/offer.h).
+// grant/ took for exactly what was shown, with no credential that does not go to that host already (advice/offer.h).
 #pragma once
 
 #include <chrono>
@@ -60,11 +60,15 @@ class AskWorld {
 
 // What may be said of a question on the screen beside what it asks.
 struct AskShown {
-  std::string command;        // the session's
-  std::string file;           // where `always` writes; empty: there is none
-  std::string no_file;        // … and why
-  std::chrono::seconds left;  // until it is answered with no
+  std::string command;                     // the session's
+  std::string file;                        // where `always` writes; empty: there is none
+  std::string no_file;                     // … and why
+  std::chrono::seconds left;               // until it is answered with no
+  std::set<std::string> credentials = {};  // that `file` defines
 };
+// Why the answer can't be `always`; empty: it can. A grant whose credential another file defines (a profile) would be
+// an error in every session without that.
+std::string why_not_always(const AskShown& shown, const advice::Offer& offer);
 // The question for a window of that size; empty: it does not fit, and can't be asked.
 std::vector<std::string> question_lines(const Question& question, const advice::Offer& offer, const AskShown& shown,
                                         const shim::WindowSize& window);
@@ -101,7 +105,7 @@ class Asking {
   Result<void> decline(const Question& question, bool too_many);
   Result<void> decide(char key, Clock::time_point now);
   Result<void> deny(const char* answer, Clock::time_point now, const std::string& why = "");
-  std::string keys() const;
+  std::string keys(const advice::Offer& offer) const;
 
   AskWorld& world_;
   const advice::Known known_;

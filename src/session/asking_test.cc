@@ -161,6 +161,50 @@ TEST_F(AskingTest, OnceIsGrantedForOneRequestAndTakenBack) {
   EXPECT_EQ(fields.at("grants"), nlohmann::json::array({"101"}));
 }
 
+TEST_F(AskingTest, ACredentialIsGrantedByName) {
+  Credential api, profiles;
+  api.header = profiles.header = "x-api-key";
+  Asking other(world, {{}, {{"api", api}, {"profiles", profiles}}, "", {}},
+               {"claude", "/home/me/policy.toml", "", seconds(60), {"api"}});
+  Grant held;
+  held.hosts = {"new.example.com"};
+  held.allow = {{{"GET"}, "/granted", {}, "", std::nullopt}};
+  for (const char* name : {"api", "profiles"}) {
+    held.credential = name;
+    world.grants.push_back(held);
+  }
+  Question asked = question("/a");
+  asked.credential = "api";
+  ASSERT_TRUE(other.asked(asked, now) && other.step(now));
+  EXPECT_EQ(world.keys, "yosan");
+  world.pressed = 'a';
+  ASSERT_TRUE(other.step(now));
+  EXPECT_EQ(world.grants.back().credential, "api");
+  EXPECT_NE(world.kept.find("credential = \"api\""), std::string::npos);
+  EXPECT_EQ(world.events.back().second.at("credential"), "api");
+  world.is_busy = false;
+  ASSERT_TRUE(other.step(now));
+  // The same without it is another question; what was said holds for what it was said about.
+  ASSERT_TRUE(other.asked(question("/a"), now) && other.step(now));
+  EXPECT_EQ(world.shown, 2);
+  world.pressed = 'n';
+  ASSERT_TRUE(other.step(now));
+  // Of a profile: not for always, whatever key is pressed.
+  asked = question("/b");
+  asked.credential = "profiles";
+  ASSERT_TRUE(other.asked(asked, now) && other.step(now));
+  EXPECT_EQ(world.keys, "yosn");
+  world.pressed = 'a';
+  ASSERT_TRUE(other.step(now));
+  EXPECT_EQ(world.answers().back(), "no");
+  // One that no grant exchanges there is not asked about.
+  asked = question("/c");
+  asked.credential = "nobodys";
+  ASSERT_TRUE(other.asked(asked, now) && other.step(now));
+  EXPECT_EQ(world.shown, 3);
+  EXPECT_EQ(world.answered, (Numbers{1, 2, 3, 4}));
+}
+
 TEST_F(AskingTest, AClientThatLeavesWhileItsAnswerIsAppliedLeavesNothingBehind) {
   ask("/a");
   press('o');
@@ -360,6 +404,33 @@ TEST_F(AskingTest, TheEndTakesEverythingAlong) {
   EXPECT_EQ(away.answers(), std::vector<std::string>{"gone"});
 }
 
+TEST(QuestionLines, NameTheCredentialAndWhereItCanNotBeKept) {
+  Question asked;
+  asked.number = 1;
+  asked.method = "GET";
+  asked.scheme = "https";
+  asked.host = "new.example.com";
+  asked.port = 443;
+  asked.target = "/v1";
+  advice::Offer offer;
+  offer.toml = "[[grant]]\n";
+  AskShown shown{"claude", "/home/me/policy.toml", "", seconds(60), {"mine"}};
+  const auto text = [&] {
+    std::string out;
+    for (const std::string& line : question_lines(asked, offer, shown, {40, 120})) out += line + "\n";
+    return out;
+  };
+  EXPECT_EQ(text().find("key"), std::string::npos);
+  EXPECT_EQ(why_not_always(shown, offer), "");
+  offer.credential = "mine";
+  EXPECT_NE(text().find("\n  with your key: credential \"mine\""), std::string::npos) << text();
+  EXPECT_EQ(why_not_always(shown, offer), "");
+  offer.credential = "profiles";
+  EXPECT_NE(text().find("not for always: credential \"profiles\" is not defined in /home/me/policy.toml"),
+            std::string::npos)
+      << text();
+}
+
 TEST(QuestionLines, FitAndHoldNothingThatMovesACursor) {
   Question asked;
   asked.number = 1;
@@ -371,7 +442,7 @@ TEST(QuestionLines, FitAndHoldNothingThatMovesACursor) {
   asked.headers.assign(30, "x-header");
   asked.content_type = "application/json";
   asked.body = lane::BodyKind::streamed;
-  const auto offer = advice::offer_for(asked, {});
+  const auto offer = advice::offer_for(asked, {}, {});
   ASSERT_TRUE(offer) << offer.error().message;
   const AskShown shown{"sh -c 'x\x1b[2J\xe2\x80\xaey'", "/home/me/" + std::string(200, 'p'), "", seconds(60)};
   for (const std::uint16_t columns : {60, 80, 200}) {

@@ -152,6 +152,7 @@ Result<void> LiveGrants::can_add(const std::vector<Grant>& grants, const std::se
   }
   for (const Grant& grant : grants) {
     BH_CHECK(possible(grant, ports));
+    if (forgotten_.contains(grant.credential)) return fail("credential \"" + grant.credential + "\" was revoked");
     for (const Known& known : known_) {
       const auto taken_back = [&](const std::string& host) { return within(host, known.grant.hosts); };
       if (known.gone == Gone::revoked && !known.dropped && known.grant.port == grant.port &&
@@ -217,7 +218,8 @@ GrantsUpdate LiveGrants::update(std::uint64_t number, const std::string& credent
   GrantsUpdate whole = update(number);
   std::erase_if(whole.grants, [&](const Grant& grant) { return grant.credential != credential; });
   std::erase_if(whole.withdrawn, [&](const WithdrawnGrant& one) { return one.grant.credential != credential; });
-  whole.forget = forgotten_.contains(credential);
+  // No reload brings a grant of it back: neither secret is needed again.
+  whole.forget = over_ || forgotten_.contains(credential);
   return whole;
 }
 

@@ -43,11 +43,14 @@ TEST(LiveGrants, RevokesByIdByCredentialAndAll) {
   EXPECT_EQ(revoked->credentials, Ids{"key"});
   EXPECT_TRUE(live.update(1, "key").forget);
   EXPECT_FALSE(live.update(1, "other").forget);
+  EXPECT_FALSE(live.update(1, "").forget);
 
   revoked = live.revoke({}, {});
   ASSERT_TRUE(revoked);
   EXPECT_EQ(ids(revoked->now), Ids{"4"});
   EXPECT_EQ(revoked->credentials, (Ids{"key", "other"}));
+  // The one without a credential may hold the proxy's.
+  for (const char* name : {"", "key", "other"}) EXPECT_TRUE(live.update(1, name).forget) << name;
   EXPECT_TRUE(live.held().empty());
   EXPECT_TRUE(live.revoke({}, {})->now.empty());
 }

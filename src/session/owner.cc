@@ -76,7 +76,15 @@ Result<nlohmann::json> Owner::revoke(const nlohmann::json& request) {
   BH_CHECK(json_read::keys(request, {"type", "grants", "credentials"}, "the request"));
   BH_TRY(const std::vector<std::string> ids, json_read::strings(request, "grants"));
   BH_TRY(const std::vector<std::string> names, json_read::strings(request, "credentials"));
-  BH_TRY(const LiveGrants::Revoked revoked, live_.revoke(ids, names));
+  const std::string& proxys = options_->policy.upstream.credential;
+  if (!proxys.empty() && std::ranges::find(names, proxys) != names.end()) {
+    return fail("credential \"" + proxys +
+                "\" is what the proxy asks for, behind which every grant lies; without --grant and --credential all of "
+                "them are revoked, and it is forgotten");
+  }
+  BH_TRY(LiveGrants::Revoked revoked, live_.revoke(ids, names));
+  const bool everything = ids.empty() && names.empty();
+  if (everything && !proxys.empty() && !helpers_->egress.empty()) revoked.credentials.push_back(proxys);
   nlohmann::json fields = revoked_fields(revoked);
   // Not synced first: taking something away does not wait for a disk.
   BH_CHECK(recorder_->record("session.revoke", fields));
@@ -178,15 +186,15 @@ Result<void> Owner::apply(nlohmann::json answer) {
     sent = ipc::send(helpers_->egress[i].control.get(), to_json(update));
   }
   if (!sent) return fail("the gateway could not be told which grants hold, so the session was stopped");
-  applying_ = Applying{1 + helpers_->egress.size(), 0, std::move(answer), Clock::now() + apply_grace};
+  applying_ = Applying{1 + helpers_->egress.size(), 0, 0, std::move(answer), Clock::now() + apply_grace};
   return {};
 }
 
 bool Owner::applied(bool front, const nlohmann::json& message) {
   if (!applying_ || message.value("number", std::uint64_t{0}) != updates_) return false;
-  if (front) applying_->cut = message.value("cut", std::uint64_t{0});  // egress counts the same ones
+  (front ? applying_->cut : applying_->cut_by_egress) += message.value("cut", std::uint64_t{0});
   if (--applying_->missing > 0) return true;
-  applying_->answer["cut"] = applying_->cut;
+  applying_->answer["cut"] = std::max(applying_->cut, applying_->cut_by_egress);
   control_.answer(applying_->answer);
   applying_.reset();
   return true;

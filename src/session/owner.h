@@ -57,8 +57,10 @@ class Owner {
  private:
   struct Applying {
     std::size_t missing = 0;  // answers
-    std::uint64_t cut = 0;    // requests of the workload's that ended
-    nlohmann::json answer;    // for who asked
+    // Requests of the workload's that ended, as front and as all egress together counted them: one that is told first
+    // ends them for the other.
+    std::uint64_t cut = 0, cut_by_egress = 0;
+    nlohmann::json answer;  // for who asked
     Clock::time_point until;
   };
   Result<nlohmann::json> handle(const nlohmann::json& request);

@@ -55,6 +55,10 @@ std::vector<std::string> question_lines(const Question& question, const advice::
     lines.push_back("  " + cut(url.substr(at, width), width));
   }
   add("  with ", body_text(question));
+  // Said before what it is asked for: this is the one line that makes it another question.
+  if (!offer.credential.empty()) {
+    add("  with your key: ", "credential \"" + offer.credential + "\", put in where the session's token stands");
+  }
   if (!shown.command.empty()) add("  session: ", shown.command);
   lines.emplace_back();
   lines.emplace_back("  o  once: this request alone (or y)");
@@ -68,8 +72,8 @@ std::vector<std::string> question_lines(const Question& question, const advice::
   for (const std::string& line : split(offer.toml, '\n')) {
     if (!line.empty()) add("       ", line);
   }
-  if (shown.file.empty()) {
-    add("     not for always: ", shown.no_file);
+  if (const std::string why = why_not_always(shown, offer); !why.empty()) {
+    add("     not for always: ", why);
   } else {
     add("  a  always: the same, and written to ", shown.file);
   }

@@ -347,7 +347,10 @@ class Ask(Case):
         for more, url in (("-H 'x-api-key: sk-of-somebody-else'", f"https://{HOST}/v1"),
                           ("-H 'authorization: Bearer sk'", f"https://{HOST}/v1"),
                           ("", f"https://{HOST}/v1?api_key=abc"),
-                          ("-H \"x-api-key: $API_KEY\"", f"https://{OTHER}/other"),
+                          ("-H \"x-api-key: $API_KEY\"", f"https://{HOST}/v1"),
+                          ("-H 'x-api-key: sk-of-somebody-else'", f"https://{OTHER}/other"),
+                          ("-H \"authorization: Bearer $API_KEY\"", f"https://{OTHER}/other"),
+                          ("-H \"x-api-key: $API_KEY\"", f"http://{OTHER}/other"),
                           ("-H 'host: else.example.com'", f"https://{HOST}/v1"),
                           ("--path-as-is", f"https://{HOST}/a/../b"),
                           ("", "http://169.254.169.254/latest"),
@@ -358,6 +361,90 @@ class Ask(Case):
         self.leave(terminal)
         self.assertEqual(self.events("ask.question", "ask.answer"), [])
         self.assertEqual(self.paths() + self.paths(OTHER), [])
+
+    def keyed(self, where=None, **keywords):
+        """A session whose policy sends a key to OTHER for one function; what reached OTHER says with which."""
+        self.arrived = []
+        self.lab.web.site(OTHER, lambda request: (self.arrived.append((request.path, request.headers.get("x-api-key"))),
+                                                  request.text("arrived\n"))[1])
+        text = self.credential() + self.grant(OTHER, credential="api", path="/granted", method="GET")
+        self.policy(text, where or "home/.config/bulkhead/policy.toml")
+        return self.shell(env={"API_KEY": "real-key"}, **keywords)
+
+    def test_a_credential_is_named_and_goes_along(self):
+        """X30, asked: one more function of a host that the user's policy sends this key to, for as long as was said."""
+        terminal = self.keyed()
+        token = "-H \"x-api-key: $API_KEY\""
+        shown, status = self.asked_and(terminal, "n", host=OTHER, path="/no", more=token)
+        self.assertEqual(status, "403")
+        self.assertIn('with your key: credential "api"', shown)
+        self.assertIn('credential = "api"', shown)
+        self.assertEqual(self.arrived, [])
+        self.assertEqual(self.asked_and(terminal, "o", host=OTHER, path="/once", more=token)[1], "200")
+        self.assertEqual(self.arrived.pop(), ("/once", "real-key"))
+        self.assertEqual(self.asked_and(terminal, "n", host=OTHER, path="/once", more=token)[1], "403")
+        self.assertEqual(self.asked_and(terminal, "s", host=OTHER, path="/session", more=token)[1], "200")
+        self.curl(terminal, "/session", host=OTHER, more=token)
+        self.assertEqual(self.status(terminal), "200")
+        self.assertEqual(self.arrived, [("/session", "real-key")] * 2)
+        # Revoked with its credential, and then nobody is asked about it any more.
+        session = json.loads(self.bulkhead("ps", "--json").out)[0]["id"]
+        self.ok(self.bulkhead("revoke", session, "--credential", "api"))
+        for path in ("/session", "/more"):
+            self.curl(terminal, path, host=OTHER, more=token)
+            self.assertEqual(self.status(terminal), "403")
+        self.leave(terminal)
+        self.assertEqual(len(self.arrived), 2)
+        answers = self.events("ask.answer")
+        self.assertEqual([(e["answer"], e["credential"]) for e in answers],
+                         [("no", "api"), ("once", "api"), ("no", "api"), ("session", "api")])
+        self.assertEqual({e["credential"] for e in self.events("ask.question")}, {"api"})
+
+    def test_without_the_token_no_credential_goes_along(self):
+        terminal = self.keyed()
+        shown, status = self.asked_and(terminal, "s", host=OTHER, path="/open")
+        self.assertEqual(status, "200")
+        self.assertNotIn("key", shown.replace("x-api-key", ""))
+        self.assertEqual(self.arrived, [("/open", None)])
+        # What was allowed without a key is not allowed with one.
+        self.curl(terminal, "/open", host=OTHER, more="-H \"x-api-key: $API_KEY\"")
+        self.assertEqual(self.status(terminal), "403")
+        self.assertEqual(self.arrived, [("/open", None)])
+        self.leave(terminal)
+
+    def test_always_with_a_credential_of_the_same_file(self):
+        if os.geteuid() == 0:
+            return  # it is not offered: test_always_is_in_the_policy_file
+        token = "-H \"x-api-key: $API_KEY\""
+        terminal = self.keyed()
+        _, status = self.asked_and(terminal, "a", host=OTHER, path="/always", more=token)
+        self.assertEqual(status, "200")
+        self.assertIn(f"a grant for GET https://{OTHER}/always with credential api", self.leave(terminal))
+        self.assertIn('credential = "api"\n[[grant.allow]]', self.read(self.file))
+        self.ok(self.bulkhead("policy", "check"))
+        terminal = self.shell(env={"API_KEY": "real-key"})
+        self.curl(terminal, "/always", host=OTHER, more=token)
+        self.assertEqual(self.status(terminal), "200")
+        self.assertEqual(self.arrived, [("/always", "real-key")] * 2)
+        self.leave(terminal)
+
+    def test_not_for_always_with_a_credential_of_a_profile(self):
+        """In the user's file it would be an error for every session without that profile."""
+        host = "generativelanguage.googleapis.com"
+        self.lab.web.site(host, lambda request: request.text("arrived\n"))
+        terminal = self.shell(options=("--ask", "--profile", "gemini", "--mount", ".:rw"), env={"GEMINI_API_KEY": "real-key"})
+        self.curl(terminal, "/v1beta/files", host=host, more="-H \"x-goog-api-key: $GEMINI_API_KEY\"")
+        shown = self.question(terminal)
+        self.assertIn("with your key: credential", shown)
+        self.assertIn("not for always: ", shown)
+        if os.geteuid() != 0:
+            self.assertIn("is not defined in", shown)
+        self.answer(terminal, "a")
+        self.assertEqual(terminal.pump(1), b"")
+        self.answer(terminal, "s")
+        self.assertEqual(self.status(terminal), "200")
+        self.assertEqual(self.lab.web.received(host)[0].headers["x-goog-api-key"], "real-key")
+        self.leave(terminal)
 
     def test_a_client_that_leaves_takes_its_question_along(self):
         terminal = self.shell()

@@ -415,6 +415,24 @@ class Npm(Case):
             self.assertIsNone(request.headers.get("Authorization"))
 
 
+    def test_only_the_packages_of_a_lock_file(self):  # A09
+        self.lab.web.site("registry.npmjs.org", lambda request: packages.npm(request))
+        env = {"npm_config_update_notifier": "false", "npm_config_cafile": self.lab.authority.pem, "npm_config_fetch_retries": "0"}
+        policy = '[[grant]]\npreset = "npm-install"\nwith = { packages = ["left-words"] }\n'
+        script = ("npm init -y >/dev/null; npm install --loglevel=error --no-fund --no-audit left-words; echo install $?; "
+                  "npm install --loglevel=error --no-fund --no-audit 7365637265742d; echo secret $?; "
+                  "npm view @evil/7365637265742d; echo view $?; "
+                  "curl -sS https://registry.npmjs.org/7365637265742d")
+        result = self.inside(["/bin/sh", "-c", script], policy, env=env, timeout=120)
+        self.assertIn("install 0\n", result.out, result)
+        self.assertRegex(result.out, "secret [1-9]", result)
+        self.assertRegex(result.out, "view [1-9]", result)
+        self.assertIn("is none of the 1 that are granted", result.out)
+        self.assertTrue(self.lab.web.received("registry.npmjs.org"))
+        for request in self.lab.web.received("registry.npmjs.org"):
+            self.assertIn("left-words", request.path, request)
+
+
 class Apt(Case):
     """The real apt, in a root of its own, from a repository with one package."""
 

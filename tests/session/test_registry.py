@@ -1,10 +1,12 @@
 """Container images: a token that the registry's realm hands out, layers behind a signed link, by the real skopeo."""
+import gzip
 import hashlib
 import json
 import os
 import shutil
 import urllib.parse
 
+from standin.registry import PROGRAM, DockerRegistry
 from support import Case
 
 AUTH, REGISTRY, CDN = "auth.docker.io", "registry-1.docker.io", "production.cloudflare.docker.com"
@@ -136,3 +138,74 @@ ask("Bearer " + mine, "/v2/evil/app/manifests/1.0")
         child.wait(20)
         self.assertEqual(self.read("work/status"), "403done\n")
         self.assertEqual(self.lab.web.received(REGISTRY), [])
+
+
+class RealRegistry(Case):
+    """The real server: Docker's registry, which verifies what its realm signed; skopeo pushes to it without the boundary."""
+
+    policy_text = Registry.policy_text
+
+    def setUp(self):
+        super().setUp()
+        if not os.path.exists(PROGRAM):
+            self.skipTest("docker-registry is not installed: ./dev packages")
+        if not shutil.which("skopeo"):
+            self.fail("skopeo is not installed: apt-get install skopeo")
+        self.server = DockerRegistry(self.folder("registry"))
+        self.addCleanup(self.server.close)
+        self.lab.web.site(AUTH, self.server.realm)
+        self.lab.web.site(REGISTRY, self.server.registry)
+
+    def skopeo(self, words):
+        return ["/bin/sh", "-c", "mkdir -p $HOME/c; echo '{\"default\":[{\"type\":\"insecureAcceptAnything\"}]}' > $HOME/c/policy.json; "
+                f"skopeo --debug --policy $HOME/c/policy.json --tmpdir /tmp {words}"]
+
+    def image(self):
+        """In the workspace, as skopeo's dir: transport has it."""
+        plain = os.urandom(2_000_000)
+        layer = gzip.compress(plain)  # or skopeo does it on the way
+        config = json.dumps({"architecture": "amd64", "os": "linux", "config": {},
+                             "rootfs": {"type": "layers", "diff_ids": [digest(plain)]}}).encode()
+        kind = "application/vnd.oci.image."
+        part = lambda data, media: {"mediaType": kind + media, "digest": digest(data), "size": len(data)}
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": kind + "manifest.v1+json",
+                               "config": part(config, "config.v1+json"), "layers": [part(layer, "layer.v1.tar+gzip")]}).encode()
+        folder = os.path.join(self.work, "image")
+        os.makedirs(folder)
+        for name, data in (("version", b"Directory Transport Version: 1.1\n"), ("manifest.json", manifest),
+                           (digest(layer)[7:], layer), (digest(config)[7:], config)):
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(data)
+        return layer
+
+    def stored(self):
+        return {os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(self.server.folder, "store")) for name in names}
+
+    def test_pulled_and_nothing_else(self):
+        layer = self.image()
+        self.server.actions = ["pull", "push"]
+        self.ok(self.outside(self.skopeo("copy dir:image docker://acme/app:1.0")))
+        self.ok(self.outside(self.skopeo("copy dir:image docker://acme/secret:1.0")))
+        before, handed_out = self.stored(), len(self.server.tokens)
+        self.lab.web.forget()
+        result = self.ok(self.inside(self.skopeo("copy docker://acme/app:1.0 dir:out && skopeo list-tags docker://acme/app"),
+                                     self.policy_text))
+        with open(os.path.join(self.work, "out", digest(layer)[7:]), "rb") as file:
+            self.assertEqual(file.read(), layer)
+        self.assertIn('"1.0"', result.out)
+        # The realm would let it push as well: what it signed is in the gateway, and the session has a number for it.
+        tokens = self.server.tokens[handed_out:]
+        self.assertTrue(tokens)
+        for token in tokens:
+            self.assertNotIn(token, result.out + result.err)
+            self.assertNotIn(token, "".join(self.read(path) for path in self.state_files()))
+        used = {r.headers["Authorization"] for r in self.lab.web.received(REGISTRY) if r.headers["Authorization"]}
+        self.assertTrue(used and used <= {f"Bearer {token}" for token in tokens}, used)
+        for words in ("copy dir:image docker://acme/app:2.0", "copy docker://acme/secret:1.0 dir:out2",
+                      "copy dir:image docker://evil/app:1.0", "delete docker://acme/app:1.0"):
+            self.lab.web.forget()
+            result = self.inside(self.skopeo(words), self.policy_text)
+            self.assertNotEqual(result.status, 0, result)
+            asked = [(r.method, r.path) for r in self.lab.web.received(REGISTRY)]
+            self.assertEqual([a for a in asked if a[0] not in ("GET", "HEAD") or "secret" in a[1] or "evil" in a[1]], [])
+            self.assertEqual(self.stored(), before)

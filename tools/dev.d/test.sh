@@ -3,8 +3,20 @@
 # packages: everything that building, running, testing and checking need, for a machine where that is decided once.
 dev_packages() {
   need "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}" "${check_packages[@]}" "${fuzz_packages[@]}"
+  need_unstarted docker-registry
+  need "${client_packages[@]}"
   need_boost
   need_runsc
+}
+
+# need_unstarted PACKAGE…: without the services they bring; a test that wants one starts its own.
+need_unstarted() {
+  local lacking package
+  mapfile -t lacking < <(missing "$@")
+  ((${#lacking[@]} && EUID == 0)) || return 0
+  RUNLEVEL=1 need "${lacking[@]}"
+  [[ -d /run/systemd/system ]] || return 0
+  for package in "${lacking[@]}"; do systemctl disable --quiet --now "$package.service" || true; done
 }
 
 # The agents that the whole-program tests drive, from npm; versions and hashes are pinned by the lock file.

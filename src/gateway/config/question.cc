@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/json.h"
+#include "policy/names.h"
 
 namespace bulkhead {
 
@@ -25,16 +26,25 @@ const char* word(lane::BodyKind body) {
 }  // namespace
 
 json to_json(const Question& question) {
-  return {{"type", "question"},        {"number", question.number},   {"method", question.method},
-          {"scheme", question.scheme}, {"host", question.host},       {"port", question.port},
-          {"target", question.target}, {"headers", question.headers}, {"content_type", question.content_type},
-          {"http2", question.http2},   {"body", word(question.body)}, {"length", question.body_length}};
+  return {{"type", "question"},
+          {"number", question.number},
+          {"method", question.method},
+          {"scheme", question.scheme},
+          {"host", question.host},
+          {"port", question.port},
+          {"target", question.target},
+          {"headers", question.headers},
+          {"content_type", question.content_type},
+          {"http2", question.http2},
+          {"body", word(question.body)},
+          {"length", question.body_length},
+          {"credential", question.credential}};
 }
 
 Result<Question> question_from(const json& object) {
   BH_CHECK(json_read::keys(object,
                            {"type", "number", "method", "scheme", "host", "port", "target", "headers", "content_type",
-                            "http2", "body", "length"},
+                            "http2", "body", "length", "credential"},
                            "a question"));
   BH_TRY(const std::string type, json_read::string(object, "type"));
   if (type != "question") return fail("a message that is no question");
@@ -51,6 +61,7 @@ Result<Question> question_from(const json& object) {
   BH_TRY(question.http2, json_read::boolean(object, "http2"));
   BH_TRY(const std::string body, json_read::string(object, "body"));
   BH_TRY(question.body_length, json_read::number(object, "length"));
+  BH_TRY(question.credential, json_read::string(object, "credential"));
   bool known = false;
   for (const auto kind : {lane::BodyKind::none, lane::BodyKind::length, lane::BodyKind::streamed}) {
     if (body != word(kind)) continue;
@@ -62,8 +73,10 @@ Result<Question> question_from(const json& object) {
       printable(question.target, longest_asked_target) && printable(question.content_type, longest_type) &&
       question.headers.size() <= most_asked_headers &&
       std::ranges::all_of(question.headers, [](const auto& name) { return printable(name, longest_header); });
-  if (!known || !bounded || (question.scheme != "https" && question.scheme != "http") || question.number == 0 ||
-      question.port == 0 || (question.body != lane::BodyKind::length && question.body_length != 0)) {
+  const bool named = question.credential.empty() || check_name(question.credential);
+  if (!known || !bounded || !named || (question.scheme != "https" && question.scheme != "http") ||
+      question.number == 0 || question.port == 0 ||
+      (question.body != lane::BodyKind::length && question.body_length != 0)) {
     return fail("a question that no request gives rise to");
   }
   return question;

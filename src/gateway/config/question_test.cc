@@ -19,6 +19,7 @@ Question question() {
   out.target = "/v1/a?b=%2f";
   out.headers = {"x-app", "x-other"};
   out.content_type = "application/json";
+  out.credential = "api";
   out.http2 = true;
   out.body = lane::BodyKind::length;
   out.body_length = 12;
@@ -34,6 +35,7 @@ TEST(Question, RoundTrip) {
     Question other = question();
     other.body = kind;
     other.body_length = 0;
+    other.credential = "";
     ASSERT_TRUE(question_from(to_json(other)));
     EXPECT_EQ(question_from(to_json(other))->body, kind);
   }

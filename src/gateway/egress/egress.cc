@@ -76,7 +76,8 @@ struct Egress::Impl {
       if (context->issued) context->issued->forget();
       if (context->login) context->login->forget();
       context->patterns = Patterns();
-      context->plain_patterns = proxy.patterns();
+      context->plain_patterns = Patterns();
+      proxy.forget();
     }
     const nlohmann::json answer{{"type", "applied"}, {"number", update.number}, {"cut", cut}};
     if (!ipc::send(supervisor.native_handle(), answer)) context->halt("the supervisor is gone");

@@ -27,7 +27,7 @@ lane::Failure not_understood(std::string why) {
 
 // RFC 6749 §5.2's words, which are all that passes of a refusal. Others say it as { "type": … } or not at all.
 std::string error_word(std::string_view body, std::uint16_t status) {
-  const std::string other = status >= 500 || status == 429 ? "temporarily_unavailable" : "invalid_request";
+  std::string other = status >= 500 || status == 429 ? "temporarily_unavailable" : "invalid_request";
   if (!grant::judge_json({}, body)) return other;
   const json object = json::parse(body, nullptr, false);
   if (!object.is_object() || !object.contains("error")) return other;
@@ -74,11 +74,15 @@ void HeldLogin::add_to(Patterns& patterns) const {
   for (const Secret& one : earlier_) patterns.add(one, plain);
 }
 
+void HeldLogin::keep_from_workload(Secret token) {
+  earlier_.push_back(std::move(token));
+  if (earlier_.size() > max_earlier) earlier_.pop_front();
+}
+
 void HeldLogin::take_over(LoginTokens tokens) {
   const auto replace = [this](Secret& old, Secret& now) {
     if (now.empty() || now.reveal() == old.reveal()) return;
-    if (!old.empty()) earlier_.push_back(std::move(old));
-    if (earlier_.size() > max_earlier) earlier_.pop_front();
+    if (!old.empty()) keep_from_workload(std::move(old));
     old = std::move(now);
   };
   tokens_.access = std::move(tokens.access);
@@ -207,7 +211,10 @@ tl::expected<HeldLogin::Answer, lane::Failure> HeldLogin::finish(Turn& turn, std
   out["access_token"] = *access;
   answer.rotated = !fresh->tokens.refresh.empty() && fresh->tokens.refresh.reveal() != tokens_.refresh.reveal();
   if (!fresh->tokens.refresh.empty()) out["refresh_token"] = slot_.refresh;
-  if (login_.id.empty()) fresh->tokens.id = Secret();
+  if (login_.id.empty() && !fresh->tokens.id.empty()) {
+    keep_from_workload(std::move(fresh->tokens.id));  // no file has it, and all the same it is the server's alone
+    fresh->tokens.id = Secret();
+  }
   if (!fresh->tokens.id.empty()) {
     auto id = session_id_token(login_, fresh->tokens.id.reveal());
     if (!id) return tl::unexpected(not_understood(id.error().message));

@@ -76,6 +76,7 @@ class HeldLogin {
   };
   tl::expected<Fresh, lane::Failure> understand(std::string_view body, const IssuedValues& issued) const;
   Result<bool> store(const StoreRequest& request, std::string& why);
+  void keep_from_workload(Secret token);
   void take_over(LoginTokens tokens);
   void end_turn(bool stored);
 

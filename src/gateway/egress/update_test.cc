@@ -136,6 +136,23 @@ TEST(EgressUpdate, ClosesWhatIsIdle) {
   EXPECT_TRUE(within_a_second(gone));
 }
 
+// What goes to an egress that has nothing left to dial. (Here it still may, which shows what it holds.)
+TEST(EgressUpdate, TheProxysCredentialIsForgottenToo) {
+  Upstream proxy(honest_proxy());
+  Upstream upstream([](Peer& peer, const std::string&) -> bool { return peer.write(ok("x")); });
+  const Grant kept = grant(upstream.port());
+  Running egress({.grants = {kept}, .proxy = by_proxy(proxy)});
+  EXPECT_TRUE(Lane(egress.control()).ask(request(upstream.port())).whole);
+  EXPECT_EQ(tell(egress, {0, {kept}, {}, false}), 0U);
+  EXPECT_TRUE(Lane(egress.control()).ask(request(upstream.port())).whole);
+  EXPECT_EQ(tell(egress, {0, {kept}, {}, true}), 0U);
+  EXPECT_TRUE(Lane(egress.control()).ask(request(upstream.port())).whole);
+  ASSERT_EQ(proxy.heads().size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(proxy.heads()[i].find("Proxy-Authorization") != std::string::npos, i < 2) << i;
+  }
+}
+
 TEST(EgressUpdate, NonsenseEndsIt) {
   Running egress({.grants = {}});
   ASSERT_TRUE(ipc::send(egress.sockets.supervisor.get(), std::string_view(R"({"type":"grants"})")));

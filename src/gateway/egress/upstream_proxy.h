@@ -30,6 +30,11 @@ class UpstreamProxy {
 
   // The credential's real value, before the first dial.
   Result<void> give(const Secret& secret);
+  // It is not needed again.
+  void forget() {
+    secret_ = Secret();
+    authorization_ = Secret();
+  }
 
   // Is `host` (canonical) reached through it? Else it is dialled directly.
   bool carries(std::string_view host) const;

@@ -121,17 +121,35 @@ TEST_F(HeldTest, OnlyWhatAGrantIsTheAnswerTo) {
     ASSERT_TRUE(reply) << request;
     EXPECT_GE(reply->status, 400) << request;
   }
-  // With the session's token it would need a credential.
-  Client tls(443);
-  ASSERT_TRUE(tls.secure(gateway, "cred.example.com"));
-  EXPECT_EQ(
-      tls.ask("DELETE / HTTP/1.1\r\nHost: cred.example.com\r\nX-Api-Key: " + std::string(token) + "\r\n\r\n")->status,
-      403);
+  // The session's token where nothing exchanges it, and another key where something does.
+  for (const auto& [name, key] : {std::pair("new.example.com", token), {"cred.example.com", "sk-of-somebody-else"}}) {
+    Client tls(443);
+    ASSERT_TRUE(tls.secure(gateway, name));
+    const std::string head = std::string("DELETE / HTTP/1.1\r\nHost: ") + name + "\r\nX-Api-Key: " + key + "\r\n\r\n";
+    EXPECT_EQ(tls.ask(head)->status, 403) << name;
+  }
   Client client(80);
   ASSERT_TRUE(client.send(get(host, "/")));
   EXPECT_EQ(question().number, 1U) << "the first that was asked";
   answer(1);
   EXPECT_EQ(client.reply()->status, 403);
+}
+
+TEST_F(HeldTest, TheSessionsTokenIsNamedByItsCredential) {
+  Client tls(443);
+  ASSERT_TRUE(tls.secure(gateway, "cred.example.com"));
+  const std::string head = "DELETE / HTTP/1.1\r\nHost: cred.example.com\r\nX-App: 1\r\n";
+  ASSERT_TRUE(tls.send(head + "X-Api-Key: " + token + "\r\n\r\n"));
+  Question asked = question();
+  EXPECT_EQ(asked.credential, "api");
+  EXPECT_EQ(asked.headers, std::vector<std::string>{"x-app"}) << "no rule lists the slot";
+  answer(1);
+  EXPECT_EQ(tls.reply()->status, 403);
+  ASSERT_TRUE(tls.send(head + "\r\n"));
+  asked = question();
+  EXPECT_EQ(asked.credential, "");
+  answer(2);
+  EXPECT_EQ(tls.reply()->status, 403);
 }
 
 TEST_F(HeldTest, AClientThatLeaves) {

@@ -202,7 +202,7 @@ const TokenSlot* slot_of(const Grant& grant, const std::vector<TokenSlot>& token
 }
 
 // How near a denied request came to being allowed: the nearest rule is the one worth telling of.
-enum class Near { path, method, query, header, http2, opening, content_type, encoding, no_body, body, all };
+enum class Near { path, package, method, query, header, http2, opening, content_type, encoding, no_body, body, all };
 
 struct Match {
   Near near = Near::path;
@@ -259,6 +259,7 @@ Match match(Protocol protocol, const Rule& rule, const RequestHead& head, const 
   if (!path_matches(rule.path, target) || (!rule.target.empty() && rule.target != head.target)) {
     return {Near::path, &rule};
   }
+  if (!rule.packages.empty() && !is_in(rule.packages, package_in(rule.path, target))) return {Near::package, &rule};
   if (!is_in(rule.methods, head.method)) return {Near::method, &rule};
   if (!query_matches(rule.query, target)) return {Near::query, &rule};
   if (!unlisted(protocol, rule, head, slot).empty()) return {Near::header, &rule};
@@ -308,6 +309,12 @@ Decision not_allowed(const Match& best, const RequestHead& head, const Target& t
   switch (best.near) {
     case Near::path:
       decision = deny(403, "path", what + ": no grant for " + join(grant.hosts, ", ") + " allows this path");
+      decision.add = add;
+      break;
+    case Near::package:
+      decision = deny(403, "path",
+                      what + ": package " + escape_for_terminal(package_in(best.rule->path, target), 100) +
+                          " is none of the " + std::to_string(best.rule->packages.size()) + " that are granted");
       decision.add = add;
       break;
     case Near::method:
@@ -370,6 +377,14 @@ Decision not_allowed(const Match& best, const RequestHead& head, const Target& t
   return decision;
 }
 
+// Does the request bring this session's token for the grant's credential, where it is exchanged?
+bool fills(const Grant& grant, const std::vector<TokenSlot>& tokens, const RequestHead& head, const Target& target) {
+  const TokenSlot* slot = slot_of(grant, tokens);
+  if (slot == nullptr) return false;
+  const CarrierVerdict carriers = judge_carriers(head.headers, head.target, target, slot, tokens);
+  return carriers.ok && carriers.slot_filled;
+}
+
 // A rule matches; now what the request carries.
 Decision judge_matched(const Grant& grant, const Rule& rule, const std::vector<TokenSlot>& tokens,
                        const RequestHead& head, const Target& target) {
@@ -422,7 +437,10 @@ Decision judge(const std::vector<Grant>& grants, const std::vector<TokenSlot>& t
       Decision decision = judge_matched(grant, *found.rule, tokens, head, *target);
       if (decision.verdict == Verdict::allow) return decision;
       if (!refused) refused = std::move(decision);
-    } else if (nearest == nullptr || found.near > best.near) {
+    } else if (nearest == nullptr || found.near > best.near ||
+               (found.near == best.near && fills(grant, tokens, head, *target) &&
+                !fills(*nearest, tokens, head, *target))) {
+      // Of two that are as near, the one whose token it brings is the one that was meant.
       nearest = &grant;
       best = found;
     }

@@ -350,6 +350,48 @@ TEST(Judge, BodyLimit) {
   EXPECT_EQ(judge(all, tokens, request).status, 413);
 }
 
+TEST(Judge, APackageThatIsNotListedIsNamed) {  // A09
+  Grant registry;
+  registry.hosts = {"registry.example.com"};
+  Rule rule{{"GET"}, "/{package}", {}, "", std::nullopt};
+  rule.packages = {"left-pad", "@types/node"};
+  registry.allow = {rule};
+  const std::vector<Grant> all{registry};
+  for (const char* path : {"/left-pad", "/@types%2fnode"}) {
+    EXPECT_EQ(judge(all, {}, head("GET", "registry.example.com", path)).verdict, Verdict::allow) << path;
+  }
+  for (const char* path : {"/secret-in-hex", "/left-pad2", "/@types%2fsecret", "/left%2dpad", "/node"}) {
+    EXPECT_EQ(judge(all, {}, head("GET", "registry.example.com", path)).verdict, Verdict::deny) << path;
+  }
+  const Decision denied = judge(all, {}, head("GET", "registry.example.com", "/@evil%2fsecret"));
+  EXPECT_EQ(denied.reason, "path");
+  EXPECT_NE(denied.text.find("package @evil/secret is none of the 2 that are granted"), std::string::npos)
+      << denied.text;
+}
+
+// Whose token it brings says which of two grants at one place was meant.
+TEST(Judge, OfTwoAsNearTheOneWhoseTokenItBrings) {
+  Grant open, keyed;
+  open.hosts = keyed.hosts = {"api.example.com"};
+  open.id = "open";
+  keyed.id = "keyed";
+  keyed.credential = "api";
+  open.allow = {{{"GET"}, "/public", {}, "", std::nullopt}};
+  keyed.allow = {{{"GET"}, "/v1/items", {}, "", std::nullopt}};
+  for (const auto& all : {std::vector<Grant>{open, keyed}, {keyed, open}}) {
+    const Decision with =
+        judge(all, tokens, head("GET", "api.example.com", "/x", {{"x-api-key", "bh-api-token-0001"}}));
+    ASSERT_NE(with.grant, nullptr);
+    EXPECT_EQ(with.grant->id, "keyed");
+    EXPECT_TRUE(with.slot_filled);
+    EXPECT_NE(with.add.find("credential = \"api\""), std::string::npos);
+    const Decision foreign = judge(all, tokens, head("GET", "api.example.com", "/x", {{"x-api-key", "sk-other"}}));
+    EXPECT_FALSE(foreign.slot_filled);
+    EXPECT_EQ(foreign.add, "");
+  }
+  EXPECT_EQ(judge({open, keyed}, tokens, head("GET", "api.example.com", "/x")).grant->id, "open");
+}
+
 TEST(Judge, SlotFilledOnlyByTheToken) {
   const auto all = grants();
   EXPECT_TRUE(judge(all, tokens, head("GET", "api.example.com", "/v1/items", {{"x-api-key", "bh-api-token-0001"}}))

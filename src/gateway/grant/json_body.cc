@@ -266,17 +266,28 @@ class Judge {
 
 }  // namespace
 
+struct JsonJudge::Compiled : grant::Compiled {};
+
+JsonJudge::JsonJudge(const JsonRules& rules) {
+  if (auto compiled = compile(rules)) compiled_ = std::make_unique<const Compiled>(Compiled{std::move(*compiled)});
+}
+
+JsonJudge::~JsonJudge() = default;
+
 tl::expected<void, JsonRefusal> judge_json(const JsonRules& rules, std::string_view body) {
-  const auto compiled = compile(rules);
-  if (!compiled) return tl::unexpected(JsonRefusal{"the rule about this body can't be read, so nothing is granted"});
+  return JsonJudge(rules).judge(body);
+}
+
+tl::expected<void, JsonRefusal> JsonJudge::judge(std::string_view body) const {
+  if (!compiled_) return tl::unexpected(JsonRefusal{"the rule about this body can't be read, so nothing is granted"});
   // The parser takes it for the end of the body; a server may read on.
   if (body.find('\0') != std::string_view::npos) return tl::unexpected(JsonRefusal{"the body holds a NUL byte"});
   // The parser skips it; not every reader does.
   if (body.starts_with("\xef\xbb\xbf")) return tl::unexpected(JsonRefusal{"the body begins with a byte order mark"});
-  Judge judge(*compiled);
-  const bool parsed = json::sax_parse(body.begin(), body.end(), &judge);
-  if (parsed) judge.finish();
-  if (judge.why()) return tl::unexpected(JsonRefusal{"in the body, " + *judge.why()});
+  Judge events(*compiled_);
+  const bool parsed = json::sax_parse(body.begin(), body.end(), &events);
+  if (parsed) events.finish();
+  if (events.why()) return tl::unexpected(JsonRefusal{"in the body, " + *events.why()});
   if (!parsed) return tl::unexpected(JsonRefusal{"the body is no JSON"});
   return {};
 }

@@ -5,6 +5,7 @@
 // reader, and so would the rules be.)
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -20,5 +21,20 @@ struct JsonRefusal {
   std::string text;
 };
 tl::expected<void, JsonRefusal> judge_json(const JsonRules& rules, std::string_view body);
+
+// The same for many bodies: the places that the rules name are read once.
+class JsonJudge {
+ public:
+  explicit JsonJudge(const JsonRules& rules);  // which outlive it
+  ~JsonJudge();
+  JsonJudge(const JsonJudge&) = delete;
+  JsonJudge& operator=(const JsonJudge&) = delete;
+
+  tl::expected<void, JsonRefusal> judge(std::string_view body) const;
+
+ private:
+  struct Compiled;
+  std::unique_ptr<const Compiled> compiled_;  // null: a rule can't be read
+};
 
 }  // namespace bulkhead::grant

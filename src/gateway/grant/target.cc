@@ -254,6 +254,20 @@ bool path_matches(std::string_view path_template, const Target& target) {
   }
 }
 
+std::string package_in(std::string_view path_template, const Target& target) {
+  const std::vector<std::string> wanted =
+      split(path_template.substr(std::min<std::size_t>(1, path_template.size())), '/');
+  for (std::size_t i = 0; i < wanted.size() && i < target.segments.size(); ++i) {
+    if (wanted[i] != "{package}") continue;
+    std::string out;
+    if (i > 0 && wanted[i - 1] == "{scope}") out = std::string(target.segments[i - 1]) + "/";
+    out += target.segments[i];
+    if (const std::size_t slash = out.find('%'); slash != std::string::npos) out.replace(slash, 3, "/");
+    return lower_ascii(out);
+  }
+  return {};
+}
+
 bool query_matches(const std::vector<std::string>& allowed, const Target& target) {
   return query_mismatch(allowed, target).empty();
 }

@@ -33,6 +33,10 @@ tl::expected<Target, NotCanonical> split_target(std::string_view target);
 // with `@`.
 bool path_matches(std::string_view path_template, const Target& target);
 
+// What stands for `{package}` in a path that the template matches, as registries name it and in lower case: with
+// `{scope}` in front both, and `%2f` as the slash it stands for. Empty: the template has none.
+std::string package_in(std::string_view path_template, const Target& target);
+
 // Is every key of the query in the closed list, and each key with values there, once, with one of
 // them? {"*"}: any.
 bool query_matches(const std::vector<std::string>& allowed, const Target& target);

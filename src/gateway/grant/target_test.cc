@@ -112,5 +112,21 @@ TEST(Query, EntriesAreChecked) {
   }
 }
 
+// One name for what registries spell in two ways.
+TEST(Path, APackageIsNamedAsRegistriesDo) {
+  const auto named = [](std::string_view path_template, std::string_view path) {
+    const auto target = split_target(path);
+    EXPECT_TRUE(target && path_matches(path_template, *target)) << path;
+    return target ? package_in(path_template, *target) : "";
+  };
+  EXPECT_EQ(named("/{package}", "/left-pad"), "left-pad");
+  EXPECT_EQ(named("/{package}", "/@Types%2fNode"), "@types/node");
+  EXPECT_EQ(named("/{package}/-/{file}", "/@types%2Fnode/-/node-1.tgz"), "@types/node");
+  EXPECT_EQ(named("/{scope}/{package}/-/{file}", "/@types/node/-/node-1.tgz"), "@types/node");
+  EXPECT_EQ(named("/{package}/{version}", "/@types/node"), "@types");
+  EXPECT_EQ(named("/{a}/{b}/{package}", "/In/fl/Inflector"), "inflector");
+  EXPECT_EQ(named("/{a}/{b}", "/a/b"), "");
+}
+
 }  // namespace
 }  // namespace bulkhead::grant
