@@ -22,17 +22,17 @@ def attack_rows():
         if not line or line.startswith("#"):
             continue
         fields = line.split("\t")
-        if len(fields) != 5:
-            wrong.append(f"tests/attacks.tsv:{number}: {len(fields)} columns instead of 5")
+        if len(fields) not in (5, 6):  # the sixth: why the row is about the native tier only
+            wrong.append(f"tests/attacks.tsv:{number}: {len(fields)} columns instead of 5 or 6")
             continue
-        identity, victim, _, setup, off = fields
+        identity, victim, _, setup, off = fields[:5]
         ids.add(identity)
         if not os.path.exists(f"tests/victims/{victim}.cc"):
             wrong.append(f"tests/attacks.tsv:{number}: there is no tests/victims/{victim}.cc")
         if setup not in ("-", "collector") and f"def {setup}(" not in setups:
             wrong.append(f"tests/attacks.tsv:{number}: there is no setup {setup}")
         if off not in ("works", "root", "kernel"):
-            wrong.append(f"tests/attacks.tsv:{number}: last column is {off}")
+            wrong.append(f"tests/attacks.tsv:{number}: column 5 is {off}")
     return ids
 
 

@@ -26,10 +26,10 @@ constexpr std::array events = {
               "result, why, narrowed[], removed[], widened[], revoked[], policy, sources[]",
               "The policy was loaded again: done, waiting (what widens it waits for the owner's word; the rest is "
               "done) or failed (every grant is closed)"},
-    EventType{"ask.question", "supervisor", "number, method, scheme, host, port, path, preset",
+    EventType{"ask.question", "supervisor", "number, method, scheme, host, port, path, preset, credential",
               "A request that no grant allows waits, and the person at the terminal is asked about it (`run --ask`)"},
     EventType{"ask.answer", "supervisor",
-              "number, method, scheme, host, port, path, answer, ms, grants[], policy, preset, file, why",
+              "number, method, scheme, host, port, path, answer, ms, grants[], policy, preset, credential, file, why",
               "What became of it: once, session or always (on the disk before the grants hold), no, timeout, gone "
               "(the client, the terminal or the session went), rate (not asked: too many; the first hundred of a "
               "session). `ms` is the time to decide, `grants` are the ids of what was granted, `file` is where it "
