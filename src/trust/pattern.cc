@@ -56,8 +56,7 @@ void Matcher::add(const Pattern& pattern, std::size_t id) {
   const std::size_t index = entries_.size();
   const Pattern::Name& first = pattern.names().front();
   if (first.wildcard) {
-    const auto from = static_cast<unsigned char>(first.text.front()),
-               to = static_cast<unsigned char>(first.text.back());
+    const char from = first.text.front(), to = first.text.back();
     (from != '*' ? wild_from_[from] : to != '*' ? wild_to_[to] : wild_).push_back(index);
   } else {
     by_first_name_[first.text].push_back(index);
@@ -98,8 +97,8 @@ Matcher::Step Matcher::step(const std::vector<State>& state, std::string_view fo
   };
   begin(wild_);
   if (folded_name.empty()) return out;
-  begin(wild_from_[static_cast<unsigned char>(folded_name.front())]);
-  begin(wild_to_[static_cast<unsigned char>(folded_name.back())]);
+  if (const auto found = wild_from_.find(folded_name.front()); found != wild_from_.end()) begin(found->second);
+  if (const auto found = wild_to_.find(folded_name.back()); found != wild_to_.end()) begin(found->second);
   return out;
 }
 

@@ -3,7 +3,6 @@
 // everything below. Names are compared as spelling.h folds them.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -71,7 +70,7 @@ class Matcher {
   std::vector<std::size_t> first_has_alias_;
   // Those whose first name has a star: by the byte it begins with, else by the one it ends with, else `wild_`. Names
   // that nothing is about are what a tree is full of.
-  std::array<std::vector<std::size_t>, 256> wild_from_, wild_to_;
+  std::unordered_map<char, std::vector<std::size_t>> wild_from_, wild_to_;
   std::vector<std::size_t> wild_;
 };
 
