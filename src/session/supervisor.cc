@@ -718,6 +718,10 @@ class Supervisor {
 
   void wind_down(const Result<int>& ended) {
     tier_.process.kill_and_wait();
+    for (Child& carrier : tier_.carriers) {
+      if (!end_child(carrier, Clock::now() + helper_grace))
+        say("not all that the command wrote could be written to its file");
+    }
     // Nobody uses their mounts any more.
     for (Helper& helper : helpers_.keeps) {
       if (helper.control) (void)::shutdown(helper.control.get(), SHUT_WR);

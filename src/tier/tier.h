@@ -67,6 +67,9 @@ struct Started {
   UniqueFd control;   // SEQPACKET to the shim (guest/protocol.h)
   UniqueFd messages;  // what the tier's program prints, for errors; read to its end
   UniqueFd terminal;  // own_kernel(): the other end of what the pty says and is told; unset without a pty
+  // Who carries the workload's output on where the tier can't give it the user's own file; each ends after the process
+  // does, once it has written everything.
+  std::vector<Child> carriers;
 };
 
 // One way to isolate. start() returns once the tier's program runs; the shim inside waits for its setup and

@@ -179,6 +179,23 @@ class Terminal(test_terminal.Terminals):
     tier = "gvisor"
     test_big_output_is_complete = None
 
+    def test_files_as_standard_streams(self):
+        """Written and read where they are, in order, whoever else has them open."""
+        folder = self.folder("streams")
+        self.write("streams/log", "zero\n")
+        fd = os.open(os.path.join(folder, "log"), os.O_RDWR)
+        os.lseek(fd, 0, os.SEEK_END)
+        words = "cat; echo two; echo three >&2; echo four"
+        with open(os.path.join(folder, "in"), "w+") as file:
+            file.write("skipped\none\n")
+            file.flush()
+            os.lseek(file.fileno(), len("skipped\n"), os.SEEK_SET)
+            child = self.start_inside(["/bin/sh", "-c", words], options=["-q"], stdin=file, stdout=fd, stderr=fd)
+            self.assertEqual(child.wait(30), 0)
+        os.write(fd, b"five\n")
+        os.close(fd)
+        self.assertEqual(self.read("streams/log"), "zero\none\ntwo\nthree\nfour\nfive\n")
+
     def test_dev_tty_and_window(self):
         terminal = self.open(["/bin/bash", "-c", "echo to-the-tty > /dev/tty; tty; stty size"])
         self.assertEqual(terminal.wait(), 0, terminal.shown)

@@ -86,7 +86,7 @@ class Tables(Case):
         for host in {row.host for row in rows}:
             self.lab.web.site(host, lambda request: request.text("arrived\n"))
         self.lab.web.forget()
-        policy, slot = f'[[grant]]\npreset = "{os.path.basename(path)[:-4]}"\n{with_}', ""
+        policy, slot = f'[[grant]]\npreset = "{os.path.basename(path).partition(".")[0]}"\n{with_}', ""
         kind, _, word = credential.partition(" ")
         if kind == "answer":
             # Nothing before a server hands it out: at this address, as every site here does.

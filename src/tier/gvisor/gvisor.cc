@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "room/wire.h"
 #include "tier/gvisor/bundle.h"
+#include "tier/gvisor/carry.h"
 #include "tier/gvisor/find.h"
 #include "tier/gvisor/memory.h"
 
@@ -103,7 +104,9 @@ class Gvisor final : public Isolation {
                          "--pass-fd=" + same_inside(control_fd),
                          "--pass-fd=" + same_inside(lane_fd),
                          "session"};
-    options.fds = {stdio[0], stdio[1], stdio[2], control.second.get(), lane.second.get()};
+    int in = stdio[0], out = stdio[1], err = stdio[2];
+    BH_TRY(Carried carried, carry_files(in, out, err));
+    options.fds = {in, out, err, control.second.get(), lane.second.get()};
     if (options.fds[2] < 0) options.fds[2] = messages.second.get();
     options.enter = [&]() -> Result<void> {
       BH_CHECK(room::enter(room));
@@ -112,7 +115,8 @@ class Gvisor final : public Isolation {
     options.before_exec = [&] { return make_stage(plan, shim); };
     options.own_pid_namespace = true;
     BH_TRY(Child process, spawn(options));
-    return Started{std::move(process), std::move(control.first), std::move(messages.first), std::move(lane.first)};
+    return Started{std::move(process), std::move(control.first), std::move(messages.first), std::move(lane.first),
+                   std::move(carried.carriers)};
   }
 
  private:

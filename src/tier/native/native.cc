@@ -68,7 +68,7 @@ class Native final : public Isolation {
     options.own_pid_namespace = true;
     if (options.fds[2] < 0) options.fds[2] = messages.second.get();
     BH_TRY(Child process, spawn(options));
-    return Started{std::move(process), std::move(control.first), std::move(messages.first), UniqueFd()};
+    return Started{std::move(process), std::move(control.first), std::move(messages.first), UniqueFd(), {}};
   }
 
  private:
