@@ -68,8 +68,15 @@ def reached(case, listener):
         except OSError:
             pass
 
+    def forget():
+        try:
+            listener.shutdown(socket.SHUT_RDWR)  # closing alone leaves it, and its name, to whoever waits in accept(2)
+        except OSError:
+            pass
+        listener.close()
+
     threading.Thread(target=take, daemon=True).start()
-    case.addCleanup(listener.close)
+    case.addCleanup(forget)
     return lambda result: (case.wait_until(lambda: hits, 2, "the socket is reached") if result.status == 0
                            else hits) != []
 
