@@ -25,6 +25,18 @@ PushJudge judged(std::string_view body, std::size_t piece) {
   return judge;
 }
 
+// As git's parse_feature_request() looks for one: between blanks, so not within another's value.
+bool has_word(std::string_view list, std::string_view word) {
+  constexpr std::string_view blanks = " \t\n\v\f\r";
+  for (std::size_t at = list.find(word); at != std::string_view::npos; at = list.find(word, at + 1)) {
+    const std::size_t end = at + word.size();
+    if ((at == 0 || blanks.find(list[at - 1]) != blanks.npos) &&
+        (end == list.size() || blanks.find(list[end]) != blanks.npos))
+      return true;
+  }
+  return false;
+}
+
 // What a lenient server makes of it: lengths by strtoul(3), the first blank-separated words, the name up to a NUL or
 // LF.
 void read_as_server(std::string_view body) {
@@ -48,7 +60,7 @@ void read_as_server(std::string_view body) {
     if (line.starts_with("shallow ") && first) continue;
     const std::size_t nul = line.find('\0');
     if (first) expect(nul != std::string_view::npos);
-    if (first) options = line.substr(nul).find("push-options") != std::string_view::npos;
+    if (first) options = has_word(line.substr(nul + 1), "push-options");
     first = false;
     const std::string command(line.substr(0, line.find_first_of(std::string_view("\0\n", 2))));
     const std::size_t a = command.find(' '), b = command.find(' ', a + 1);
