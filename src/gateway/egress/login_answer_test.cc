@@ -1,5 +1,3 @@
-#include "gateway/egress/login.h"
-
 #include <gtest/gtest.h>
 
 #include <boost/asio/io_context.hpp>
@@ -7,6 +5,7 @@
 
 #include "base/ipc.h"
 #include "base/sys.h"
+#include "gateway/egress/login.h"
 
 namespace bulkhead::egress {
 namespace {
