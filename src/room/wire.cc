@@ -32,73 +32,6 @@ constexpr const char* far_end = "eth0";
 constexpr std::uint32_t far_table = 200;  // its number means nothing
 constexpr std::uint32_t far_first = 10, local_second = 100;
 
-// One rtnetlink(7) request: a header, the message's own part, and attributes, which can hold others.
-class Request {
- public:
-  template <class Part>
-  Request(std::uint16_t type, std::uint16_t flags, const Part& part) {
-    nlmsghdr header{};
-    header.nlmsg_type = type;
-    header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
-    add(&header, sizeof header);
-    add(&part, sizeof part);
-  }
-
-  void attribute(std::uint16_t type, const void* data, std::size_t size) {
-    const std::size_t at = open(type);
-    raw(data, size);
-    close(at);
-  }
-  void attribute(std::uint16_t type, std::uint32_t value) { attribute(type, &value, sizeof value); }
-  void attribute(std::uint16_t type, const char* text) { attribute(type, text, ::strlen(text) + 1); }
-  template <class Part>
-  void plain(const Part& part) {
-    add(&part, sizeof part);
-  }
-  // An attribute that holds what comes until close().
-  std::size_t open(std::uint16_t type) {
-    const std::size_t at = bytes_.size();
-    const rtattr head{0, type};
-    add(&head, sizeof head);
-    return at;
-  }
-  void close(std::size_t at) {
-    const auto size = static_cast<std::uint16_t>(bytes_.size() - at);
-    ::memcpy(bytes_.data() + at, &size, sizeof size);
-    pad();
-  }
-
-  Result<void> send(int socket, const char* what) {
-    const auto size = static_cast<std::uint32_t>(bytes_.size());
-    ::memcpy(bytes_.data(), &size, sizeof size);
-    if (::send(socket, bytes_.data(), bytes_.size(), 0) < 0) return fail_errno("send", what, errno);
-    struct {
-      nlmsghdr header;
-      nlmsgerr error;
-      char rest[1024];
-    } reply{};
-    const ssize_t n = ::recv(socket, &reply, sizeof reply, 0);
-    if (n < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(nlmsgerr))) || reply.header.nlmsg_type != NLMSG_ERROR) {
-      return fail(std::string("the kernel gave no answer to ") + what);
-    }
-    if (reply.error.error != 0) return fail_errno("rtnetlink", what, -reply.error.error);
-    return {};
-  }
-
- private:
-  void add(const void* data, std::size_t size) {
-    raw(data, size);
-    pad();
-  }
-  void raw(const void* data, std::size_t size) {
-    const auto* bytes = static_cast<const char*>(data);
-    bytes_.insert(bytes_.end(), bytes, bytes + size);
-  }
-  void pad() { bytes_.resize((bytes_.size() + RTA_ALIGNTO - 1) / RTA_ALIGNTO * RTA_ALIGNTO); }
-
-  std::vector<char> bytes_;
-};
-
 struct Address {
   int family = AF_INET;
   unsigned char bytes[16] = {};
@@ -112,12 +45,6 @@ Address address_from(const char* text) {
   return address;
 }
 
-Result<UniqueFd> open_rtnetlink() {
-  UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-  if (!socket) return fail_errno("socket(NETLINK_ROUTE)", "", errno);
-  return socket;
-}
-
 Result<int> index_of(const char* name) {
   const unsigned index = ::if_nametoindex(name);
   if (index == 0) return fail_errno("if_nametoindex", name, errno);
@@ -125,7 +52,7 @@ Result<int> index_of(const char* name) {
 }
 
 Result<void> make_pair(int socket, int far) {
-  Request request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
+  NetlinkRequest request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
   request.attribute(IFLA_IFNAME, room_end);
   const std::size_t info = request.open(IFLA_LINKINFO);
   request.attribute(IFLA_INFO_KIND, "veth");
@@ -144,7 +71,7 @@ Result<void> bring_up(int socket, int index) {
   ifinfomsg link{};
   link.ifi_index = index;
   link.ifi_flags = link.ifi_change = IFF_UP;
-  return Request(RTM_NEWLINK, 0, link).send(socket, "IFF_UP");
+  return NetlinkRequest(RTM_NEWLINK, 0, link).send(socket, "IFF_UP");
 }
 
 Result<void> add_address(int socket, int index, const char* text, int prefix) {
@@ -154,7 +81,7 @@ Result<void> add_address(int socket, int index, const char* text, int prefix) {
   part.ifa_prefixlen = static_cast<std::uint8_t>(prefix);
   part.ifa_flags = IFA_F_NODAD;  // nobody else can have it, and it is to be used at once
   part.ifa_index = static_cast<std::uint32_t>(index);
-  Request request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, part);
+  NetlinkRequest request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, part);
   request.attribute(IFA_LOCAL, address.bytes, address.size());
   request.attribute(IFA_ADDRESS, address.bytes, address.size());
   return request.send(socket, text);
@@ -175,7 +102,7 @@ Result<void> route_to_far(int socket, int index, const char* text) {
   const Address address = address_from(text);
   rtmsg part = route_part(address.family, far_table, RTN_UNICAST, RT_SCOPE_LINK);
   part.rtm_dst_len = static_cast<std::uint8_t>(address.size() * 8);
-  Request request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, part);
+  NetlinkRequest request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, part);
   request.attribute(RTA_DST, address.bytes, address.size());
   request.attribute(RTA_OIF, static_cast<std::uint32_t>(index));
   return request.send(socket, text);
@@ -183,17 +110,10 @@ Result<void> route_to_far(int socket, int index, const char* text) {
 
 Result<void> route_everything(int socket, const char* gateway) {
   const Address address = address_from(gateway);
-  Request request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
-                  route_part(address.family, RT_TABLE_MAIN, RTN_UNICAST, RT_SCOPE_UNIVERSE));
+  NetlinkRequest request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
+                         route_part(address.family, RT_TABLE_MAIN, RTN_UNICAST, RT_SCOPE_UNIVERSE));
   request.attribute(RTA_GATEWAY, address.bytes, address.size());
   return request.send(socket, "a route to the room");
-}
-
-Result<void> everything_is_local(int socket, int family) {
-  Request request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
-                  route_part(family, RT_TABLE_LOCAL, RTN_LOCAL, RT_SCOPE_HOST));
-  request.attribute(RTA_OIF, 1U);  // `lo` is the first interface of every network namespace
-  return request.send(socket, "a local route");
 }
 
 Result<void> change_rule(int socket, std::uint16_t type, int family, std::uint32_t priority, std::uint32_t table) {
@@ -201,7 +121,7 @@ Result<void> change_rule(int socket, std::uint16_t type, int family, std::uint32
   part.family = static_cast<std::uint8_t>(family);
   part.table = static_cast<std::uint8_t>(table);
   part.action = FR_ACT_TO_TBL;
-  Request request(type, type == RTM_NEWRULE ? NLM_F_CREATE | NLM_F_EXCL : 0, part);
+  NetlinkRequest request(type, type == RTM_NEWRULE ? NLM_F_CREATE | NLM_F_EXCL : 0, part);
   request.attribute(FRA_PRIORITY, priority);
   request.attribute(FRA_TABLE, table);
   return request.send(socket, "a routing rule");
@@ -241,11 +161,11 @@ Result<void> lay_wire(int far) {
   BH_CHECK(add_address(socket.get(), index, wire_room, wire_prefix));
   if (has_ipv6()) BH_CHECK(add_address(socket.get(), index, wire_room6, wire_prefix6));
   BH_CHECK(bring_up(socket.get(), index));
-  BH_CHECK(everything_is_local(socket.get(), AF_INET));
+  BH_CHECK(make_every_address_local(AF_INET, RT_TABLE_LOCAL));
   BH_CHECK(route_to_far(socket.get(), index, wire_far));
   BH_CHECK(order_rules(socket.get(), AF_INET));
   if (!has_ipv6()) return {};
-  BH_CHECK(everything_is_local(socket.get(), AF_INET6));
+  BH_CHECK(make_every_address_local(AF_INET6, RT_TABLE_LOCAL));
   BH_CHECK(route_to_far(socket.get(), index, wire_far6));
   return order_rules(socket.get(), AF_INET6);
 }
