@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "expect.h"
 #include "gateway/egress/login.h"
+#include "gateway/egress/login_for_test.h"
 #include "gateway/grant/refresh.h"
 
 namespace {
@@ -28,24 +29,13 @@ const std::string own = "bulkhead-refresh-1", real_refresh = "real/refresh+\"1";
 const std::string real_access = "eyJhbGciOiJSUzI1NiJ9.eyJwbGFuIjoicHJvIn0.cmVhbC1hY2Nlc3M";
 
 Login login(bool jwt) {
-  Login out;
-  out.access = "access";
-  out.refresh = "refresh";
-  if (jwt) out.id = "id";
-  if (jwt) out.claims = {"plan"};
+  Login out = egress::login_with("access", "refresh", jwt);
   out.send = {{"client_id", {"id-1"}}, {"scope", {"read", "user:*"}}};
   return out;
 }
 
 TokenSlot slot(bool jwt) {
-  TokenSlot out;
-  out.credential = "agent";
-  out.token = "bulkhead-1";
-  out.carrier = Credential::Carrier::bearer;
-  out.issued = true;
-  out.refresh = own;
-  out.jwt = jwt;
-  return out;
+  return egress::login_slot("bulkhead-1", own, jwt);
 }
 
 const Login plain_login = login(false), jwt_login = login(true);

@@ -88,21 +88,23 @@ struct World final : AskWorld {
   Numbers answered;
 };
 
+Question get(const std::string& target, std::uint64_t number = 1) {
+  Question out;
+  out.number = number;
+  out.method = "GET";
+  out.scheme = "https";
+  out.host = "new.example.com";
+  out.port = 443;
+  out.target = target;
+  return out;
+}
+
 struct AskingTest : testing::Test {
   AskingTest() : AskingTest(AskBounds{}) {}
   explicit AskingTest(const AskBounds& bounds)
       : asking(world, {}, {"claude", "/home/me/policy.toml", "", seconds(60)}, bounds) {}
 
-  Question question(const std::string& target) {
-    Question out;
-    out.number = ++number;
-    out.method = "GET";
-    out.scheme = "https";
-    out.host = "new.example.com";
-    out.port = 443;
-    out.target = target;
-    return out;
-  }
+  Question question(const std::string& target) { return get(target, ++number); }
   std::uint64_t ask(const std::string& target) {
     const Question one = question(target);
     EXPECT_TRUE(asking.asked(one, now));
@@ -405,13 +407,7 @@ TEST_F(AskingTest, TheEndTakesEverythingAlong) {
 }
 
 TEST(QuestionLines, NameTheCredentialAndWhereItCanNotBeKept) {
-  Question asked;
-  asked.number = 1;
-  asked.method = "GET";
-  asked.scheme = "https";
-  asked.host = "new.example.com";
-  asked.port = 443;
-  asked.target = "/v1";
+  const Question asked = get("/v1");
   advice::Offer offer;
   offer.toml = "[[grant]]\n";
   AskShown shown{"claude", "/home/me/policy.toml", "", seconds(60), {"mine"}};
@@ -432,13 +428,9 @@ TEST(QuestionLines, NameTheCredentialAndWhereItCanNotBeKept) {
 }
 
 TEST(QuestionLines, FitAndHoldNothingThatMovesACursor) {
-  Question asked;
-  asked.number = 1;
+  Question asked = get("/" + std::string(1900, 'a'));
   asked.method = "POST";
-  asked.scheme = "https";
-  asked.host = "new.example.com";
   asked.port = 8443;
-  asked.target = "/" + std::string(1900, 'a');
   asked.headers.assign(30, "x-header");
   asked.content_type = "application/json";
   asked.body = lane::BodyKind::streamed;

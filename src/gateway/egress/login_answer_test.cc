@@ -6,6 +6,7 @@
 #include "base/ipc.h"
 #include "base/sys.h"
 #include "gateway/egress/login.h"
+#include "gateway/egress/login_for_test.h"
 
 namespace bulkhead::egress {
 namespace {
@@ -16,29 +17,14 @@ constexpr const char *first_access = "real-access-1", *first_refresh = "real-ref
 // {"plan":"pro","secret":"s"}
 const std::string real_jwt = "eyJhbGciOiJSUzI1NiJ9.eyJwbGFuIjoicHJvIiwic2VjcmV0IjoicyJ9.c2lnbmF0dXJl";
 
-Login login(bool jwt) {
-  Login out;
-  out.access = "access";
-  out.refresh = "refresh";
-  if (jwt) out.id = "id";
-  if (jwt) out.claims = {"plan"};
-  return out;
-}
-
 TokenSlot slot(bool jwt) {
-  TokenSlot out;
-  out.credential = "agent";
-  out.token = "bulkhead-1";
-  out.carrier = Credential::Carrier::bearer;
-  out.issued = true;
-  out.refresh = "bulkhead-refresh-2";
-  out.jwt = jwt;
-  return out;
+  return login_slot("bulkhead-1", "bulkhead-refresh-2", jwt);
 }
 
 // A login, and the process that has its file, played.
 struct LoginAnswer : testing::Test {
-  explicit LoginAnswer(bool jwt = false) : issued(slot(jwt)), held(io, login(jwt), slot(jwt)) {
+  explicit LoginAnswer(bool jwt = false)
+      : issued(slot(jwt)), held(io, login_with("access", "refresh", jwt), slot(jwt)) {
     auto pair = sys::socket_pair(SOCK_SEQPACKET);
     LoginTokens tokens;
     tokens.access = Secret(first_access);

@@ -8,6 +8,7 @@
 
 #include "base/ipc.h"
 #include "base/sys.h"
+#include "gateway/egress/login_for_test.h"
 
 namespace bulkhead::egress {
 namespace {
@@ -16,20 +17,7 @@ namespace asio = boost::asio;
 using nlohmann::json;
 
 TokenSlot slot() {
-  TokenSlot out;
-  out.credential = "agent";
-  out.token = "bulkhead-access-0123456789abcdef";
-  out.carrier = Credential::Carrier::bearer;
-  out.issued = true;
-  out.refresh = "bulkhead-refresh-0123456789abcdef";
-  return out;
-}
-
-Login login() {
-  Login out;
-  out.access = "a";
-  out.refresh = "r";
-  return out;
+  return login_slot("bulkhead-access-0123456789abcdef", "bulkhead-refresh-0123456789abcdef");
 }
 
 LoginTokens tokens(const std::string& access, const std::string& refresh) {
@@ -98,7 +86,7 @@ class HeldLoginTest : public testing::Test {
   }
 
   asio::io_context io_;
-  HeldLogin held_{io_, login(), slot()};
+  HeldLogin held_{io_, login_with("a", "r"), slot()};
   IssuedValues issued_{slot()};
   UniqueFd file_;
 };
