@@ -51,8 +51,9 @@ Result<void> give_up_privilege(std::chrono::seconds patience) {
 
 Result<std::string> read_until_end(int fd, const Filter& filter) {
   std::string out;
+  std::uint64_t said = 0;
   const auto end = Clock::now() + filter.patience;
-  char buffer[16384];
+  char buffer[65536];
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
     pollfd p{fd, POLLIN, 0};
@@ -63,8 +64,14 @@ Result<std::string> read_until_end(int fd, const Filter& filter) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno("read", "", errno);
     if (n == 0) return out;
-    if (out.size() + static_cast<std::size_t>(n) > filter.most) return fail("it says too much", EFBIG);
-    out.append(buffer, static_cast<std::size_t>(n));
+    said += static_cast<std::uint64_t>(n);
+    if (said > filter.most) return fail("it says too much", EFBIG);
+    const std::string_view piece(buffer, static_cast<std::size_t>(n));
+    if (filter.sink) {
+      BH_CHECK(filter.sink(piece));
+    } else {
+      out += piece;
+    }
   }
 }
 
@@ -82,7 +89,8 @@ Result<Filtered> run_filter(const Filter& filter) {
   options.program = program.get();
   options.arguments = filter.arguments;
   options.environment = filter.environment;
-  options.fds = {files.empty() ? -1 : files.front().get(), pipe.second.get(), -1};
+  if (filter.file >= 0 && ::lseek(filter.file, 0, SEEK_SET) != 0) return fail_errno("lseek", "", errno);
+  options.fds = {filter.file >= 0 ? filter.file : files.empty() ? -1 : files.front().get(), pipe.second.get(), -1};
   for (std::size_t i = 1; i < files.size(); ++i) options.fds.push_back(files[i].get());
   options.before_exec = [&] { return give_up_privilege(filter.patience); };
   BH_TRY(Child child, spawn(options));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,7 +18,10 @@ struct Filter {
   std::vector<std::string> arguments;    // argv
   std::vector<std::string> environment;  // KEY=value
   std::vector<std::string_view> inputs;  // descriptor 0, then 3, 4, …: anonymous files that hold these
-  std::size_t most = std::size_t{1} << 20;
+  int file = -1;                         // descriptor 0 in their place: a file that is read from its beginning
+  // Gets what the program says as it comes, in place of Filtered::out; an error ends the program and is the result.
+  std::function<Result<void>(std::string_view)> sink = {};
+  std::uint64_t most = std::uint64_t{1} << 20;
   std::chrono::seconds patience{2};
 };
 

@@ -53,7 +53,8 @@ Result<session::Paths> user_paths() {
   return session::Paths::from({.home = variable("HOME"),
                                .xdg_state_home = variable("XDG_STATE_HOME"),
                                .xdg_config_home = variable("XDG_CONFIG_HOME"),
-                               .xdg_runtime_dir = variable("XDG_RUNTIME_DIR")});
+                               .xdg_runtime_dir = variable("XDG_RUNTIME_DIR"),
+                               .xdg_cache_home = variable("XDG_CACHE_HOME")});
 }
 
 Result<session::SessionInfo> find_session(const std::vector<session::SessionInfo>& running, const std::string& id) {
@@ -82,6 +83,7 @@ Result<PolicyRequest> policy_request(const PolicyOptions& options, const std::st
   request.flags.environment = options.environment;
   request.flags.publish = options.publish;
   request.flags.allow_secrets = options.allow_secrets;
+  request.flags.image = options.image;
   if (!options.tier.empty()) {
     BH_TRY(request.flags.tier, tier_from(options.tier));
   }

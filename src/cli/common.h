@@ -26,7 +26,7 @@ Result<session::SessionInfo> find_session(const std::vector<session::SessionInfo
 
 // The options with which `run` and `policy show` find their policy.
 struct PolicyOptions {
-  std::string policy, profile, tier;
+  std::string policy, profile, tier, image;
   std::vector<std::string> mounts, environment, publish, allow_secrets;
   bool no_profile = false;
 };

@@ -13,7 +13,11 @@ inline void add_policy_options(CLI::App& command, PolicyOptions& options) {
       ->type_name("FILE");
   command.add_option("-P,--profile", options.profile, "Profile: claude, codex, opencode, shell, …")->type_name("NAME");
   command.add_flag("--no-profile", options.no_profile, "No profile, whatever the command is called");
-  command.add_option("-t,--tier", options.tier, "How to isolate: native")->type_name("TIER");
+  command.add_option("-t,--tier", options.tier, "How to isolate: native, gvisor")->type_name("TIER");
+  command
+      .add_option("-i,--image", options.image,
+                  "The root file system, in place of the host's: a folder, or an OCI archive or layout; `host` for none")
+      ->type_name("PATH[:NAME]");
   command.add_option("-m,--mount", options.mounts, "Show PATH inside: rw (default), ro, review; may be repeated")
       ->type_name("PATH[:MODE]")
       ->allow_extra_args(false);

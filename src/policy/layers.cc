@@ -124,11 +124,13 @@ void take(std::optional<T>& value, const std::optional<T>& weaker, const std::st
 
 void merge_scalars(const std::vector<Document>& layers, Policy& policy) {
   std::optional<Tier> tier;
+  std::optional<std::string> image;
   std::optional<bool> toolchains, ask;
   std::optional<std::vector<std::string>> upstream_ca, dns;
   std::optional<Upstream> upstream;
   for (const Document& layer : layers) {
     take(tier, layer.tier, "tier", layer, policy);
+    take(image, layer.image, "image", layer, policy);
     take(toolchains, layer.toolchains, "toolchains", layer, policy);
     take(ask, layer.ask, "ask", layer, policy);
     take(upstream_ca, layer.upstream_ca, "upstream_ca", layer, policy);
@@ -139,8 +141,11 @@ void merge_scalars(const std::vector<Document>& layers, Policy& policy) {
     take(policy.limits.open_files, layer.limits.open_files, "limits.open_files", layer, policy);
     take(policy.limits.tmp, layer.limits.tmp, "limits.tmp", layer, policy);
     take(policy.limits.duration, layer.limits.duration, "limits.duration", layer, policy);
+    take(policy.limits.image_size, layer.limits.image_size, "limits.image_size", layer, policy);
+    take(policy.limits.image_files, layer.limits.image_files, "limits.image_files", layer, policy);
   }
   policy.tier = tier.value_or(policy.tier);
+  if (image && *image != "host") policy.image = *image;
   policy.toolchains = toolchains.value_or(policy.toolchains);
   policy.ask = ask.value_or(policy.ask);
   policy.upstream_ca = upstream_ca.value_or(std::vector<std::string>{});
@@ -340,6 +345,12 @@ Result<Document> command_line_document(const CommandLine& flags) {
   document.tier = flags.tier;
   const Origin origin{command_line, "", 0};
   if (flags.tier) document.origins["tier"] = origin;
+  if (!flags.image.empty()) {
+    if (auto ok = check_path(flags.image); !ok) return fail("--image: " + ok.error().message);
+    if (!valid_utf8(flags.image)) return fail("--image: not valid UTF-8");
+    document.image = flags.image;
+    document.origins["image"] = origin;
+  }
   if (flags.ask) {
     document.ask = true;
     document.origins["ask"] = origin;

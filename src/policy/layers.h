@@ -4,7 +4,7 @@
 // trusted project's policy (project.h), then the rules of managed policies (managed.h).
 //
 // How layers combine, key by key:
-//   tier, workspace, toolchains, ask,
+//   tier, image, workspace, toolchains, ask,
 //   each limit        the strongest layer that says it
 //   upstream_ca, dns  the strongest layer that says it, as a whole
 //   upstream          the strongest layer that says it, as a whole
@@ -48,6 +48,7 @@ struct CommandLine {
   // NAME=VALUE, or NAME to pass it on from the host.
   std::vector<std::string> environment;
   std::optional<Tier> tier;
+  std::string image = {};  // as `image` in a file; empty: not said
   // [ADDRESS:]PORT[:INSIDE]
   std::vector<std::string> publish = {};
   bool ask = false;

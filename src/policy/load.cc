@@ -54,26 +54,35 @@ Result<void> load_protection(const TableReader& reader, Mount& mount) {
   return {};
 }
 
-Result<void> load_mount(const TomlValue& table, Document& document) {
-  const TableReader reader(table, "[[mount]]", document.file);
-  BH_CHECK(reader.only(
-      {"path", "target", "mode", "optional", "copy", "only", "except", "secrets", "protect", "allow_control"}));
+Result<Mount> mount_of(const TableReader& reader, const Document& document) {
   Mount mount;
   mount.origin = {document.layer, document.file, reader.line()};
   BH_TRY(const auto path, reader.string("path"));
   if (!path) return reader.fail_table("`path` is missing");
   BH_CHECK(reader.checked("path", check_path(*path)));
   mount.path = *path;
+  return mount;
+}
+
+Result<void> load_target(const TableReader& reader, Mount& mount) {
   BH_TRY(const auto target, reader.string("target"));
-  if (target) {
-    BH_CHECK(reader.checked("target", check_path(*target)));
-    const bool anchored = target->front() == '/' || target->front() == '~';
-    const std::vector<std::string> parts = split(*target, '/');
-    if (!anchored || std::find(parts.begin(), parts.end(), "..") != parts.end()) {
-      return reader.fail_key("target", in_quotes(*target) + ": absolute or `~/…`, without `..`");
-    }
-    mount.target = *target;
+  if (!target) return {};
+  BH_CHECK(reader.checked("target", check_path(*target)));
+  const bool anchored = target->front() == '/' || target->front() == '~';
+  const std::vector<std::string> parts = split(*target, '/');
+  if (!anchored || std::find(parts.begin(), parts.end(), "..") != parts.end()) {
+    return reader.fail_key("target", in_quotes(*target) + ": absolute or `~/…`, without `..`");
   }
+  mount.target = *target;
+  return {};
+}
+
+Result<void> load_mount(const TomlValue& table, Document& document) {
+  const TableReader reader(table, "[[mount]]", document.file);
+  BH_CHECK(reader.only(
+      {"path", "target", "mode", "optional", "copy", "only", "except", "secrets", "protect", "allow_control"}));
+  BH_TRY(Mount mount, mount_of(reader, document));
+  BH_CHECK(load_target(reader, mount));
   BH_TRY(const auto optional, reader.boolean("optional"));
   mount.optional = optional.value_or(false);
   BH_TRY(const auto copy, reader.boolean("copy"));
@@ -105,6 +114,41 @@ Result<void> load_mount(const TomlValue& table, Document& document) {
     for (const std::string& store : *secrets) BH_CHECK(reader.checked("secrets", check_path(store)));
     mount.secrets = std::move(*secrets);
   }
+  document.mounts.push_back(std::move(mount));
+  return {};
+}
+
+// A mount in mode ro, under a name that says what it is for.
+Result<void> load_input(const TomlValue& table, Document& document) {
+  const TableReader reader(table, "[[input]]", document.file);
+  BH_CHECK(reader.only({"path", "target", "copy", "optional"}));
+  BH_TRY(Mount mount, mount_of(reader, document));
+  BH_CHECK(load_target(reader, mount));
+  BH_TRY(const auto copy, reader.boolean("copy"));
+  mount.copy = copy.value_or(false);
+  BH_TRY(const auto optional, reader.boolean("optional"));
+  mount.optional = optional.value_or(false);
+  mount.mode = MountMode::ro;
+  document.mounts.push_back(std::move(mount));
+  return {};
+}
+
+Result<void> load_output(const TomlValue& table, Document& document) {
+  const TableReader reader(table, "[[output]]", document.file);
+  BH_CHECK(reader.only({"path", "target", "max_size", "max_files", "apply"}));
+  BH_TRY(Mount mount, mount_of(reader, document));
+  BH_CHECK(load_target(reader, mount));
+  Output output{.max_size = 256ULL << 20, .max_files = 10'000, .apply = false};
+  BH_TRY(const auto size, reader.size("max_size", 4096));
+  output.max_size = size.value_or(output.max_size);
+  // It is memory: more than a machine has helps nobody, and the kernel counts pages in 64 bits.
+  if (output.max_size > 1ULL << 40) return reader.fail_key("max_size", "at most 1 TB");
+  BH_TRY(const auto files, reader.count("max_files", 1, 10'000'000));
+  output.max_files = files.value_or(output.max_files);
+  BH_TRY(const auto apply, reader.boolean("apply"));
+  output.apply = apply.value_or(false);
+  mount.mode = MountMode::review;
+  mount.output = output;
   document.mounts.push_back(std::move(mount));
   return {};
 }
@@ -142,6 +186,8 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
   if (tier) {
     BH_TRY(document.tier, one_of(reader, "tier", *tier, {Tier::native, Tier::gvisor, Tier::vm}));
   }
+  BH_TRY(document.image, reader.string("image"));
+  if (document.image) BH_CHECK(reader.checked("image", check_path(*document.image)));
   BH_TRY(const auto workspace, reader.string("workspace"));
   if (workspace) {
     BH_TRY(document.workspace, one_of(reader, "workspace", *workspace, mount_modes));
@@ -160,7 +206,7 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
   }
   BH_TRY(auto arguments, reader.strings("arguments"));
   if (arguments) document.arguments = std::move(*arguments);
-  for (const char* key : {"tier", "workspace", "toolchains", "ask", "profile", "upstream_ca", "dns"}) {
+  for (const char* key : {"tier", "image", "workspace", "toolchains", "ask", "profile", "upstream_ca", "dns"}) {
     if (const TomlEntry* entry = reader.find(key)) {
       document.origins[key] = {document.layer, document.file, entry->line};
     }
@@ -173,7 +219,8 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   std::vector<std::string> known{"version", "grant"};
   if (kind != DocumentKind::preset) {
     known.insert(known.end(),
-                 {"tier", "workspace", "mount", "credential", "env", "limits", "upstream_ca", "dns", "toolchains"});
+                 {"tier", "image", "workspace", "mount", "input", "output", "credential", "env", "limits",
+                  "upstream_ca", "dns", "toolchains"});
   }
   std::vector<TableReader::Later> elsewhere;
   if (kind == DocumentKind::policy) {
@@ -193,6 +240,10 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   BH_CHECK(load_scalars(reader, document));
   BH_TRY(const auto mounts, reader.tables_at("mount"));
   for (const TomlValue* mount : mounts) BH_CHECK(load_mount(*mount, document));
+  BH_TRY(const auto inputs, reader.tables_at("input"));
+  for (const TomlValue* input : inputs) BH_CHECK(load_input(*input, document));
+  BH_TRY(const auto outputs, reader.tables_at("output"));
+  for (const TomlValue* output : outputs) BH_CHECK(load_output(*output, document));
   BH_TRY(const TomlValue* credentials, reader.table_at("credential"));
   if (credentials != nullptr) {
     for (const TomlEntry& entry : credentials->entries) {
@@ -225,13 +276,15 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
 
 Result<void> load_limits(const TomlValue& table, Document& document) {
   const TableReader reader(table, "[limits]", document.file);
-  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration"}));
+  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration", "image_size", "image_files"}));
   Limits& limits = document.limits;
   BH_TRY(limits.memory, reader.size("memory", 1000'000));
   BH_TRY(limits.processes, reader.count("processes", 1, 4194304));     // PID_MAX_LIMIT on 64 bits
   BH_TRY(limits.open_files, reader.count("open_files", 16, 1048576));  // fs.nr_open's default
   BH_TRY(limits.tmp, reader.size("tmp", 4096));
   BH_TRY(limits.duration, reader.duration("duration"));
+  BH_TRY(limits.image_size, reader.size("image_size", 4096));
+  BH_TRY(limits.image_files, reader.count("image_files", 1, 100'000'000));
   for (const TomlEntry& entry : table.entries) {
     document.origins["limits." + entry.key] = {document.layer, document.file, entry.line};
   }

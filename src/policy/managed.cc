@@ -167,6 +167,8 @@ void cap_limits(const ManagedFile& file, Policy& policy) {
   one(policy.limits.open_files, most.open_files, "limits.open_files");
   one(policy.limits.tmp, most.tmp, "limits.tmp");
   one(policy.limits.duration, most.duration, "limits.duration");
+  one(policy.limits.image_size, most.image_size, "limits.image_size");
+  one(policy.limits.image_files, most.image_files, "limits.image_files");
 }
 
 std::string said_at(const Policy& policy, const std::string& key) {
@@ -267,7 +269,8 @@ Result<void> judge_mount(const Managed& managed, const Mount& mount, const std::
                     "lets no session write control files", "leave `allow_control` out");
     }
     const auto& review = file.mount_review;
-    if (!review || mount.mode == MountMode::review || mount.mode == MountMode::ro) continue;
+    const bool seen_first = mount.mode == MountMode::review && !(mount.output && mount.output->apply);
+    if (!review || seen_first || mount.mode == MountMode::ro) continue;
     for (const std::string& path : review->value) {
       if (!any_path({path}, managed.all_homes, true,
                     [&](const std::string& one) { return at_or_below(real, one) || at_or_below(one, real); })) {

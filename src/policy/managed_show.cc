@@ -83,6 +83,8 @@ std::string text_of(const ManagedFile& file) {
   lines.number("open_files", limits.open_files);
   lines.size("tmp", limits.tmp);
   lines.duration("duration", limits.duration);
+  lines.size("image_size", limits.image_size);
+  lines.number("image_files", limits.image_files);
   int first = 0;
   for (const auto& [key, origin] : file.layer.origins) {
     if (key.starts_with("limits.") && (first == 0 || origin.line < first)) first = origin.line;

@@ -41,6 +41,14 @@ struct Origin {
   bool operator==(const Origin&) const = default;
 };
 
+// A folder that is empty inside at the start, and what is collected from it at the end ([[output]]).
+struct Output {
+  std::uint64_t max_size = 0;   // bytes of all files; it is that much memory at most, too
+  std::uint64_t max_files = 0;  // files and folders
+  bool apply = false;           // lands at the session's end; else it is a review, for `bulkhead apply`
+  bool operator==(const Output&) const = default;
+};
+
 struct Mount {
   std::string path;    // as written: absolute, `~/…`, or relative to the working directory
   std::string target;  // where the workload sees it; empty = at the same path
@@ -58,6 +66,7 @@ struct Mount {
   std::vector<std::string> allow_control = {};
   // The credential stores (secrets.h) that it brings in and may, if the command line says so, too; paths as `path`.
   std::vector<std::string> secrets = {};
+  std::optional<Output> output = std::nullopt;  // mode review, always: what of the host is there is not shown
   Origin origin;
 };
 
@@ -202,6 +211,8 @@ struct Limits {
   std::optional<std::uint64_t> open_files;  // per process
   std::optional<std::uint64_t> tmp;         // bytes of /tmp and the other in-memory folders, each
   std::optional<std::chrono::seconds> duration;
+  // Of what an image is unpacked to: bytes, and files with folders.
+  std::optional<std::uint64_t> image_size, image_files;
 };
 
 // How egress reaches what is outside: directly, or by a proxy that the network wants ([upstream]).
@@ -231,6 +242,9 @@ struct Managed;
 
 struct Policy {
   Tier tier = Tier::native;
+  // What stands in the place of the host's own /usr and the rest (image/image.h), as written: a folder, or an OCI image
+  // as `PATH[:NAME]`. Empty: the host's.
+  std::string image = {};
   std::vector<Mount> mounts;
   std::map<std::string, Credential> credentials;
   std::vector<Grant> grants;

@@ -85,6 +85,9 @@ Result<Project> load_project(std::string_view text, const std::string& file) {
                        {{"credential", users},
                         {"env", users},
                         {"tier", users},
+                        {"image", users},
+                        {"input", users},
+                        {"output", users},
                         {"upstream", users},
                         {"dns", users},
                         {"upstream_ca", users},
@@ -194,7 +197,9 @@ Result<void> narrow_limits(const Project& project, Policy& policy) {
   BH_CHECK(narrow_limit(project, "processes", limits.processes, wanted.processes, policy));
   BH_CHECK(narrow_limit(project, "open_files", limits.open_files, wanted.open_files, policy));
   BH_CHECK(narrow_limit(project, "tmp", limits.tmp, wanted.tmp, policy));
-  return narrow_limit(project, "duration", limits.duration, wanted.duration, policy);
+  BH_CHECK(narrow_limit(project, "duration", limits.duration, wanted.duration, policy));
+  BH_CHECK(narrow_limit(project, "image_size", limits.image_size, wanted.image_size, policy));
+  return narrow_limit(project, "image_files", limits.image_files, wanted.image_files, policy);
 }
 
 Result<void> narrow_mounts(const Project& project, const Place& place, Policy& policy) {
@@ -205,6 +210,14 @@ Result<void> narrow_mounts(const Project& project, const Place& place, Policy& p
     if (found == policy.mounts.end()) {
       return widens(project.document.file, wanted.origin.line,
                     "the session's policy does not mount " + in_quotes(wanted.path), "leave it out");
+    }
+    if (found->output) {
+      if (!found->output->apply || wanted.mode == MountMode::review) {
+        found->output->apply = false;
+        continue;
+      }
+      return widens(project.document.file, wanted.origin.line, in_quotes(wanted.path) + " is an output",
+                    "write mode = \"review\", or leave it out");
     }
     if (wanted.mode == MountMode::rw) {  // protect = true, alone: where nothing is live there is nothing to do
       found->protect = found->protect || (found->mode == MountMode::rw && !found->copy);

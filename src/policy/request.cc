@@ -13,6 +13,7 @@ nlohmann::json to_json(const PolicyRequest& request) {
           {"ask", request.flags.ask},
           {"allow_secrets", request.flags.allow_secrets},
           {"tier", request.flags.tier ? name_of(*request.flags.tier) : ""},
+          {"image", request.flags.image},
           {"policy_file", request.policy_file},
           {"user_file", request.user_file},
           {"profile", request.profile},
@@ -27,7 +28,7 @@ nlohmann::json to_json(const PolicyRequest& request) {
 Result<PolicyRequest> policy_request_from(const nlohmann::json& object) {
   BH_CHECK(json_read::keys(
       object,
-      {"mounts", "environment", "publish", "tier", "ask", "allow_secrets", "policy_file", "user_file", "profile",
+      {"mounts", "environment", "publish", "tier", "ask", "allow_secrets", "image", "policy_file", "user_file", "profile",
        "command", "data_dir", "user_presets", "trusted_project", "working_directory", "home"},
       "what the policy was made from"));
   PolicyRequest request;
@@ -41,6 +42,7 @@ Result<PolicyRequest> policy_request_from(const nlohmann::json& object) {
   }
   if (!tier.empty() && !request.flags.tier) return fail("an unknown tier");
   BH_TRY(request.flags.ask, json_read::boolean(object, "ask"));
+  BH_TRY(request.flags.image, json_read::string(object, "image"));
   BH_TRY(request.policy_file, json_read::string(object, "policy_file"));
   BH_TRY(request.user_file, json_read::string(object, "user_file"));
   BH_TRY(request.profile, json_read::string(object, "profile"));

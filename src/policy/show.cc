@@ -16,6 +16,7 @@ class Writer {
   std::string write() {
     line("version = 1");
     scalar("tier", toml_string(name_of(policy_.tier)), "tier");
+    if (!policy_.image.empty()) scalar("image", toml_string(policy_.image), "image");
     scalar("toolchains", policy_.toolchains ? "true" : "false", "toolchains");
     if (policy_.ask) scalar("ask", "true", "ask");
     if (!policy_.profile.empty()) {
@@ -84,7 +85,17 @@ class Writer {
     line(std::string("resolve = ") + (upstream.proxy_resolves ? "\"proxy\"" : "\"gateway\""));
   }
 
+  void write_output(const Mount& mount) {
+    line("\n[[output]]  # " + origin_text(mount.origin));
+    line("path = " + toml_string(mount.path));
+    if (!mount.target.empty()) line("target = " + toml_string(mount.target));
+    line("max_size = " + toml_string(size_text(mount.output->max_size)));
+    line("max_files = " + std::to_string(mount.output->max_files));
+    if (mount.output->apply) line("apply = true");
+  }
+
   void write_mount(const Mount& mount) {
+    if (mount.output) return write_output(mount);
     line("\n[[mount]]  # " + origin_text(mount.origin));
     line("path = " + toml_string(mount.path));
     if (!mount.target.empty()) line("target = " + toml_string(mount.target));
@@ -229,13 +240,18 @@ class Writer {
 
   void write_limits() {
     const Limits& limits = policy_.limits;
-    if (!limits.memory && !limits.processes && !limits.open_files && !limits.tmp && !limits.duration) return;
+    if (!limits.memory && !limits.processes && !limits.open_files && !limits.tmp && !limits.duration &&
+        !limits.image_size && !limits.image_files) {
+      return;
+    }
     line("\n[limits]");
     if (limits.memory) scalar("memory", toml_string(size_text(*limits.memory)), "limits.memory");
     if (limits.processes) scalar("processes", std::to_string(*limits.processes), "limits.processes");
     if (limits.open_files) scalar("open_files", std::to_string(*limits.open_files), "limits.open_files");
     if (limits.tmp) scalar("tmp", toml_string(size_text(*limits.tmp)), "limits.tmp");
     if (limits.duration) scalar("duration", toml_string(duration_text(*limits.duration)), "limits.duration");
+    if (limits.image_size) scalar("image_size", toml_string(size_text(*limits.image_size)), "limits.image_size");
+    if (limits.image_files) scalar("image_files", std::to_string(*limits.image_files), "limits.image_files");
   }
 
   const Policy& policy_;

@@ -23,6 +23,8 @@ constexpr const char* ca_variables[] = {"SSL_CERT_FILE",     "NODE_EXTRA_CA_CERT
                                         "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE",       "DENO_CERT",
                                         "NIX_SSL_CERT_FILE", "CODEX_CA_CERTIFICATE"};
 
+constexpr const char* usual_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 bool below(const std::string& path, const std::string& folder) {
   return path == folder || path.starts_with(folder + "/");
 }
@@ -45,7 +47,8 @@ std::string visible_path(const std::vector<std::string>& visible) {
 
 std::map<std::string, std::string> make_environment(const Policy& policy, const Identity& identity,
                                                     const std::vector<TokenSlot>& tokens,
-                                                    const std::vector<std::string>& visible) {
+                                                    const std::vector<std::string>& visible,
+                                                    const std::map<std::string, std::string>* image) {
   std::map<std::string, std::string> out;
   const auto pass = [&](const std::string& name) {
     if (const char* value = ::getenv(name.c_str()); value != nullptr) out[name] = value;
@@ -64,10 +67,15 @@ std::map<std::string, std::string> make_environment(const Policy& policy, const 
     if (!secret.contains(name)) pass(name);
   }
 
-  out["PATH"] = visible_path(visible);
+  // Before all that is Bulkhead's or the policy's.
+  if (image != nullptr) {
+    for (const auto& [name, value] : *image) out[name] = value;
+  }
+  const bool own_path = image != nullptr && image->contains("PATH");
+  if (!own_path) out["PATH"] = image == nullptr ? visible_path(visible) : usual_path;
   out["HOME"] = identity.home;
   out["USER"] = out["LOGNAME"] = identity.name;
-  out["SHELL"] = "/bin/bash";
+  out["SHELL"] = image == nullptr ? "/bin/bash" : "/bin/sh";
   out["XDG_RUNTIME_DIR"] = "/run/user/" + std::to_string(identity.uid);
   out["BULKHEAD"] = "1";  // so that scripts can tell where they are
   for (const char* name : ca_variables) out[name] = ca_bundle_path;

@@ -18,6 +18,7 @@
 #include "session/copies.h"
 #include "session/keys.h"
 #include "session/login_files.h"
+#include "session/root.h"
 #include "session/view.h"
 
 namespace bulkhead::session {
@@ -82,6 +83,7 @@ class Planner {
     // What was opened is what is judged; the name may mean something else by now.
     BH_TRY(const std::string real, sys::path_of(opened->get()));
     BH_CHECK(judge(real, identity_, mount.path));
+    BH_CHECK(judge_beside_cache(mount, real, of_.paths));
     if (managed_ != nullptr) BH_CHECK(judge_mount(*managed_, mount, real));
     BH_CHECK(judge_login_mount(of_.logins, mount, real));
     BH_CHECK(judge_stores(stores_, mount, real, request_.flags.allow_secrets, request_.place));
@@ -276,11 +278,12 @@ Result<Planned> make_plan(const Policy& policy, const PolicyRequest& request, co
   out.plan.uid = identity.uid;
   out.plan.gid = identity.gid;
   out.plan.limits = policy.limits;
-  BH_TRY(out.visible, add_view(out.plan, sources, identity, policy));
   BH_TRY(const secrets::Patterns patterns, secrets::load_patterns(request.data_dir));
   const bool starts = of.reviews != nullptr;
   const std::vector<secrets::Present> stores =
       starts ? secrets::present_stores(patterns, homes_of(identity)) : std::vector<secrets::Present>();
+  BH_CHECK(add_image(policy, request, identity, sources, stores, of, out));
+  BH_TRY(out.visible, add_view(out.plan, sources, identity, policy));
   KeyFinder keys(patterns, secrets::Bounds());
   Planner planner(identity, policy.managed.get(), request, stores, keys, sources, of);
   for (const Mount& mount : policy.mounts) BH_CHECK(planner.add(mount, out));
@@ -293,9 +296,10 @@ Result<Planned> make_plan(const Policy& policy, const PolicyRequest& request, co
   // Outermost first, so that a mount inside another stays visible.
   std::sort(out.plan.mounts.begin(), out.plan.mounts.end(),
             [](const auto& a, const auto& b) { return a.target.size() < b.target.size(); });
+  BH_CHECK(judge_places(out.plan));
   const bool seen = std::any_of(out.plan.mounts.begin(), out.plan.mounts.end(),
                                 [&](const auto& m) { return at_or_below(of.working_directory, m.target); }) ||
-                    at_or_below(of.working_directory, "/usr");
+                    (!out.image && at_or_below(of.working_directory, "/usr"));
   out.directory = seen ? of.working_directory : !out.workspace.empty() ? out.workspace : identity.home;
   return out;
 }

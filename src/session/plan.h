@@ -1,6 +1,8 @@
 // Policy -> tier::Plan: every path is opened first, judged by what it is, and mounted by its descriptor.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +16,16 @@
 
 namespace bulkhead::session {
 
+// What is shown in the place of the host's root file system.
+struct RootImage {
+  std::string path;                                // on the host
+  std::string digest;                              // "sha256:…" of its manifest; empty: a folder as it is
+  std::map<std::string, std::string> environment;  // what its configuration sets
+};
+
 struct Planned {
   tier::Plan plan;
+  std::optional<RootImage> image;
   std::vector<std::string> visible;  // folders for PATH
   std::string directory;             // working directory inside
   Projects projects;                 // what nobody trusted in what the policy lets be written

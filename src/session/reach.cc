@@ -115,6 +115,12 @@ Result<std::vector<Reached>> reach(const Policy& policy, const PolicyRequest& re
     out.push_back(std::move(one));
     return {};
   };
+  if (planned.plan.image) {
+    BH_CHECK(look(*planned.plan.image, nullptr));
+    out.back().how = "image";
+    out.back().origin = policy.origins.contains("image") ? policy.origins.at("image").layer : "default";
+    out.back().path = planned.image->path;
+  }
   for (const auto& one : planned.plan.mounts) BH_CHECK(look(one, mount_of(policy, one)));
   for (const auto& one : planned.plan.system) {
     if (below(one.target, identity.home) || below(one.target, "/etc")) BH_CHECK(look(one, nullptr));

@@ -60,6 +60,7 @@ nlohmann::json policy_event(const Policy& policy, const Planned& planned) {
   }
   nlohmann::json out{{"policy", {{"grants", grants_event(policy.grants)}, {"mounts", mounts}, {"ask", policy.ask}}},
                      {"sources", policy.sources}};
+  if (planned.image) out["policy"]["image"] = {{"path", planned.image->path}, {"digest", planned.image->digest}};
   if (const Upstream& upstream = policy.upstream; !upstream.proxy_host.empty()) {
     out["policy"]["upstream"] = {{"proxy", proxy_url(upstream)},
                                  {"credential", upstream.credential},

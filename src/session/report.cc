@@ -34,6 +34,11 @@ std::string secrets(const Policy& policy) {
   return "tokens for: " + join({names.begin(), names.end()}, ", ");
 }
 
+std::string shown(const RootImage& image) {
+  const std::string path = escape_for_terminal(image.path, 200);
+  return image.digest.empty() ? path : path + " (" + image.digest.substr(0, 7 + 12) + ")";
+}
+
 std::string workspace(const Planned& planned) {
   const std::string shown = escape_for_terminal(planned.workspace);
   if (shown.empty()) return "no folder is writable";
@@ -50,8 +55,9 @@ std::string workspace(const Planned& planned) {
 std::string start_line(const Policy& policy, const Planned& planned, const std::vector<std::string>& missing) {
   std::string line = std::string(name_of(policy.tier)) + " tier";
   if (!policy.profile.empty()) line += ", profile " + policy.profile;
+  if (planned.image) line += ", image " + shown(*planned.image);
   line += "; " + workspace(planned);
-  line += "; toolchains " + std::string(policy.toolchains ? "read-only" : "hidden");
+  if (!planned.image) line += "; toolchains " + std::string(policy.toolchains ? "read-only" : "hidden");
   line += "; " + reach(policy) + "; " + secrets(policy);
   if (!policy.publish.empty()) {
     std::vector<std::string> ports;

@@ -98,7 +98,8 @@ Result<int> run(const Options& options, Begun begun) {
   BH_TRY(const Paths paths, Paths::from({.home = environment("HOME"),
                                          .xdg_state_home = environment("XDG_STATE_HOME"),
                                          .xdg_config_home = environment("XDG_CONFIG_HOME"),
-                                         .xdg_runtime_dir = environment("XDG_RUNTIME_DIR")}));
+                                         .xdg_runtime_dir = environment("XDG_RUNTIME_DIR"),
+                                         .xdg_cache_home = environment("XDG_CACHE_HOME")}));
   BH_TRY(Store store, Store::open(paths));
   if (auto swept = store.sweep(); !swept) {
     std::fprintf(stderr, "bulkhead: %s; remove it by hand\n", escape_for_terminal(swept.error().message, 300).c_str());

@@ -176,6 +176,7 @@ class Supervisor {
     planned_.plan.system.clear();
     planned_.plan.mounts.clear();
     planned_.plan.files.clear();
+    planned_.plan.image.reset();
     // The tier's program is busy with its mounts for a while and then waits at the CA and the gate: time for the
     // helpers to come up.
     BH_TRY(helpers_, start_helpers(files_, policy_, directory_.id(), std::move(ca_)));
@@ -258,7 +259,8 @@ class Supervisor {
   Result<void> send_setup() {
     shim::Setup setup;
     setup.arguments = options_.command;
-    for (const auto& [name, value] : make_environment(policy_, identity_, credentials_.tokens, planned_.visible)) {
+    for (const auto& [name, value] : make_environment(policy_, identity_, credentials_.tokens, planned_.visible,
+                                                       planned_.image ? &planned_.image->environment : nullptr)) {
       setup.environment.push_back(name + "=" + value);
     }
     setup.directory = planned_.directory;

@@ -138,11 +138,16 @@ Result<void> add_etc(tier::Plan& plan, Sources& sources, const Identity& identit
 
 Result<std::vector<std::string>> add_view(tier::Plan& plan, Sources& sources, const Identity& identity,
                                           const Policy& policy) {
-  BH_CHECK(add_root(plan, sources));
+  const bool image = !policy.image.empty();  // its own /usr and /etc, with as little over it as there can be
+  if (!image) BH_CHECK(add_root(plan, sources));
   plan.tmpfs = {"/tmp", "/run", "/var", identity.home};
   plan.folders = {"/run/user/" + std::to_string(identity.uid)};  // XDG_RUNTIME_DIR
   plan.links.push_back({"/var/run", "/run"});
   plan.links.push_back({"/var/tmp", "/tmp"});
+  if (image) {
+    add_made_files(plan, identity);
+    return std::vector<std::string>();
+  }
   BH_CHECK(add_etc(plan, sources, identity));
   std::vector<std::string> visible{"/usr", "/bin", "/sbin"};
   if (!policy.toolchains) return visible;

@@ -51,6 +51,9 @@ struct PlannedLink {
 
 // What a tier shows and allows. Later entries may lie below earlier ones.
 struct Plan {
+  // A root file system in the place of the host's: all else of the plan lies over it (stage/stage.h, Stage::root), and
+  // `system` is empty. Read-only.
+  std::optional<PlannedMount> image;
   std::vector<PlannedLink> links;    // /bin -> usr/bin, …
   std::vector<std::string> tmpfs;    // fresh, writable, each sized by limits.tmp
   std::vector<std::string> folders;  // empty, mode 0700, below one of them

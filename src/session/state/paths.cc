@@ -14,6 +14,7 @@ Result<Paths> Paths::from(const UserEnvironment& environment) {
   paths.home = environment.home;
   paths.state = base(environment.xdg_state_home, "/.local/state") + "/bulkhead";
   paths.config = base(environment.xdg_config_home, "/.config") + "/bulkhead";
+  paths.cache = base(environment.xdg_cache_home, "/.cache") + "/bulkhead";
   if (environment.xdg_runtime_dir.starts_with('/')) paths.runtime = environment.xdg_runtime_dir + "/bulkhead";
   return paths;
 }

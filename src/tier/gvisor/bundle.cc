@@ -137,7 +137,7 @@ std::vector<PlannedLink> links_inside(const Plan& plan) {
 }
 
 Result<void> furnish(Stage& stage, const Plan& plan) {
-  const std::string root = root_folder;
+  const std::string root = plan.image ? over_folder : root_folder;
   for (const char* folder : {"/dev", "/proc", "/sys", "/etc"}) BH_CHECK(stage.folder(root + folder));
   for (const std::string& folder : plan.tmpfs) BH_CHECK(stage.folder(root + folder));
   for (std::size_t i = 0; i < plan.system.size(); ++i) {
@@ -163,6 +163,8 @@ Result<void> furnish(Stage& stage, const Plan& plan) {
       BH_CHECK(place(stage, file, in_memory(plan, file.target) ? numbered("/files/", i) : root + file.target));
     }
   }
+  // Last: what lies under an overlay must not change any more.
+  if (plan.image) BH_CHECK(stage.root(*plan.image, over_folder, root_folder));
   return {};
 }
 

@@ -45,12 +45,14 @@ Result<void> make_stage(const Plan& plan, const PlannedMount& shim) {
   BH_CHECK(mount_at("tmpfs", std::string(stage_path) + "/proc/sys/net/core", MS_NOSUID | MS_NODEV | MS_NOEXEC,
                     "size=4k,mode=555"));
   BH_CHECK(stage.devices());
-  BH_CHECK(stage.bind(shim, std::string(root_folder) + shim_path));
-  BH_CHECK(stage.restrict(std::string(root_folder) + shim_path));
+  if (plan.image) BH_CHECK(stage.file(std::string(over_folder) + shim_path, ""));
   const std::vector<std::string> words = {shim_path, std::to_string(control_fd), std::to_string(lane_fd)};
   BH_CHECK(stage.file(std::string(bundle_folder) + "/config.json",
                       configuration(plan, words).dump(-1, ' ', false, nlohmann::json::error_handler_t::strict)));
   BH_CHECK(furnish(stage, plan));
+  const std::string place = std::string(root_folder) + shim_path;
+  BH_CHECK(plan.image ? stage.bind_over(shim, place) : stage.bind(shim, place));
+  BH_CHECK(stage.restrict(place));
   return stage.enter();
 }
 

@@ -12,6 +12,10 @@ bool in_etc(const std::string& target) {
   return target.starts_with("/etc/");
 }
 
+bool below_any(const std::vector<std::string>& folders, const std::string& path) {
+  return std::ranges::any_of(folders, [&](const std::string& folder) { return path.starts_with(folder + "/"); });
+}
+
 constexpr std::uint64_t default_tmp = 1ULL << 30;  // per in-memory folder; pages count only once written
 
 class Builder {
@@ -30,6 +34,8 @@ class Builder {
   void mount(const PlannedMount& mount, const std::string& staged) {
     add(mount.mode == MountMode::ro ? "--ro-bind" : "--bind", staged, mount.target);
   }
+  // Over a file that is there: what the image shows can't be written to.
+  void data(const PlannedFile& late) { add("--perms", "0644", "--ro-bind-data", pass(late.late.get()), late.target); }
   Result<void> file(const PlannedFile& file) {
     if (file.late) {
       add("--file", pass(file.late.get()), file.target);
@@ -66,9 +72,12 @@ Result<Arguments> make_arguments(const Plan& plan, int first_fd) {
       if ((target == "/usr") == usr && !in_etc(target)) build.mount(plan.system[i], staged_system(plan, i));
     }
   };
+  if (plan.image) {
+    build.add("--ro-bind", staged_image, "/");
+  }
   mount_system(true);
   for (const PlannedLink& link : plan.links) {
-    if (!in_etc(link.target)) build.add("--symlink", link.to, link.target);
+    if (!in_etc(link.target) && (!plan.image || below_any(plan.tmpfs, link.target))) build.add("--symlink", link.to, link.target);
   }
   build.add("--dev", "/dev", "--size", tmp_size, "--tmpfs", "/dev/shm", "--proc", "/proc");
   // Writable sysctls would be the host's for anything the kernel does not namespace.
@@ -77,16 +86,20 @@ Result<Arguments> make_arguments(const Plan& plan, int first_fd) {
   for (const std::string& path : plan.folders) build.add("--perms", "0700", "--dir", path);
   build.add("--chmod", "1777", "/tmp", "--chmod", "1777", "/dev/shm");
 
-  build.add("--bind", "/etc", "/etc");
+  if (!plan.image) build.add("--bind", "/etc", "/etc");
   mount_system(false);
   // Late files last: bubblewrap waits at them for what their writer still has to produce.
   for (const bool late : {false, true}) {
     for (const PlannedFile& file : plan.files) {
       if (!late && in_etc(file.target)) continue;  // there already
+      if (plan.image && !below_any(plan.tmpfs, file.target)) {
+        if (late) build.data(file);
+        continue;
+      }
       if (static_cast<bool>(file.late) == late) BH_CHECK(build.file(file));
     }
   }
-  build.add("--remount-ro", "/etc");
+  if (!plan.image) build.add("--remount-ro", "/etc");
   for (std::size_t i = 0; i < plan.mounts.size(); ++i) build.mount(plan.mounts[i], staged_mount(i));
   build.add("--remount-ro", "/dev", "--remount-ro", "/");
   return out;

@@ -12,6 +12,7 @@ namespace bulkhead::tier::native {
 // Where the source of a mount stands in it: plan.system's of the root folder and of /etc at their own place, any other
 // numbered.
 std::string staged_system(const Plan& plan, std::size_t index);
+inline constexpr const char* staged_image = "/image";  // plan.image, with all that lies over it
 std::string staged_mount(std::size_t index);  // plan.mounts[index]
 
 // In the child that will exec bubblewrap, privileged in the room's user namespace: a mount namespace of its own with

@@ -97,6 +97,25 @@ Result<void> Stage::bind(const PlannedMount& mount, const std::string& path) {
   return bind(place_of(here), path);
 }
 
+Result<void> Stage::bind_over(const PlannedMount& mount, const std::string& path) {
+  BH_TRY(const UniqueFd here, again(mount.source));
+  return bind(place_of(here), path);
+}
+
+Result<void> Stage::root(const PlannedMount& image, const std::string& over, const std::string& path) {
+  BH_TRY(const UniqueFd lower, again(image.source));
+  BH_TRY(const UniqueFd upper, sys::open(stage_path + over, O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  BH_CHECK(folder(path));
+  const std::string options = "userxattr,lowerdir=" + place_of(upper) + ":" + place_of(lower);
+  if (::mount("overlay", (stage_path + path).c_str(), "overlay", MS_NOSUID | MS_NODEV | MS_RDONLY, options.c_str()) !=
+      0) {
+    Error error = errno_error("mount(overlay)", image.described, errno);
+    error.message += ": an image needs overlayfs (bulkhead doctor, `overlay`) and a file system it can take";
+    return tl::unexpected(std::move(error));
+  }
+  return {};
+}
+
 // overlayfs in our own user namespace (Linux 5.11), which then keeps its marks in user.overlay.* and follows no
 // redirect and no metadata-only copy that somebody could have planted (overlayfs.rst, "Permission model").
 Result<void> Stage::overlay(const PlannedMount& mount, const std::string& path) {

@@ -26,6 +26,12 @@ class Stage {
   Result<void> bind(const std::string& source, const std::string& path);
   // As the plan has it: the very file its descriptor names, or the overlay of mode review.
   Result<void> bind(const PlannedMount& mount, const std::string& path);
+  // The same over what is there already, which stays as it is underneath.
+  Result<void> bind_over(const PlannedMount& mount, const std::string& path);
+  // At `path`: an image's folder, read-only, and over it what stands in `over`, a folder of the stage. Where both have
+  // something, that of `over` counts: two folders are one with what is in either, anything else of the image's is not
+  // there. So no path that `over` has leads through a link of the image's. overlayfs in a user namespace, Linux 5.11.
+  Result<void> root(const PlannedMount& image, const std::string& over, const std::string& path);
   // A FUSE mount: the source itself is not here at all; whoever has the other end of the mount's socket serves it.
   Result<void> serve(const PlannedMount& mount, const std::string& path);
   // Of everything bound below it: without set-user-ID and device files, and read-only unless `writable`.
