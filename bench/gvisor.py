@@ -1,8 +1,11 @@
 """The tier gvisor: start of `true` against runsc alone with the same mounts, and what work costs against native."""
 import json
 import os
+import shutil
+import time
 
 from common import BULKHEAD, ROOT, interleaved, row
+from support import images
 
 ROUNDS = 15
 RUNSC = os.path.join(ROOT, ".cache/runsc/usr/bin/runsc")
@@ -53,6 +56,29 @@ WORK = (("python -c pass, 10 times", "for i in 1 2 3 4 5 6 7 8 9 10; do python3 
         ("cc of a small program", "printf '#include <stdio.h>\\nint main(void){puts(\"x\");}\\n' > x.c && cc -O2 -o x x.c"))
 
 
+def with_image(bench):
+    """A session from an image: unpacked for it, from the cache, and from the host's /usr; on both tiers."""
+    layout = images.Layout(os.path.join(bench.folder, "layout"))
+    # A few thousand files, as a small distribution's image has.
+    many = [images.file(f"usr/share/many/{i // 100}/{i}", b"x" * 2000) for i in range(4000)]
+    layout.image([images.usable(), many])
+    archive = layout.archive(os.path.join(bench.folder, "image.tar"))
+    cache = os.path.join(bench.home, ".cache/bulkhead/images", layout.manifests[0]["digest"].split(":")[1])
+    for tier in ("native", "gvisor"):
+        command = on(bench, tier, ["/usr/bin/id"])
+        there = [*command[:2], "--image", archive, *command[2:]]
+        cold = []
+        for _ in range(3):
+            shutil.rmtree(cache, ignore_errors=True)
+            began = time.monotonic()
+            bench.run(there)
+            cold.append(time.monotonic() - began)
+        cached, plain = interleaved(bench, [there, command], ROUNDS)
+        yield row(f"{tier}: start, image of 4,000 files unpacked / the host's /usr", sorted(cold)[1] * 1e3, plain * 1e3, sorted(cold)[1] / plain, "")
+        yield row(f"{tier}: start, image from the cache / the host's /usr", cached * 1e3, plain * 1e3, cached / plain, "")
+    shutil.rmtree(cache, ignore_errors=True)
+
+
 def figures(bench):
     ours, theirs = interleaved(bench, [on(bench, "gvisor", ["true"]), bare(bench)], ROUNDS)
     yield row("gvisor: start true / runsc run, same mounts", ours * 1e3, theirs * 1e3, ours / theirs, "<= 1.3", good=ours / theirs <= 1.3)
@@ -60,3 +86,4 @@ def figures(bench):
         words = ["sh", "-c", script]
         here, native = interleaved(bench, [on(bench, "gvisor", words), on(bench, "native", words)], 5)
         yield row(f"gvisor / native: {name}", here * 1e3, native * 1e3, here / native, "")
+    yield from with_image(bench)

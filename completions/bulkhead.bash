@@ -33,7 +33,7 @@ _bulkhead_policy_value() {
     -p | --policy) mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null ;;
     -P | --profile) _bulkhead_words "$current" "$(bulkhead policy profiles 2>/dev/null)" ;;
     -t | --tier) _bulkhead_words "$current" native gvisor ;;
-    -m | --mount | --allow-secrets) mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null ;;
+    -m | --mount | -i | --image | --allow-secrets) mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null ;;
     --publish) ;;
     -e | --env) mapfile -t COMPREPLY < <(compgen -e -- "$current") ;;
     *) return 1 ;;
@@ -44,7 +44,7 @@ _bulkhead_policy_value() {
 _bulkhead() {
   COMPREPLY=()
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} i
-  local policy_options='--policy --profile --no-profile --tier --mount --env --publish --allow-secrets --help'
+  local policy_options='--policy --profile --no-profile --tier --image --mount --env --publish --allow-secrets --help'
 
   if ((COMP_CWORD == 1)); then
     _bulkhead_words "$current" run ps stop revoke reload trust diff apply discard handoff restore policy doctor version --help --version
@@ -60,7 +60,7 @@ _bulkhead() {
             ((i++))
             break
             ;;
-          -p | --policy | -P | --profile | -t | --tier | -m | --mount | -e | --env | --publish | --allow-secrets)
+          -p | --policy | -P | --profile | -t | --tier | -i | --image | -m | --mount | -e | --env | --publish | --allow-secrets)
             ((i++))
             # PATH : MODE, NAME = VALUE and PORT : INSIDE are three words each, ADDRESS : PORT : INSIDE five.
             while [[ ${COMP_WORDS[i + 1]-} == [:=] ]]; do ((i += 2)); done

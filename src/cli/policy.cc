@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/image_line.h"
 #include "cli/policy_commands.h"
 #include "cli/policy_options.h"
 #include "policy/profile.h"
@@ -51,6 +52,7 @@ Result<void> show(const ShowOptions& options, const std::string& command) {
     std::fputs(("# managed: what nobody's policy may say otherwise\n" + managed_text(*policy.managed) + "\n").c_str(),
                stdout);
   }
+  if (const std::string line = image_line(policy, request); !line.empty()) std::printf("# %s\n", line.c_str());
   std::fputs(policy_text(policy).c_str(), stdout);
   return {};
 }

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/image_line.h"
 #include "cli/policy_commands.h"
 #include "policy/managed_folder.h"
 #include "policy/toml.h"
@@ -27,6 +28,7 @@ struct CheckOptions {
 struct Checked {
   std::string file;
   Policy policy;
+  std::string image;  // a line about it, or empty
   std::vector<advice::Finding> findings;
   std::size_t count(advice::Severity severity) const {
     return static_cast<std::size_t>(
@@ -44,6 +46,7 @@ Result<Checked> check(const std::string& file, std::string& name) {
   checked.file = name;
   BH_TRY(checked.policy, effective_policy(request));
   checked.findings = advice::lint(checked.policy, request.place);
+  checked.image = image_line(checked.policy, request);
   return checked;
 }
 
@@ -64,12 +67,15 @@ void print(const Checked& checked, bool rules) {
               number_of(policy.credentials.size(), "credential").c_str(),
               warnings > 0 ? (", " + number_of(warnings, "warning")).c_str() : "",
               notes > 0 ? (", " + number_of(notes, "note")).c_str() : "");
+  if (!checked.image.empty()) std::printf("%s: %s\n", escape_for_terminal(checked.file).c_str(), checked.image.c_str());
 }
 
 nlohmann::json to_json(const Checked& checked) {
   nlohmann::json findings = nlohmann::json::array();
   for (const advice::Finding& finding : checked.findings) findings.push_back(advice::to_json(finding));
-  return {{"file", checked.file}, {"ok", true}, {"findings", findings}};
+  nlohmann::json out = {{"file", checked.file}, {"ok", true}, {"findings", findings}};
+  if (!checked.image.empty()) out["image"] = checked.image;
+  return out;
 }
 
 // What is to become a managed policy, and not whose it is.

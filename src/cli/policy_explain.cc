@@ -9,6 +9,7 @@
 
 #include "advice/explain.h"
 #include "cli/common.h"
+#include "cli/image_line.h"
 #include "cli/policy_commands.h"
 #include "cli/policy_options.h"
 
@@ -32,7 +33,10 @@ Result<void> explain(const ExplainOptions& options) {
   BH_TRY(const PolicyRequest request,
          policy_request_anywhere(options.policy, options.command.empty() ? "" : options.command.front()));
   BH_TRY(const Policy policy, effective_policy(request));
-  const advice::Explanation explanation = advice::explain(policy);
+  advice::Explanation explanation = advice::explain(policy);
+  if (std::string line = image_line(policy, request); !line.empty()) {
+    explanation.around.push_back({"image", std::move(line)});
+  }
   if (options.json) {
     print_json(advice::to_json(explanation));
     return {};

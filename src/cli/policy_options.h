@@ -15,8 +15,9 @@ inline void add_policy_options(CLI::App& command, PolicyOptions& options) {
   command.add_flag("--no-profile", options.no_profile, "No profile, whatever the command is called");
   command.add_option("-t,--tier", options.tier, "How to isolate: native, gvisor")->type_name("TIER");
   command
-      .add_option("-i,--image", options.image,
-                  "The root file system, in place of the host's: a folder, or an OCI archive or layout; `host` for none")
+      .add_option(
+          "-i,--image", options.image,
+          "The root file system, in place of the host's: a folder, or an OCI archive or layout; `host` for none")
       ->type_name("PATH[:NAME]");
   command.add_option("-m,--mount", options.mounts, "Show PATH inside: rw (default), ro, review; may be repeated")
       ->type_name("PATH[:MODE]")

@@ -54,8 +54,9 @@ class Archive final : public Blobs {
       bool any = false;
       Filter tar;
       tar.places = {"/usr/bin/tar", "/bin/tar"};
-      tar.arguments = {"tar",           "--extract",      "--to-stdout",   "--seek",       "--file=-",
-                       "--occurrence",  "--no-wildcards", "--no-recursion", "--anchored", "--", prefix + path};
+      tar.arguments = {"tar",        "--extract",    "--to-stdout",    "--seek",
+                       "--file=-",   "--occurrence", "--no-wildcards", "--no-recursion",
+                       "--anchored", "--",           prefix + path};
       tar.file = file_.get();
       tar.most = most;
       tar.patience = patience;
@@ -106,8 +107,9 @@ Result<std::string> Blobs::index() {
     return {};
   });
   if (!done && done.error().code == ENOENT) {
-    return fail("it has no index.json, so it is neither a folder to show nor an OCI layout or an (uncompressed) archive of "
-                "one; `skopeo copy SOURCE oci-archive:FILE` makes such");
+    return fail(
+        "it has no index.json, so it is neither a folder to show nor an OCI layout or an (uncompressed) archive of "
+        "one; `skopeo copy SOURCE oci-archive:FILE` makes such");
   }
   if (!done) return tl::unexpected(std::move(done).error());
   return out;

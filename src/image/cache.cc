@@ -82,7 +82,8 @@ Result<std::optional<Entry>> Cache::find(const std::string& digest) const {
   if (!folder) return tl::unexpected(std::move(folder).error());
   BH_TRY(const UniqueFd root, judged_folder(folder->get(), "root", path + "/root"));
   auto entry = read_note(folder->get(), digest);
-  if (!entry) return fail(escape_for_terminal(path) + ": " + entry.error().message + "; remove it, and it is made anew");
+  if (!entry)
+    return fail(escape_for_terminal(path) + ": " + entry.error().message + "; remove it, and it is made anew");
   entry->folder = path + "/root";
   return std::move(*entry);
 }
@@ -111,7 +112,8 @@ Result<Entry> Cache::finish(const std::string& digest, const std::map<std::strin
                      {"environment", environment},
                      {"bytes", size.bytes},
                      {"files", size.files}};
-  BH_CHECK(sys::replace_at(made.get(), "image.json", note.dump(2, ' ', false, json::error_handler_t::replace) + "\n", 0600));
+  BH_CHECK(
+      sys::replace_at(made.get(), "image.json", note.dump(2, ' ', false, json::error_handler_t::replace) + "\n", 0600));
   // All of it at once: a sync for each of thousands of files would take minutes.
   if (::syncfs(made.get()) != 0) return fail_errno("syncfs", name, errno);
   if (::renameat2(folder_.get(), name.c_str(), folder_.get(), digest.c_str(), RENAME_NOREPLACE) != 0) {

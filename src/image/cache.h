@@ -1,9 +1,10 @@
 // Unpacked images: `images/HEX/` in the user's cache folder, HEX being the digest of the manifest, with the file system
-// in `root/` and what is known of it in `image.json` (docs/formats.md). Shown read-only to any number of sessions at once.
+// in `root/` and what is known of it in `image.json` (docs/formats.md). Shown read-only to any number of sessions at
+// once.
 //
-// One is made beside (`HEX.new/`), synced, and then renamed, under a lock on `HEX.lock` that the kernel frees with whoever
-// held it: what a crash left of it is thrown away by the next who wants it. What is in the cache is believed: whoever
-// can write there is the user. That nobody else can is looked at each time, from images/ down to the root.
+// One is made beside (`HEX.new/`), synced, and then renamed, under a lock on `HEX.lock` that the kernel frees with
+// whoever held it: what a crash left of it is thrown away by the next who wants it. What is in the cache is believed:
+// whoever can write there is the user. That nobody else can is looked at each time, from images/ down to the root.
 #pragma once
 
 #include <map>

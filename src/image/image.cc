@@ -29,7 +29,8 @@ Result<Descriptor> find_manifest(Blobs& blobs, const std::string& name) {
     BH_TRY(const Descriptor chosen, choose(list, wanted));
     if (is_manifest(chosen)) return chosen;
     if (!is_index(chosen)) {
-      return fail("it holds something of type \"" + escape_for_terminal(chosen.type, 200) + "\", which is no OCI image");
+      return fail("it holds something of type \"" + escape_for_terminal(chosen.type, 200) +
+                  "\", which is no OCI image");
     }
     BH_TRY(const std::string below, blobs.text(chosen));
     BH_TRY(list, read_index(below));

@@ -9,8 +9,9 @@
 //   cache.h      where unpacked images stay, once each, for all sessions
 //
 // Everything in an image is a stranger's. Its archive is read by tar and its layers by umoci, neither of which has
-// anything but that (base/filter.h, unpack.h); what they make is believed only as far as digests go. What is shown of it
-// is read-only, and everything else of the session's lies over it (tier/stage/stage.h), so no link in it leads anywhere.
+// anything but that (base/filter.h, unpack.h); what they make is believed only as far as digests go. What is shown of
+// it is read-only, and everything else of the session's lies over it (tier/stage/stage.h), so no link in it leads
+// anywhere.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ namespace bulkhead::image {
 
 // Of what it is unpacked to.
 struct Bounds {
-  std::uint64_t bytes = 16ULL << 30;
+  std::uint64_t bytes = 16'000'000'000;
   std::uint64_t files = 1'000'000;  // and folders
 };
 

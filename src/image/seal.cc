@@ -78,7 +78,8 @@ class Walk {
       if (::unlinkat(parent, name.c_str(), 0) != 0) return fail_errno("unlink", name, errno);
       return false;
     }
-    if (root_ && ::fchownat(parent, name.c_str(), 0, 0, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno("chown", name, errno);
+    if (root_ && ::fchownat(parent, name.c_str(), 0, 0, AT_SYMLINK_NOFOLLOW) != 0)
+      return fail_errno("chown", name, errno);
     if (link) return true;
     const mode_t mode = (st.st_mode & 0777) | (folder ? 0700 : 0400);
     if (mode != (st.st_mode & 07777) && ::fchmodat(parent, name.c_str(), mode, 0) != 0) {

@@ -141,8 +141,12 @@ Result<void> unpack(const std::string& layout, const std::string& into, const Bo
   BH_TRY(sys::Pair messages, sys::pipe());
   SpawnOptions options;
   options.program = program->get();
-  options.arguments = {"umoci",   "--log=error", "raw",
-                       "unpack",  "--rootless",  std::string("--image=") + layout_folder + ":image",
+  options.arguments = {"umoci",
+                       "--log=error",
+                       "raw",
+                       "unpack",
+                       "--rootless",
+                       std::string("--image=") + layout_folder + ":image",
                        std::string(work_folder) + "/root"};
   options.environment = {"PATH=/usr/bin"};
   options.fds = {-1, -1, messages.second.get()};

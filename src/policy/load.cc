@@ -138,11 +138,11 @@ Result<void> load_output(const TomlValue& table, Document& document) {
   BH_CHECK(reader.only({"path", "target", "max_size", "max_files", "apply"}));
   BH_TRY(Mount mount, mount_of(reader, document));
   BH_CHECK(load_target(reader, mount));
-  Output output{.max_size = 256ULL << 20, .max_files = 10'000, .apply = false};
+  Output output{.max_size = 256'000'000, .max_files = 10'000, .apply = false};
   BH_TRY(const auto size, reader.size("max_size", 4096));
   output.max_size = size.value_or(output.max_size);
   // It is memory: more than a machine has helps nobody, and the kernel counts pages in 64 bits.
-  if (output.max_size > 1ULL << 40) return reader.fail_key("max_size", "at most 1 TB");
+  if (output.max_size > 1'000'000'000'000) return reader.fail_key("max_size", "at most 1 TB");
   BH_TRY(const auto files, reader.count("max_files", 1, 10'000'000));
   output.max_files = files.value_or(output.max_files);
   BH_TRY(const auto apply, reader.boolean("apply"));
@@ -218,9 +218,8 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   const TableReader reader(root, "", document.file);
   std::vector<std::string> known{"version", "grant"};
   if (kind != DocumentKind::preset) {
-    known.insert(known.end(),
-                 {"tier", "image", "workspace", "mount", "input", "output", "credential", "env", "limits",
-                  "upstream_ca", "dns", "toolchains"});
+    known.insert(known.end(), {"tier", "image", "workspace", "mount", "input", "output", "credential", "env", "limits",
+                               "upstream_ca", "dns", "toolchains"});
   }
   std::vector<TableReader::Later> elsewhere;
   if (kind == DocumentKind::policy) {

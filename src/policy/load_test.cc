@@ -12,6 +12,7 @@ namespace bulkhead {
 namespace {
 
 using testing_help::error_of;
+using testing_help::load;
 using testing_help::must_load;
 using testing_help::text_of;
 
@@ -25,7 +26,8 @@ TEST(Load, ReadsTheReferencePolicy) {
   EXPECT_EQ(document->tier, Tier::native);
   EXPECT_EQ(document->profile, "claude");
   EXPECT_EQ(document->toolchains, true);
-  ASSERT_EQ(document->mounts.size(), 3U);
+  EXPECT_EQ(document->image, "host");
+  ASSERT_EQ(document->mounts.size(), 5U);
   EXPECT_EQ(document->mounts[0].mode, MountMode::rw);
   EXPECT_TRUE(document->mounts[0].protect);
   EXPECT_EQ(document->mounts[0].allow_control, (std::vector<std::string>{".github/hooks", "CLAUDE.md"}));
@@ -35,6 +37,10 @@ TEST(Load, ReadsTheReferencePolicy) {
   EXPECT_EQ(document->mounts[2].mode, MountMode::rw);
   EXPECT_EQ(document->mounts[2].only, (std::vector<std::string>{"settings.json", "themes"}));
   EXPECT_EQ(document->mounts[2].except, (std::vector<std::string>{"themes/cache"}));
+  EXPECT_EQ(document->mounts[3].mode, MountMode::ro);
+  EXPECT_TRUE(document->mounts[3].copy);
+  EXPECT_EQ(document->mounts[4].mode, MountMode::review);
+  EXPECT_EQ(document->mounts[4].output, (Output{.max_size = 64'000'000, .max_files = 1000, .apply = true}));
   const Credential& example = document->credentials.at("example");
   EXPECT_EQ(example.source, Credential::Source::env);
   EXPECT_EQ(example.source_value, "EXAMPLE_API_KEY");
@@ -325,6 +331,17 @@ TEST(Load, Protection) {
   EXPECT_EQ(mount("mode = \"rw-no-delete\"\nallow_control = [\".git/hooks\", \".claude/commands/**\"]\n")
                 .allow_control.size(),
             2U);
+}
+
+TEST(Load, Outputs) {
+  const Document plain = must_load("[[output]]\npath = \"out\"\n");
+  EXPECT_EQ(plain.mounts[0].output, (Output{.max_size = 256'000'000, .max_files = 10'000, .apply = false}));
+  for (const char* wrong : {"max_size = 1", "max_size = \"2000GB\"", "max_files = 0", "mode = \"rw\"", "apply = 1",
+                            "target = \"/a/../b\"", "target = \"b\""}) {
+    EXPECT_FALSE(load("[[output]]\npath = \"out\"\n" + std::string(wrong))) << wrong;
+  }
+  EXPECT_FALSE(load("[[output]]\n"));
+  EXPECT_FALSE(load("[[input]]\npath = \"a\"\nmode = \"rw\"\n"));
 }
 
 TEST(Load, AllModesAndTiersParse) {

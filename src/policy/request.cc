@@ -28,8 +28,8 @@ nlohmann::json to_json(const PolicyRequest& request) {
 Result<PolicyRequest> policy_request_from(const nlohmann::json& object) {
   BH_CHECK(json_read::keys(
       object,
-      {"mounts", "environment", "publish", "tier", "ask", "allow_secrets", "image", "policy_file", "user_file", "profile",
-       "command", "data_dir", "user_presets", "trusted_project", "working_directory", "home"},
+      {"mounts", "environment", "publish", "tier", "ask", "allow_secrets", "image", "policy_file", "user_file",
+       "profile", "command", "data_dir", "user_presets", "trusted_project", "working_directory", "home"},
       "what the policy was made from"));
   PolicyRequest request;
   BH_TRY(request.flags.mounts, json_read::strings(object, "mounts"));

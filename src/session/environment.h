@@ -14,8 +14,8 @@ namespace bulkhead::session {
 
 inline constexpr char ca_bundle_path[] = "/etc/ssl/certs/ca-certificates.crt";
 
-// `visible`: folders the workload sees; PATH keeps the host's order but only entries below one of them. `image`: what an
-// image's configuration sets, null without one; then PATH is its own, or a usual one.
+// `visible`: folders the workload sees; PATH keeps the host's order but only entries below one of them. `image`: what
+// an image's configuration sets, null without one; then PATH is its own, or a usual one.
 std::map<std::string, std::string> make_environment(const Policy& policy, const Identity& identity,
                                                     const std::vector<TokenSlot>& tokens,
                                                     const std::vector<std::string>& visible,

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -72,6 +73,10 @@ class Planner {
 
   Result<void> add(const Mount& mount, Planned& out) {
     const std::string wanted = absolute(mount.path, identity_, of_.working_directory);
+    // What is collected needs a place to land.
+    if (mount.output && starts_ && ::mkdir(wanted.c_str(), 0777) != 0 && errno != EEXIST) {
+      return fail_errno("mkdir", "output \"" + escape_for_terminal(mount.path) + "\"", errno);
+    }
     auto opened = sources_.open(wanted);
     if (!opened) {
       const bool absent = opened.error().code == ENOENT || opened.error().code == ENOTDIR;
@@ -96,13 +101,14 @@ class Planner {
     std::string target = mount.target.empty() ? (mount.path == "." ? real : wanted) : mount.target;
     if (target.find("/../") != std::string::npos || target.ends_with("/..") || !target.starts_with("/")) target = real;
     while (target.size() > 1 && target.back() == '/') target.pop_back();
+    // An output's folder is one, too, for the links in it: what lands may be what they lead to.
     const bool is_project = starts_ && !mount.copy && mount.mode != MountMode::ro && S_ISDIR(st.st_mode);
     if (starts_ && !is_project) keys_.look(mount, opened->get(), target, of_.working_directory);
     MountMode mode = mount.mode;
     if (mount.copy && starts_) {
       BH_TRY(*opened, copied(*opened, mount));
-      mode = MountMode::rw;
-    } else if (mode != MountMode::ro && out.workspace.empty() && S_ISDIR(st.st_mode)) {
+      mode = mount.mode == MountMode::ro ? MountMode::ro : MountMode::rw;
+    } else if (mode != MountMode::ro && !mount.output && out.workspace.empty() && S_ISDIR(st.st_mode)) {
       out.workspace = target;
       out.workspace_mode = mode;
       out.workspace_protected = is_served(mount);
@@ -136,7 +142,9 @@ class Planner {
                                .host = mount.copy ? "" : real,
                                .serving = UniqueFd(),
                                .served = is_served(mount),
-                               .allow_control = mount.allow_control});
+                               .allow_control = mount.allow_control,
+                               .collecting = UniqueFd(),
+                               .output = mount.output});
     out.visible.push_back(target);
     return {};
   }
@@ -145,6 +153,12 @@ class Planner {
   Result<void> look(Planned& out) {
     BH_TRY(out.projects, look_at_projects(projects_, request_.data_dir, of_.paths));
     keys_.heard();
+    // Nothing of the host's is shown there, so nothing has to be hidden.
+    std::erase_if(out.projects.untrusted, [&](const Untrusted& one) {
+      return std::ranges::any_of(in_review_, [&](const InReview& other) {
+        return other.real == one.path && out.plan.mounts[other.index].output;
+      });
+    });
     for (Watched& one : out.projects.watched) {
       BH_TRY(UniqueFd watch, handoff::begin_watch(of_.paths, of_.session, out.watches.size(), one.project, one.before));
       out.watches.push_back(std::move(watch));
@@ -176,6 +190,13 @@ class Planner {
       BH_TRY(review::Review review,
              review::begin(reviews, one.folder.get(), one.real, std::move(info), identity_.uid, identity_.gid));
       BH_CHECK(handoff::write_links(review, out.projects.links[one.real]));
+      if (mount.output) {
+        BH_TRY(sys::Pair pair, sys::socket_pair(SOCK_SEQPACKET));
+        mount.collecting = std::move(pair.second);
+        out.outputs.push_back({std::move(pair.first), mount.described, *mount.output, out.reviews.size()});
+        out.reviews.push_back(std::move(review));
+        continue;
+      }
       BH_TRY(UniqueFd store, sys::open_at(review.directory(), "layers", O_PATH | O_DIRECTORY | O_NOFOLLOW));
       mount.layers.emplace();
       BH_TRY(mount.layers->store, sources_.mountable(std::move(store), "layers"));

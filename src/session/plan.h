@@ -11,6 +11,7 @@
 #include "review/review.h"
 #include "session/identity.h"
 #include "session/logins.h"
+#include "session/outputs.h"
 #include "session/projects.h"
 #include "tier/tier.h"
 
@@ -33,6 +34,7 @@ struct Planned {
   MountMode workspace_mode = MountMode::rw;
   bool workspace_protected = false;     // control files in it can't be changed
   std::vector<review::Review> reviews;  // one for each mount in mode review, locked; the order is that of their paths
+  std::vector<Collecting> outputs;      // session/outputs.h
   std::vector<UniqueFd> watches;        // handoff/watch.h
   std::vector<std::string> notes;       // about reviews that earlier sessions left
   std::string keys;                     // what to say of files that look like keys (keys.h); may be empty

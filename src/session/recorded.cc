@@ -55,6 +55,10 @@ nlohmann::json policy_event(const Policy& policy, const Planned& planned) {
   for (const auto& mount : planned.plan.mounts) {
     nlohmann::json one{{"path", mount.described}, {"at", mount.target}, {"mode", name_of(mount.mode)}};
     if (mount.served) one["protect"] = true;
+    if (mount.output) {
+      one["output"] = {
+          {"max_size", mount.output->max_size}, {"max_files", mount.output->max_files}, {"apply", mount.output->apply}};
+    }
     if (!mount.allow_control.empty()) one["allow_control"] = mount.allow_control;
     mounts.push_back(std::move(one));
   }

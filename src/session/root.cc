@@ -77,9 +77,8 @@ Result<void> judge_places(const tier::Plan& plan) {
     if (in_memory) continue;
     for (std::size_t at = mount.target.find('/', 1); at != std::string::npos; at = mount.target.find('/', at + 1)) {
       const std::string above = mount.target.substr(0, at);
-      const auto there =
-          sys::open_at2(plan.image->source.get(), above, O_PATH | O_CLOEXEC,
-                        RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+      const auto there = sys::open_at2(plan.image->source.get(), above, O_PATH | O_CLOEXEC,
+                                       RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
       if (there || there.error().code != ELOOP) continue;
       return fail("mount \"" + escape_for_terminal(mount.described) + "\": in the image " + escape_for_terminal(above) +
                   " is a symbolic link, which can't be followed to a place for a mount; give it another `target`");

@@ -14,6 +14,7 @@
 #include "handoff/watch.h"
 #include "session/credentials.h"
 #include "session/identity.h"
+#include "session/outputs.h"
 #include "session/publish.h"
 #include "session/reviews.h"
 #include "session/session.h"
@@ -125,6 +126,7 @@ Result<int> run(const Options& options, Begun begun) {
   const std::string id = directory.id();
   auto status = identity.from_root ? run_from_root(options, paths, identity, directory)
                                    : supervise(options, paths, identity, directory, std::move(begun.state_->room));
+  say(apply_outputs(options.policy, options.request.place.working_directory, paths, id, options.request.data_dir));
   say(close_reviews(paths, id, options.request.data_dir));
   say(handoff::end_watches(paths, options.request.data_dir));
   return status;

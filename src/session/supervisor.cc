@@ -260,7 +260,7 @@ class Supervisor {
     shim::Setup setup;
     setup.arguments = options_.command;
     for (const auto& [name, value] : make_environment(policy_, identity_, credentials_.tokens, planned_.visible,
-                                                       planned_.image ? &planned_.image->environment : nullptr)) {
+                                                      planned_.image ? &planned_.image->environment : nullptr)) {
       setup.environment.push_back(name + "=" + value);
     }
     setup.directory = planned_.directory;
@@ -718,8 +718,20 @@ class Supervisor {
   // ---- the end
   // ------------------------------------------------------------------------------------------
 
+  // Of a session that ended by itself or was asked to: what one leaves that broke is nobody's result.
+  void collect_outputs() {
+    for (const Collecting& output : planned_.outputs) {
+      const review::Review& review = planned_.reviews[output.review];
+      const auto done = session::collect(output, review);
+      const auto line = collected_line(output, done);
+      if (!line.empty()) std::fprintf(stderr, "bulkhead: %s\n", line.c_str());
+      (void)recorder_->record("output.collected", collected_event(review.info().folder, review.info().id, done));
+    }
+  }
+
   void wind_down(const Result<int>& ended) {
     tier_.process.kill_and_wait();
+    if (ended) collect_outputs();
     for (Child& carrier : tier_.carriers) {
       if (!end_child(carrier, Clock::now() + helper_grace))
         say("not all that the command wrote could be written to its file");

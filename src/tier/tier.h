@@ -34,6 +34,10 @@ struct PlannedMount {
   UniqueFd serving = {};
   bool served = false;
   std::vector<std::string> allow_control = {};  // as the policy has it
+  // An output: what is shown is fresh memory of its size, and on this socket its top folder goes to who collects it. The
+  // source only says where it will land.
+  UniqueFd collecting = {};
+  std::optional<Output> output = std::nullopt;
 };
 
 // A small file made for the session (its /etc, its CA bundle). Read-only inside.

@@ -1,11 +1,13 @@
 """The tier gvisor: what is its own, and of the tests of every tier some that stand for the rest."""
 import os
 import re
+import struct
 import subprocess
 import time
+import zlib
 
-from session import test_life, test_run, test_terminal
-from support import Case, procs
+from session import test_image, test_life, test_outputs, test_run, test_terminal
+from support import Case, images, procs
 from support.tiers import on_tier
 
 Run = on_tier("gvisor", test_run.Start, ["test_nothing_configured"])
@@ -17,9 +19,37 @@ Life = on_tier("gvisor", test_life.Life, [
 Exhaustion = on_tier("gvisor", test_life.Exhaustion, [
     "test_X24_fork_bomb", "test_X24_memory", "test_X24_memory_of_many_processes", "test_X24_duration",
     "test_X24_disk_in_memory", "test_X24_output_nobody_reads"])
-for one in (Run, Streams, Life, Exhaustion):
+Images = on_tier("gvisor", test_image.Image, [
+    "test_a_folder_a_layout_and_an_archive", "test_its_variables_and_what_is_not_taken_of_it", "test_what_lies_over_it",
+    "test_mounts_at_places_the_image_lacks", "test_requests_go_through_the_gateway"])
+Outputs = on_tier("gvisor", test_outputs.Outputs, [
+    "test_it_is_empty_at_first_and_reviewed_at_the_end", "test_apply_lands_at_once", "test_target", "test_inputs",
+    "test_X27_links_and_special_files_stay_out", "test_X10_too_much_is_nothing", "test_X29_nothing_else_of_it_stays"])
+for one in (Run, Streams, Life, Exhaustion, Images, Outputs):
     one.__module__ = __name__
 MARKER = "planted-marker-of-a-session-4b1d"
+
+# What a code interpreter is asked to do: read a table, compute, and draw. The PNG is made by hand: no library is needed.
+PLOT = """
+import csv, statistics, struct, zlib
+with open("/data/sales.csv") as file:
+    rows = [(row["month"], float(row["sold"])) for row in csv.DictReader(file)]
+values = [value for _, value in rows]
+print("mean", statistics.mean(values), "max", max(rows, key=lambda row: row[1])[0])
+width, height = 40 * len(rows), 200
+pixels = [bytearray(b"\\xff" * (3 * width)) for _ in range(height)]
+for i, value in enumerate(values):
+    for y in range(height - int(value / max(values) * height), height):
+        for x in range(40 * i + 5, 40 * i + 35):
+            pixels[y][3 * x:3 * x + 3] = b"\\x20\\x60\\xc0"
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+with open("/out/plot.png", "wb") as out:
+    out.write(b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
+              chunk(b"IDAT", zlib.compress(b"".join(b"\\0" + bytes(row) for row in pixels))) + chunk(b"IEND", b""))
+with open("/tmp/scratch", "w") as scratch:
+    scratch.write("%s")
+""" % MARKER
 
 
 class Gvisor(Case):
@@ -107,6 +137,44 @@ class Gvisor(Case):
         self.assertEqual([line for line in found.stdout.split("\n") if line and not line.endswith("policy.toml")], [])
         again = self.ok(self.inside(["/bin/sh", "-c", "cat /tmp/marker ~/marker /dev/shm/marker 2>/dev/null; ls -A ~ /tmp"]))
         self.assertNotIn("marker", again.out)
+
+    def test_a_code_interpreter(self):
+        """python3 with a data file in and a plot out; the folder it was started in is not there, and nothing else stays."""
+        sold = {"jan": 10, "feb": 30, "mar": 20}
+        self.write("sales.csv", "month,sold\n" + "".join(f"{month},{value}\n" for month, value in sold.items()))
+        policy = (f'[[input]]\npath = "{self.tmp}/sales.csv"\ntarget = "/data/sales.csv"\n'
+                  f'[[output]]\npath = "{self.tmp}/plots"\ntarget = "/out"\napply = true\nmax_size = "10MB"\n'
+                  '[[mount]]\npath = "."\nmode = "ro"\n[limits]\nmemory = "1GB"\nprocesses = 50\nduration = "60s"\n')
+        result = self.ok(self.inside(["python3", "-"], policy, input=PLOT))
+        self.assertEqual(result.out, "mean 20.0 max feb\n")
+        with open(os.path.join(self.tmp, "plots/plot.png"), "rb") as file:
+            data = file.read()
+        self.assertEqual(data[:8], b"\x89PNG\r\n\x1a\n")
+        width, height = struct.unpack(">II", data[16:24])
+        self.assertEqual((width, height), (120, 200))
+        pixels = zlib.decompress(data[data.index(b"IDAT") + 4:data.index(b"IEND") - 8])
+        blue = [sum(pixels[(3 * width + 1) * y + 1 + 3 * x] == 0x20 for y in range(height)) for x in (20, 60, 100)]
+        self.assertEqual(blue, [66, 200, 133])
+        self.assertEqual(os.listdir(self.work), [])
+        found = subprocess.run(["grep", "-rls", "-e", MARKER, self.tmp, "/dev/shm"], capture_output=True, text=True, check=False)
+        self.assertEqual(found.stdout, "")
+
+    def test_X29_nothing_of_a_session_in_an_image_survives(self):
+        """Nothing of the workload's is in the cache, in the image that is shared, or on another disk."""
+        images.need_umoci(self)
+        layout = images.Layout(os.path.join(self.tmp, "layout"))
+        layout.image([images.usable()])
+        before = test_life.leftovers()
+        mounted = test_life.mounts()
+        script = (f"for d in /tmp /run /var /dev/shm ~ / /usr /etc; do echo {MARKER} > $d/marker; done 2>/dev/null; "
+                  f"echo {MARKER} > /etc/passwd; cat ~/marker; echo $PPID > out/fine")
+        result = self.inside(["/bin/sh", "-c", script], '[[output]]\npath = "./out"\n', options=["--image", layout.path])
+        self.assertIn(MARKER, self.ok(result).out)
+        self.assertEqual(test_life.leftovers() - before, set())
+        self.assertEqual(test_life.mounts(), mounted)
+        found = subprocess.run(["grep", "-rls", "--exclude-dir=evidence", "-e", MARKER, self.tmp, "/dev/shm", "/run/user"],
+                               capture_output=True, text=True, check=False)
+        self.assertEqual([line for line in found.stdout.split("\n") if line and not line.endswith("policy.toml")], [])
 
     def test_what_it_cannot_enforce_is_refused(self):
         for options, name in ((["--mount", ".:rw-no-delete"], "rw-no-delete"), (["--publish", "18080:8080"], "--publish")):

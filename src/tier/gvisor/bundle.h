@@ -14,7 +14,7 @@
 namespace bulkhead::tier::gvisor {
 
 inline constexpr const char* root_folder = "/root";      // of the stage: what is shown at /
-inline constexpr const char* over_folder = "/over";    // with an image: what of it lies over the image's own
+inline constexpr const char* over_folder = "/over";      // with an image: what of it lies over the image's own
 inline constexpr const char* bundle_folder = "/bundle";  // config.json
 inline constexpr const char* state_folder = "/state";    // runsc's own
 

@@ -77,7 +77,8 @@ Result<Arguments> make_arguments(const Plan& plan, int first_fd) {
   }
   mount_system(true);
   for (const PlannedLink& link : plan.links) {
-    if (!in_etc(link.target) && (!plan.image || below_any(plan.tmpfs, link.target))) build.add("--symlink", link.to, link.target);
+    if (!in_etc(link.target) && (!plan.image || below_any(plan.tmpfs, link.target)))
+      build.add("--symlink", link.to, link.target);
   }
   build.add("--dev", "/dev", "--size", tmp_size, "--tmpfs", "/dev/shm", "--proc", "/proc");
   // Writable sysctls would be the host's for anything the kernel does not namespace.

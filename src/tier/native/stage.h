@@ -13,7 +13,7 @@ namespace bulkhead::tier::native {
 // numbered.
 std::string staged_system(const Plan& plan, std::size_t index);
 inline constexpr const char* staged_image = "/image";  // plan.image, with all that lies over it
-std::string staged_mount(std::size_t index);  // plan.mounts[index]
+std::string staged_mount(std::size_t index);           // plan.mounts[index]
 
 // In the child that will exec bubblewrap, privileged in the room's user namespace: a mount namespace of its own with
 // that root. The plan's sources are mounted as their descriptors say, /etc has the plan's folders (read-only), files

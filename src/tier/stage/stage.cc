@@ -91,10 +91,25 @@ Result<void> Stage::bind(const std::string& source, const std::string& path) {
 
 Result<void> Stage::bind(const PlannedMount& mount, const std::string& path) {
   if (mount.layers) return overlay(mount, path);
+  if (mount.output) return memory(mount, path);
   BH_TRY(const UniqueFd here, again(mount.source));
   BH_TRY(const struct stat found, sys::stat_fd(here.get(), mount.described));
   BH_CHECK(S_ISDIR(found.st_mode) ? folder(path) : file(path, ""));
   return bind(place_of(here), path);
+}
+
+// Whoever has its top folder open has the file system, also when every mount of it is gone.
+Result<void> Stage::memory(const PlannedMount& mount, const std::string& path) {
+  BH_CHECK(folder(path));
+  // A little more than may be collected: one that is full was too small, and is refused (session/outputs.cc).
+  const std::string options = "mode=755,size=" + std::to_string(mount.output->max_size + (64U << 10)) +
+                              ",nr_inodes=" + std::to_string(mount.output->max_files + 16);
+  if (::mount("none", (stage_path + path).c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
+    return fail_errno("mount(tmpfs)", mount.described, errno);
+  }
+  BH_TRY(const UniqueFd top, sys::open(stage_path + path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  const int sent = top.get();
+  return ipc::send(mount.collecting.get(), std::string_view("{}"), std::span(&sent, 1));
 }
 
 Result<void> Stage::bind_over(const PlannedMount& mount, const std::string& path) {

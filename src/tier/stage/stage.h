@@ -24,7 +24,7 @@ class Stage {
   Result<void> link(const std::string& path, const std::string& to);
   // What stands at `source` in this namespace. `path` is there.
   Result<void> bind(const std::string& source, const std::string& path);
-  // As the plan has it: the very file its descriptor names, or the overlay of mode review.
+  // As the plan has it: the very file its descriptor names, the overlay of mode review, or an output's memory.
   Result<void> bind(const PlannedMount& mount, const std::string& path);
   // The same over what is there already, which stays as it is underneath.
   Result<void> bind_over(const PlannedMount& mount, const std::string& path);
@@ -43,6 +43,7 @@ class Stage {
   Result<void> enter();
 
  private:
+  Result<void> memory(const PlannedMount& mount, const std::string& path);
   Result<void> overlay(const PlannedMount& mount, const std::string& path);
   std::set<std::string> made_;
 };
