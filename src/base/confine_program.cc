@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <iterator>
+#include <utility>
 
 #include "base/confine.h"
 #include "base/sys.h"
@@ -29,7 +30,7 @@ Result<void> allow_path(int rules, const char* path, std::uint64_t access) {
   return {};
 }
 
-Result<void> read_only_the_machine(int folder) {
+Result<void> read_only_the_machine(int folder, int shown) {
   constexpr unsigned version_flag = 1U << 0;  // LANDLOCK_CREATE_RULESET_VERSION
   const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, version_flag);
   if (abi < 1 || (folder >= 0 && abi < 2)) return {};
@@ -46,10 +47,11 @@ Result<void> read_only_the_machine(int folder) {
   }
   for (const char* file : {"/etc/ld.so.cache", "/etc/ld.so.preload"}) BH_CHECK(allow_path(rules.get(), file, read));
   BH_CHECK(allow_path(rules.get(), "/dev/null", read | write));
-  if (folder >= 0) {
+  for (const auto& [opened, access] : {std::pair{folder, handled.handled_access_fs & ~execute}, {shown, read | list}}) {
+    if (opened < 0) continue;
     landlock_path_beneath_attr beneath{};
-    beneath.allowed_access = handled.handled_access_fs & ~execute;
-    beneath.parent_fd = folder;
+    beneath.allowed_access = access;
+    beneath.parent_fd = opened;
     if (::syscall(SYS_landlock_add_rule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != 0) {
       return fail_errno("landlock_add_rule", "", errno);
     }
@@ -62,8 +64,8 @@ Result<void> read_only_the_machine(int folder) {
 
 }  // namespace
 
-Result<void> confine_program(int folder) {
-  BH_CHECK(read_only_the_machine(folder));
+Result<void> confine_program(int folder, int shown) {
+  BH_CHECK(read_only_the_machine(folder, shown));
   // const_cast: sock_fprog's pointer is not const, the kernel only reads it.
   const sock_fprog program{static_cast<unsigned short>(std::size(program_filter)),
                            const_cast<sock_filter*>(program_filter)};

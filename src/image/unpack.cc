@@ -89,11 +89,12 @@ Result<void> give_up_privilege(const Bounds& bounds) {
   ::umask(022);
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_CPU, std::chrono::seconds(patience).count());
-  limit(RLIMIT_FSIZE, bounds.bytes);
+  limit(RLIMIT_FSIZE, bounds.bytes + (1U << 20));  // no single file fills the disk between two looks
   limit(RLIMIT_DATA, rlim_t{2} << 30);
   if (::chdir("/") != 0) return fail_errno("chdir", "/", errno);
   BH_TRY(const UniqueFd work, sys::open(work_folder, O_PATH | O_DIRECTORY));
-  return confine_program(work.get());
+  BH_TRY(const UniqueFd layout, sys::open(layout_folder, O_PATH | O_DIRECTORY));
+  return confine_program(work.get(), layout.get());
 }
 
 // What is to stay free on a disk: 1 GB, or half of what there is if that is less.
@@ -160,6 +161,10 @@ Result<void> unpack(const std::string& layout, const std::string& into, const Bo
   messages.second.reset();
   BH_TRY(const ExitStatus ended, watched(child, into, bounds));
   if (ended.signal == 0 && ended.code == 0) return {};
+  // It may have been stopped by that.
+  if (const auto root = sys::open(into + "/root", O_RDONLY | O_DIRECTORY | O_NOFOLLOW); root) {
+    BH_CHECK(measure(root->get(), bounds).map([](const Size&) {}));
+  }
   BH_CHECK(sys::set_nonblocking(messages.first.get(), true));
   char buffer[2000];
   const ssize_t n = ::read(messages.first.get(), buffer, sizeof buffer);

@@ -97,6 +97,20 @@ constexpr std::array table = {
         "compared "
         "with the content that was accepted",
         "native gvisor", "X04 X05 X06 X09 X15 X37", "overlay"},
+    Guarantee{
+        "image",
+        "Of an image nothing is shown or run before every part of it was verified by its digest; unpacking it writes "
+        "nowhere else; no link in it leads outside, no session changes it, and none speaks to another through it. Not "
+        "of a folder, which is shown as it is.",
+        "SHA-256 of each blob; umoci in namespaces of its own with that image and one folder (seccomp); all else lies "
+        "over it in an overlay (Linux 5.11), read-only, nosuid",
+        "native gvisor", "X01 X07 X10 X16 X22 X26", "overlay"},
+    Guarantee{
+        "output",
+        "An output is bounded while it is written; what is collected follows no link and brings no device, set-user-ID "
+        "bit or part of too much; what the host would run or obey waits for somebody's word.",
+        "a tmpfs of the size that the policy says; openat2(2) without links; the gate of mode review", "native gvisor",
+        "X05 X10 X27", "overlay"},
     Guarantee{"publish",
               "Through a published port connections come in, and none goes out: each begins on the host, at an address "
               "that was named (by itself only the loopback's), and ends at one port of the room.",

@@ -70,8 +70,10 @@ json mounts(const Plan& plan) {
 // And not in something else that is shown, where its place has to be already.
 bool stands_in_root(const Plan& plan, const PlannedMount& mount) {
   const auto holds = [&](const PlannedMount& other) { return below(mount.target, other.target); };
-  return !in_memory(plan, mount.target) && std::ranges::find(plan.tmpfs, mount.target) == plan.tmpfs.end() &&
-         std::ranges::none_of(plan.mounts, holds) && std::ranges::none_of(plan.system, holds);
+  // runsc's gofer makes the places in in-memory folders itself, which it can't in an image.
+  return (plan.image || !in_memory(plan, mount.target)) &&
+         std::ranges::find(plan.tmpfs, mount.target) == plan.tmpfs.end() && std::ranges::none_of(plan.mounts, holds) &&
+         std::ranges::none_of(plan.system, holds);
 }
 
 Result<void> add_place(Stage& stage, const PlannedMount& mount, const std::string& path) {
@@ -160,6 +162,7 @@ Result<void> furnish(Stage& stage, const Plan& plan) {
     for (std::size_t i = 0; i < plan.files.size(); ++i) {
       const PlannedFile& file = plan.files[i];
       if (static_cast<bool>(file.late) != late) continue;
+      if (plan.image && in_memory(plan, file.target)) BH_CHECK(stage.file(root + file.target, ""));
       BH_CHECK(place(stage, file, in_memory(plan, file.target) ? numbered("/files/", i) : root + file.target));
     }
   }

@@ -72,18 +72,20 @@ Result<Arguments> make_arguments(const Plan& plan, int first_fd) {
       if ((target == "/usr") == usr && !in_etc(target)) build.mount(plan.system[i], staged_system(plan, i));
     }
   };
-  if (plan.image) {
-    build.add("--ro-bind", staged_image, "/");
-  }
+  if (plan.image) build.add("--ro-bind", staged_image, "/");
   mount_system(true);
   for (const PlannedLink& link : plan.links) {
-    if (!in_etc(link.target) && (!plan.image || below_any(plan.tmpfs, link.target)))
-      build.add("--symlink", link.to, link.target);
+    if (plan.image || in_etc(link.target) || below_any(plan.tmpfs, link.target)) continue;
+    build.add("--symlink", link.to, link.target);
   }
   build.add("--dev", "/dev", "--size", tmp_size, "--tmpfs", "/dev/shm", "--proc", "/proc");
   // Writable sysctls would be the host's for anything the kernel does not namespace.
   build.add("--ro-bind", "/proc/sys", "/proc/sys");
   for (const std::string& path : plan.tmpfs) build.add("--perms", "0755", "--size", tmp_size, "--tmpfs", path);
+  // Not before: the folder would hide them.
+  for (const PlannedLink& link : plan.links) {
+    if (below_any(plan.tmpfs, link.target)) build.add("--symlink", link.to, link.target);
+  }
   for (const std::string& path : plan.folders) build.add("--perms", "0700", "--dir", path);
   build.add("--chmod", "1777", "/tmp", "--chmod", "1777", "/dev/shm");
 
@@ -94,7 +96,7 @@ Result<Arguments> make_arguments(const Plan& plan, int first_fd) {
     for (const PlannedFile& file : plan.files) {
       if (!late && in_etc(file.target)) continue;  // there already
       if (plan.image && !below_any(plan.tmpfs, file.target)) {
-        if (late) build.data(file);
+        if (late && file.late) build.data(file);
         continue;
       }
       if (static_cast<bool>(file.late) == late) BH_CHECK(build.file(file));
