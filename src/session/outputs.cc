@@ -162,7 +162,7 @@ Result<std::string> apply_one(const review::Reviews& reviews, const review::Info
 
 }  // namespace
 
-Result<Collected> collect(const Collecting& from, const review::Review& into) {
+Result<Collected> collect(const Collecting& from) {
   const std::string shown = "output \"" + escape_for_terminal(from.shown) + "\"";
   const auto whole = [&]() -> Result<Collected> {
     BH_TRY(const UniqueFd top, top_of(from));
@@ -173,11 +173,10 @@ Result<Collected> collect(const Collecting& from, const review::Review& into) {
     if (room.f_ffree == 0) {
       return fail("it has more than " + std::to_string(from.output.max_files) + " files and folders (`max_files`)");
     }
-    BH_TRY(const UniqueFd upper, into.open_upper());
     Collector collector(from.output);
-    auto done = collector.folder(top.get(), upper.get(), 0);
+    auto done = collector.folder(top.get(), from.layer.get(), 0);
     if (!done) {
-      empty(upper.get());
+      empty(from.layer.get());
       return tl::unexpected(std::move(done).error());
     }
     return collector.done;

@@ -22,6 +22,7 @@ namespace bulkhead::session {
 // One of a session that runs.
 struct Collecting {
   UniqueFd socket;    // on it comes the top folder of its memory
+  UniqueFd layer;     // where it goes: upper/ of the review, opened while that could be
   std::string shown;  // as the user wrote it
   Output output;
   std::size_t review = 0;  // index into Planned::reviews
@@ -32,10 +33,10 @@ struct Collected {
   std::uint64_t left_out = 0;  // links, sockets, FIFOs and devices, which no output has
 };
 
-// Copies what is in the session's memory into the review's layer; the workload is dead by now. Regular files and
-// folders, by descriptors, no link followed; of their modes the permissions. An error, and then the review holds
-// nothing: there is more than `output` allows, or it could not be read.
-Result<Collected> collect(const Collecting& from, const review::Review& into);
+// Copies what is in the session's memory into the review's layer, as the session's uid; the workload is dead by now.
+// Regular files and folders, by descriptors, no link followed; of their modes the permissions. An error, and then the
+// review holds nothing: there is more than `output` allows, or it could not be read.
+Result<Collected> collect(const Collecting& from);
 
 // What a person should know of it, also of one that needs few words; empty: nothing.
 std::string collected_line(const Collecting& from, const Result<Collected>& done);

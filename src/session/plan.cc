@@ -193,7 +193,9 @@ class Planner {
       if (mount.output) {
         BH_TRY(sys::Pair pair, sys::socket_pair(SOCK_SEQPACKET));
         mount.collecting = std::move(pair.second);
-        out.outputs.push_back({std::move(pair.first), mount.described, *mount.output, out.reviews.size()});
+        BH_TRY(UniqueFd upper, review.open_upper());
+        out.outputs.push_back(
+            {std::move(pair.first), std::move(upper), mount.described, *mount.output, out.reviews.size()});
         out.reviews.push_back(std::move(review));
         continue;
       }

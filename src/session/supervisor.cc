@@ -722,7 +722,7 @@ class Supervisor {
   void collect_outputs() {
     for (const Collecting& output : planned_.outputs) {
       const review::Review& review = planned_.reviews[output.review];
-      const auto done = session::collect(output, review);
+      const auto done = session::collect(output);
       const auto line = collected_line(output, done);
       if (!line.empty()) std::fprintf(stderr, "bulkhead: %s\n", line.c_str());
       (void)recorder_->record("output.collected", collected_event(review.info().folder, review.info().id, done));
