@@ -76,7 +76,8 @@ class Outputs(Case):
                   "echo x > out/closed; chmod 000 out/closed; mkdir out/shut; echo y > out/shut/y; chmod 000 out/shut; ls out | wc -l")
         result = self.ok(self.make(script, DIRECT))
         self.assertEqual(result.out.strip(), "8")
-        self.assertIn("5 links or special files were left out", result.err)
+        # On gvisor a FIFO in a mount is the session's alone.
+        self.assertIn(f"{4 if self.tier == 'gvisor' else 5} links or special files were left out", result.err)
         self.assertEqual(sorted(os.listdir(self.out())), ["closed", "d", "setuid", "shut"])
         self.assertEqual(os.listdir(self.out("d")), [])
         for name in ("setuid", "d", "closed", "shut"):
