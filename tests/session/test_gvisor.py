@@ -167,7 +167,7 @@ class Gvisor(Case):
         before = test_life.leftovers()
         mounted = test_life.mounts()
         # In two parts: what the command was is recorded with the review.
-        script = (f"m={MARKER[:9]}; m=$m{MARKER[9:]}; for d in /tmp /run /var /dev/shm ~ / /usr /etc; do echo $m > $d/marker; done 2>/dev/null; "
+        script = (f"m={MARKER[:9]}; m=${{m}}{MARKER[9:]}; for d in /tmp /run /var /dev/shm ~ / /usr /etc; do echo $m > $d/marker; done 2>/dev/null; "
                   "echo $m > /etc/passwd; cat ~/marker; echo $PPID > out/fine")
         result = self.inside(["/bin/sh", "-c", script], '[[output]]\npath = "./out"\n', options=["--image", layout.path])
         self.assertIn(MARKER, self.ok(result).out)
