@@ -210,17 +210,20 @@ std::string without_origins(const std::string& text) {
 void expect_same(const Policy& a, const Policy& b) {
   EXPECT_EQ(a.tier, b.tier);
   EXPECT_EQ(a.toolchains, b.toolchains);
+  EXPECT_EQ(a.image, b.image);
   EXPECT_EQ(a.upstream_ca, b.upstream_ca);
   EXPECT_EQ(a.dns_servers, b.dns_servers);
   EXPECT_EQ(a.env.set, b.env.set);
   EXPECT_EQ(a.env.pass, b.env.pass);
-  const auto limits = [](const Limits& l) { return std::tie(l.memory, l.processes, l.open_files, l.tmp, l.duration); };
+  const auto limits = [](const Limits& l) {
+    return std::tie(l.memory, l.processes, l.open_files, l.tmp, l.duration, l.image_size, l.image_files);
+  };
   EXPECT_EQ(limits(a.limits), limits(b.limits));
   ASSERT_EQ(a.mounts.size(), b.mounts.size());
   for (std::size_t i = 0; i < a.mounts.size(); ++i) {
     const auto all = [](const Mount& m) {
       return std::tie(m.path, m.target, m.mode, m.optional, m.copy, m.only, m.except, m.protect, m.allow_control,
-                      m.secrets);
+                      m.secrets, m.output);
     };
     EXPECT_EQ(all(a.mounts[i]), all(b.mounts[i]));
   }
