@@ -26,7 +26,7 @@ Result<Descriptor> find_manifest(Blobs& blobs, const std::string& name) {
   BH_TRY(std::vector<Descriptor> list, read_index(text));
   std::string wanted = name;
   for (int i = 0; i < max_indexes; ++i) {
-    BH_TRY(const Descriptor chosen, choose(list, wanted));
+    BH_TRY(Descriptor chosen, choose(list, wanted));
     if (is_manifest(chosen)) return chosen;
     if (!is_index(chosen)) {
       return fail("it holds something of type \"" + escape_for_terminal(chosen.type, 200) +

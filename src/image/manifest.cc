@@ -95,7 +95,7 @@ bool is_layer(const std::string& type) {
 std::string this_architecture() {
   utsname name{};
   ::uname(&name);
-  const std::string machine = name.machine;
+  std::string machine = name.machine;
   if (machine == "x86_64") return "amd64";
   if (machine == "aarch64") return "arm64";
   return machine;  // riscv64, ppc64le, s390x: the same word
