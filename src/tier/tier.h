@@ -34,8 +34,8 @@ struct PlannedMount {
   UniqueFd serving = {};
   bool served = false;
   std::vector<std::string> allow_control = {};  // as the policy has it
-  // An output: what is shown is fresh memory of its size, and on this socket its top folder goes to who collects it. The
-  // source only says where it will land.
+  // An output: what is shown is fresh memory of its size, and on this socket its top folder goes to who collects it.
+  // The source only says where it will land.
   UniqueFd collecting = {};
   std::optional<Output> output = std::nullopt;
 };
