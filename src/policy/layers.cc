@@ -139,6 +139,11 @@ void merge_scalars(const std::vector<Document>& layers, Policy& policy) {
     take(policy.limits.open_files, layer.limits.open_files, "limits.open_files", layer, policy);
     take(policy.limits.tmp, layer.limits.tmp, "limits.tmp", layer, policy);
     take(policy.limits.duration, layer.limits.duration, "limits.duration", layer, policy);
+    take(policy.limits.cpu, layer.limits.cpu, "limits.cpu", layer, policy);
+    take(policy.limits.cpus, layer.limits.cpus, "limits.cpus", layer, policy);
+    take(policy.limits.output, layer.limits.output, "limits.output", layer, policy);
+    take(policy.limits.file_size, layer.limits.file_size, "limits.file_size", layer, policy);
+    take(policy.processes, layer.processes, "evidence.processes", layer, policy);
   }
   policy.tier = tier.value_or(policy.tier);
   policy.toolchains = toolchains.value_or(policy.toolchains);

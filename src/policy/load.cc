@@ -168,12 +168,22 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
   return {};
 }
 
+Result<void> load_evidence(const TomlValue& table, Document& document) {
+  const TableReader reader(table, "[evidence]", document.file);
+  BH_CHECK(reader.only({"processes"}));
+  BH_TRY(document.processes, reader.boolean("processes"));
+  for (const TomlEntry& entry : table.entries) {
+    document.origins["evidence." + entry.key] = {document.layer, document.file, entry.line};
+  }
+  return {};
+}
+
 Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& document) {
   const TableReader reader(root, "", document.file);
   std::vector<std::string> known{"version", "grant"};
   if (kind != DocumentKind::preset) {
     known.insert(known.end(),
-                 {"tier", "workspace", "mount", "credential", "env", "limits", "upstream_ca", "dns", "toolchains"});
+                 {"tier", "workspace", "mount", "credential", "env", "limits", "evidence", "upstream_ca", "dns", "toolchains"});
   }
   std::vector<TableReader::Later> elsewhere;
   if (kind == DocumentKind::policy) {
@@ -218,6 +228,8 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   if (env != nullptr) BH_CHECK(load_env(*env, document));
   BH_TRY(const TomlValue* limits, reader.table_at("limits"));
   if (limits != nullptr) BH_CHECK(load_limits(*limits, document));
+  BH_TRY(const TomlValue* evidence, reader.table_at("evidence"));
+  if (evidence != nullptr) BH_CHECK(load_evidence(*evidence, document));
   return {};
 }
 
@@ -225,13 +237,18 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
 
 Result<void> load_limits(const TomlValue& table, Document& document) {
   const TableReader reader(table, "[limits]", document.file);
-  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration"}));
+  BH_CHECK(reader.only(
+      {"memory", "processes", "open_files", "tmp", "duration", "cpu", "cpus", "output", "file_size"}));
   Limits& limits = document.limits;
   BH_TRY(limits.memory, reader.size("memory", 1000'000));
   BH_TRY(limits.processes, reader.count("processes", 1, 4194304));     // PID_MAX_LIMIT on 64 bits
   BH_TRY(limits.open_files, reader.count("open_files", 16, 1048576));  // fs.nr_open's default
   BH_TRY(limits.tmp, reader.size("tmp", 4096));
   BH_TRY(limits.duration, reader.duration("duration"));
+  BH_TRY(limits.cpu, reader.duration("cpu"));
+  BH_TRY(limits.cpus, reader.count("cpus", 1, 8192));  // NR_CPUS of the kernel, at most
+  BH_TRY(limits.output, reader.size("output", 1));
+  BH_TRY(limits.file_size, reader.size("file_size", 1));
   for (const TomlEntry& entry : table.entries) {
     document.origins["limits." + entry.key] = {document.layer, document.file, entry.line};
   }

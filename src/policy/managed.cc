@@ -167,6 +167,10 @@ void cap_limits(const ManagedFile& file, Policy& policy) {
   one(policy.limits.open_files, most.open_files, "limits.open_files");
   one(policy.limits.tmp, most.tmp, "limits.tmp");
   one(policy.limits.duration, most.duration, "limits.duration");
+  one(policy.limits.cpu, most.cpu, "limits.cpu");
+  one(policy.limits.cpus, most.cpus, "limits.cpus");
+  one(policy.limits.output, most.output, "limits.output");
+  one(policy.limits.file_size, most.file_size, "limits.file_size");
 }
 
 std::string said_at(const Policy& policy, const std::string& key) {

@@ -83,6 +83,10 @@ std::string text_of(const ManagedFile& file) {
   lines.number("open_files", limits.open_files);
   lines.size("tmp", limits.tmp);
   lines.duration("duration", limits.duration);
+  lines.duration("cpu", limits.cpu);
+  lines.number("cpus", limits.cpus);
+  lines.size("output", limits.output);
+  lines.size("file_size", limits.file_size);
   int first = 0;
   for (const auto& [key, origin] : file.layer.origins) {
     if (key.starts_with("limits.") && (first == 0 || origin.line < first)) first = origin.line;

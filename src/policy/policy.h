@@ -202,6 +202,10 @@ struct Limits {
   std::optional<std::uint64_t> open_files;  // per process
   std::optional<std::uint64_t> tmp;         // bytes of /tmp and the other in-memory folders, each
   std::optional<std::chrono::seconds> duration;
+  std::optional<std::chrono::seconds> cpu;  // of all its processes together
+  std::optional<std::uint64_t> cpus;        // how many it may run on at once
+  std::optional<std::uint64_t> output;      // bytes on the command's standard output and error
+  std::optional<std::uint64_t> file_size;   // bytes, of each file a process writes
 };
 
 // How egress reaches what is outside: directly, or by a proxy that the network wants ([upstream]).
@@ -241,6 +245,8 @@ struct Policy {
   Upstream upstream;
   std::vector<Publish> publish;
   bool ask = false;                    // the person at the terminal, about what no grant allows
+  // Whether each process, file opened to be written and connection is recorded ([evidence]); unset: where the tier can.
+  std::optional<bool> processes;
   bool toolchains = true;              // ~/.nvm, ~/.cargo/bin, … read-only where they exist
   std::string profile;                 // name, or empty
   std::vector<std::string> arguments;  // what the profile puts behind the name of its own command

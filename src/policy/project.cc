@@ -194,7 +194,11 @@ Result<void> narrow_limits(const Project& project, Policy& policy) {
   BH_CHECK(narrow_limit(project, "processes", limits.processes, wanted.processes, policy));
   BH_CHECK(narrow_limit(project, "open_files", limits.open_files, wanted.open_files, policy));
   BH_CHECK(narrow_limit(project, "tmp", limits.tmp, wanted.tmp, policy));
-  return narrow_limit(project, "duration", limits.duration, wanted.duration, policy);
+  BH_CHECK(narrow_limit(project, "duration", limits.duration, wanted.duration, policy));
+  BH_CHECK(narrow_limit(project, "cpu", limits.cpu, wanted.cpu, policy));
+  BH_CHECK(narrow_limit(project, "cpus", limits.cpus, wanted.cpus, policy));
+  BH_CHECK(narrow_limit(project, "output", limits.output, wanted.output, policy));
+  return narrow_limit(project, "file_size", limits.file_size, wanted.file_size, policy);
 }
 
 Result<void> narrow_mounts(const Project& project, const Place& place, Policy& policy) {

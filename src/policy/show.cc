@@ -37,6 +37,7 @@ class Writer {
     for (const Grant& grant : policy_.grants) write_grant(grant);
     write_env();
     write_limits();
+    write_evidence();
     return out_;
   }
 
@@ -229,13 +230,25 @@ class Writer {
 
   void write_limits() {
     const Limits& limits = policy_.limits;
-    if (!limits.memory && !limits.processes && !limits.open_files && !limits.tmp && !limits.duration) return;
+    const bool sizes = limits.memory || limits.tmp || limits.output || limits.file_size;
+    const bool counts = limits.processes || limits.open_files || limits.cpus;
+    if (!sizes && !counts && !limits.duration && !limits.cpu) return;
     line("\n[limits]");
     if (limits.memory) scalar("memory", toml_string(size_text(*limits.memory)), "limits.memory");
     if (limits.processes) scalar("processes", std::to_string(*limits.processes), "limits.processes");
     if (limits.open_files) scalar("open_files", std::to_string(*limits.open_files), "limits.open_files");
     if (limits.tmp) scalar("tmp", toml_string(size_text(*limits.tmp)), "limits.tmp");
     if (limits.duration) scalar("duration", toml_string(duration_text(*limits.duration)), "limits.duration");
+    if (limits.cpu) scalar("cpu", toml_string(duration_text(*limits.cpu)), "limits.cpu");
+    if (limits.cpus) scalar("cpus", std::to_string(*limits.cpus), "limits.cpus");
+    if (limits.output) scalar("output", toml_string(size_text(*limits.output)), "limits.output");
+    if (limits.file_size) scalar("file_size", toml_string(size_text(*limits.file_size)), "limits.file_size");
+  }
+
+  void write_evidence() {
+    if (!policy_.processes) return;
+    line("\n[evidence]");
+    scalar("processes", *policy_.processes ? "true" : "false", "evidence.processes");
   }
 
   const Policy& policy_;

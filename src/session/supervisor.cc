@@ -110,6 +110,7 @@ class Supervisor {
     decide_asking();
     BH_TRY(isolation_, tier::open_tier(policy_.tier));
     BH_CHECK(isolation_->accepts(policy_));
+    if (!policy_.processes) policy_.processes = isolation_->tells();
     BH_TRY(files_, open_helper_files(policy_));
     std::vector<std::uint16_t> taken = room_ports();
     taken.push_back(53);
@@ -170,7 +171,13 @@ class Supervisor {
     BH_CHECK(add_ca_files());
     const bool(&pty)[3] = terminal_->layout().pty;
     const int stdio[3] = {pty[0] ? -1 : 0, pty[1] ? -1 : 1, pty[2] ? -1 : 2};
+    sys::Pair tracing;
+    if (files_.trace) {
+      BH_TRY(tracing, sys::socket_pair(SOCK_SEQPACKET));
+      planned_.plan.tracing = std::move(tracing.first);
+    }
     BH_TRY(tier_, isolation_->start(planned_.plan, room_, stdio));
+    planned_.plan.tracing.reset();
     BH_CHECK(sys::set_nonblocking(tier_.messages.get(), true));
     const nlohmann::json policy = policy_event(policy_, planned_);
     planned_.plan.system.clear();
@@ -179,6 +186,7 @@ class Supervisor {
     // The tier's program is busy with its mounts for a while and then waits at the CA and the gate: time for the
     // helpers to come up.
     BH_TRY(helpers_, start_helpers(files_, policy_, directory_.id(), std::move(ca_)));
+    if (tracing.second) BH_CHECK(start_trace(helpers_, files_, tracing.second.get()));
     BH_CHECK(serve_kept(kept_, protected_names_, helpers_, files_));
     helpers_.logins = std::move(logins_.helpers);
     if (!identity_.from_root) {
@@ -443,7 +451,8 @@ class Supervisor {
   void maybe_open_gate() {
     if (gate_open_ || !shim_ready_ || !front_ready_ || waiting_for_evidence_ || !failure_.empty() ||
         others_ready_ <
-            helpers_.egress.size() + helpers_.keeps.size() + helpers_.logins.size() + (helpers_.relay ? 1 : 0)) {
+            helpers_.egress.size() + helpers_.keeps.size() + helpers_.logins.size() + (helpers_.relay ? 1 : 0) +
+                (helpers_.trace ? 1 : 0)) {
       return;
     }
     gate_open_ = true;
@@ -726,6 +735,8 @@ class Supervisor {
     for (Helper& helper : helpers_.keeps) {
       if (helper.control) (void)::shutdown(helper.control.get(), SHUT_WR);
     }
+    // What was told of them last is with it by now.
+    if (helpers_.trace && helpers_.trace->control) (void)::shutdown(helpers_.trace->control.get(), SHUT_WR);
     // The gateway first, so that evidence hears its last words; all of it at once, so that it ends in parallel.
     if (!ending_) begin_end();
     const Clock::time_point until = Clock::now() + helper_grace;
@@ -754,6 +765,7 @@ class Supervisor {
     // Reaped, each of them: in a container there may be no init that would do it.
     for (Helper& helper : helpers_.egress) (void)end_child(helper.child, until);
     if (helpers_.relay) (void)end_child(helpers_.relay->child, until);
+    if (helpers_.trace) (void)end_child(helpers_.trace->child, until);
     for (Helper& helper : helpers_.keeps) (void)end_child(helper.child, until);
     for (Helper& helper : helpers_.logins) (void)end_child(helper.child, Clock::now() + helper_grace);
     (void)end_child(helpers_.front.child, until);
@@ -835,7 +847,7 @@ class Supervisor {
   bool waiting_for_evidence_ = false, front_ready_ = false, shim_ready_ = false, gate_open_ = false;
   bool listening_ = false, ending_ = false;
   bool shim_closed_ = false, tier_ended_ = false, stopped_ = false;
-  std::size_t others_ready_ = 0;  // every egress, and the relay
+  std::size_t others_ready_ = 0;  // every egress, the relay, who is told of processes
   std::string tier_messages_, failure_;
   int status_ = exit_failure;
   std::optional<int> shim_failed_;

@@ -14,6 +14,7 @@
 #include "tier/gvisor/carry.h"
 #include "tier/gvisor/find.h"
 #include "tier/gvisor/memory.h"
+#include "tier/gvisor/tracing.h"
 
 namespace bulkhead::tier::gvisor {
 namespace {
@@ -51,6 +52,7 @@ Result<void> make_stage(const Plan& plan, const PlannedMount& shim) {
   BH_CHECK(stage.file(std::string(bundle_folder) + "/config.json",
                       configuration(plan, words).dump(-1, ' ', false, nlohmann::json::error_handler_t::strict)));
   BH_CHECK(furnish(stage, plan));
+  if (plan.tracing) BH_CHECK(prepare_tracing(stage, plan.tracing));
   return stage.enter();
 }
 
@@ -64,6 +66,7 @@ class Gvisor final : public Isolation {
 
   Tier tier() const override { return Tier::gvisor; }
   bool own_kernel() const override { return true; }
+  bool tells() const override { return true; }
   std::uint64_t memory(const Child& process) const override { return application_memory(process.pid()); }
 
   Result<void> accepts(const Policy& policy) const override {
@@ -98,12 +101,14 @@ class Gvisor final : public Isolation {
                          "--overlay2=none",
                          "--host-uds=none",
                          "--host-fifo=none",
-                         "--log=/dev/null",
-                         "run",
+                         "--log=/dev/null"};
+    if (plan.tracing) options.arguments.push_back("--pod-init-config=" + std::string(tracing_file));
+    const std::string run[] = {"run",
                          "--bundle=" + std::string(bundle_folder),
                          "--pass-fd=" + same_inside(control_fd),
                          "--pass-fd=" + same_inside(lane_fd),
                          "session"};
+    options.arguments.insert(options.arguments.end(), std::begin(run), std::end(run));
     int in = stdio[0], out = stdio[1], err = stdio[2];
     BH_TRY(Carried carried, carry_files(in, out, err));
     options.fds = {in, out, err, control.second.get(), lane.second.get()};

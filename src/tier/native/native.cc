@@ -34,10 +34,16 @@ class Native final : public Isolation {
 
   Tier tier() const override { return Tier::native; }
   bool own_kernel() const override { return false; }
+  bool tells() const override { return false; }
   std::uint64_t memory(const Child&) const override { return 0; }
 
   // Every mode of a mount and every limit of this version.
-  Result<void> accepts(const Policy&) const override { return {}; }
+  Result<void> accepts(const Policy& policy) const override {
+    if (policy.processes.value_or(false)) {
+      return fail("[evidence] processes: the tier native can't tell of processes yet; leave it out, or use --tier gvisor");
+    }
+    return {};
+  }
 
   Result<Started> start(const Plan& plan, const room::Room& room, const int (&stdio)[3]) const override {
     BH_TRY(Arguments arguments, make_arguments(plan, first_free_fd));
