@@ -1,5 +1,5 @@
-// What gVisor's sentry sends about the processes inside, one datagram after the other: each is either what it may say or
-// an error, and what is made of it is an event that evidence takes, whatever the bytes are.
+// What gVisor's sentry sends about the processes inside, one datagram after the other: each is either what it may say
+// or an error, and what is made of it is an event that evidence takes, whatever the bytes are.
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -44,8 +44,7 @@ struct Maker {
 };
 
 void check(const evidence::Event& event) {
-  const std::string text =
-      "{\"type\":\"" + std::string(event.type()) + "\"," + std::string(event.fields()) + "}";
+  const std::string text = "{\"type\":\"" + std::string(event.type()) + "\"," + std::string(event.fields()) + "}";
   expect(text.size() <= evidence::max_event);
   expect(nlohmann::json::accept(text));
   evidence::EventReader reader;
@@ -62,7 +61,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)trace::check_greeting(rest);
   // Datagrams, each behind two bytes of its length.
   while (rest.size() >= 2) {
-    const std::size_t length = static_cast<std::uint8_t>(rest[0]) | static_cast<std::size_t>(static_cast<std::uint8_t>(rest[1])) << 8U;
+    const std::size_t length =
+        static_cast<std::uint8_t>(rest[0]) | static_cast<std::size_t>(static_cast<std::uint8_t>(rest[1])) << 8U;
     rest.remove_prefix(2);
     const std::string_view datagram = rest.substr(0, length);
     rest.remove_prefix(datagram.size());

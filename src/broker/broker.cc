@@ -81,7 +81,8 @@ class Broker {
     if (message.closed) return false;
     BH_TRY(const nlohmann::json object, ipc::parse(message.text));
     if (object.value("type", "") == "publish" && message.fds.size() == 1 && !publisher_ && !entered_) {
-      publisher_.emplace(std::move(message.fds[0]), object.value("ports", std::vector<std::uint16_t>()));
+      publisher_.emplace(std::move(message.fds[0]), object.value("ports", std::vector<std::uint16_t>()),
+                         object.value("beyond_wire", false));
       return true;
     }
     if (object.value("type", "") != "listen" || message.fds.size() != 1 || listener_ || entered_) {

@@ -182,8 +182,8 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   const TableReader reader(root, "", document.file);
   std::vector<std::string> known{"version", "grant"};
   if (kind != DocumentKind::preset) {
-    known.insert(known.end(),
-                 {"tier", "workspace", "mount", "credential", "env", "limits", "evidence", "upstream_ca", "dns", "toolchains"});
+    known.insert(known.end(), {"tier", "workspace", "mount", "credential", "env", "limits", "evidence", "upstream_ca",
+                               "dns", "toolchains"});
   }
   std::vector<TableReader::Later> elsewhere;
   if (kind == DocumentKind::policy) {
@@ -237,8 +237,7 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
 
 Result<void> load_limits(const TomlValue& table, Document& document) {
   const TableReader reader(table, "[limits]", document.file);
-  BH_CHECK(reader.only(
-      {"memory", "processes", "open_files", "tmp", "duration", "cpu", "cpus", "output", "file_size"}));
+  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration", "cpu", "cpus", "output", "file_size"}));
   Limits& limits = document.limits;
   BH_TRY(limits.memory, reader.size("memory", 1000'000));
   BH_TRY(limits.processes, reader.count("processes", 1, 4194304));     // PID_MAX_LIMIT on 64 bits

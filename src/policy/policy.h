@@ -244,7 +244,7 @@ struct Policy {
   std::vector<std::string> dns_servers;  // "ADDRESS[:PORT]" egress asks; empty = /etc/resolv.conf
   Upstream upstream;
   std::vector<Publish> publish;
-  bool ask = false;                    // the person at the terminal, about what no grant allows
+  bool ask = false;  // the person at the terminal, about what no grant allows
   // Whether each process, file opened to be written and connection is recorded ([evidence]); unset: where the tier can.
   std::optional<bool> processes;
   bool toolchains = true;              // ~/.nvm, ~/.cargo/bin, … read-only where they exist

@@ -238,7 +238,7 @@ Result<void> start_keep(Helpers& helpers, const HelperFiles& files, const std::s
 }
 
 Result<void> configure_relay(Helpers& helpers, const Policy& policy, const room::Room& room,
-                             std::vector<UniqueFd> listeners) {
+                             std::vector<UniqueFd> listeners, bool beyond_wire) {
   if (!helpers.relay) return {};
   BH_TRY(sys::Pair pair, sys::socket_pair(SOCK_SEQPACKET));
   // The holder has more to do than to wait for a relay that does not listen.
@@ -251,8 +251,8 @@ Result<void> configure_relay(Helpers& helpers, const Policy& policy, const room:
     fds.push_back(listeners[i].get());
   }
   const int holders = pair.second.get();
-  BH_CHECK(
-      ipc::send(room.control.get(), nlohmann::json{{"type", "publish"}, {"ports", inside}}, std::span(&holders, 1)));
+  const nlohmann::json asked{{"type", "publish"}, {"ports", inside}, {"beyond_wire", beyond_wire}};
+  BH_CHECK(ipc::send(room.control.get(), asked, std::span(&holders, 1)));
   return ipc::send(helpers.relay->control.get(), nlohmann::json{{"type", "relay"}, {"ports", ports}}, fds);
 }
 

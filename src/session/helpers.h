@@ -78,9 +78,9 @@ Result<void> configure_egress(Helpers& helpers, const std::string& session, cons
 // -1), and what it is told first (keep/keep_main.cc).
 Result<void> start_keep(Helpers& helpers, const HelperFiles& files, const std::string& name, int tree, int device,
                         int kept, const nlohmann::json& about);
-// `listeners`: the host's, one for each published port.
+// `listeners`: the host's, one for each published port. `beyond_wire`: the servers inside are (broker/publish.h).
 Result<void> configure_relay(Helpers& helpers, const Policy& policy, const room::Room& room,
-                             std::vector<UniqueFd> listeners);
+                             std::vector<UniqueFd> listeners, bool beyond_wire);
 Result<void> configure_front(Helpers& helpers, const std::string& session, const Policy& policy, const room::Room& room,
                              const Credentials& credentials);
 

@@ -30,6 +30,7 @@
 #include "session/kept.h"
 #include "session/limits.h"
 #include "session/logins.h"
+#include "session/output.h"
 #include "session/owner.h"
 #include "session/plan.h"
 #include "session/projects.h"
@@ -51,6 +52,7 @@ constexpr auto term_grace = std::chrono::seconds(3);       // between SIGTERM an
 constexpr auto helper_grace = milliseconds(1000);          // for helpers to end once told
 constexpr auto evidence_grace = std::chrono::seconds(10);  // for a slow disk
 constexpr auto memory_interval = milliseconds(250);
+constexpr auto cpu_interval = milliseconds(250);
 constexpr auto memory_interval_alone = milliseconds(50);  // where no resource limit holds a single process
 
 class Supervisor {
@@ -170,7 +172,8 @@ class Supervisor {
     BH_TRY(room_, room::finish(std::move(pending_room_)));
     BH_CHECK(add_ca_files());
     const bool(&pty)[3] = terminal_->layout().pty;
-    const int stdio[3] = {pty[0] ? -1 : 0, pty[1] ? -1 : 1, pty[2] ? -1 : 2};
+    int stdio[3] = {pty[0] ? -1 : 0, pty[1] ? -1 : 1, pty[2] ? -1 : 2};
+    BH_CHECK(output_.begin(stdio, policy_.limits.output));
     sys::Pair tracing;
     if (files_.trace) {
       BH_TRY(tracing, sys::socket_pair(SOCK_SEQPACKET));
@@ -178,6 +181,7 @@ class Supervisor {
     }
     BH_TRY(tier_, isolation_->start(planned_.plan, room_, stdio));
     planned_.plan.tracing.reset();
+    output_.close_pipes();
     BH_CHECK(sys::set_nonblocking(tier_.messages.get(), true));
     const nlohmann::json policy = policy_event(policy_, planned_);
     planned_.plan.system.clear();
@@ -197,7 +201,7 @@ class Supervisor {
     BH_CHECK(configure_egress(helpers_, directory_.id(), policy_, files_, credentials_));
     files_ = HelperFiles();
     BH_CHECK(configure_front(helpers_, directory_.id(), policy_, room_, credentials_));
-    BH_CHECK(configure_relay(helpers_, policy_, room_, std::move(published_)));
+    BH_CHECK(configure_relay(helpers_, policy_, room_, std::move(published_), isolation_->own_kernel()));
     published_.clear();
     room_.sockets.clear();
     BH_CHECK(configure_evidence(helpers_, directory_.id(), std::move(log_)));
@@ -326,6 +330,9 @@ class Supervisor {
       watch(room_.holder ? room_.holder.pidfd() : -1, &Supervisor::on_holder_end);
       watch(room_.control.get(), &Supervisor::on_holder);
       watch(reader_.pidfd(), &Supervisor::on_reader_end);
+      if (!output_.over()) {
+        for (const int fd : output_.pidfds()) watch(fd, &Supervisor::on_carrier_end);
+      }
       if (waiting_for_evidence_) watch(recorder_->socket(), &Supervisor::on_evidence_ack);
       for (const int fd : owner_.listening()) watch(fd, &Supervisor::on_owner, static_cast<std::size_t>(fd));
       const std::vector<Helper*> helpers = helpers_.all();
@@ -355,7 +362,10 @@ class Supervisor {
       }
       maybe_open_gate();
     }
+    const bool passed_on = output_.finish(stopped_ || !failure_.empty() ? -1 : signals_.get());
+    if (failure_.empty() && output_.over()) failure_ = "the session reached its limit: output";
     if (!failure_.empty()) return fail(failure_);
+    if (!passed_on) say("not all that the command wrote could be passed on");
     return status_;
   }
 
@@ -379,6 +389,7 @@ class Supervisor {
     consider(terminal_->deadline());
     consider(disks_.deadline());
     if (policy_.limits.memory) consider(Clock::now() + look_at_memory_each());
+    if (policy_.limits.cpu) consider(Clock::now() + cpu_interval);
     if (!next) return trim_.timeout(-1);
     const auto left = std::chrono::duration_cast<milliseconds>(*next - Clock::now()).count();
     return trim_.timeout(static_cast<int>(std::clamp<std::int64_t>(left + 1, 0, 60'000)));
@@ -403,6 +414,12 @@ class Supervisor {
       finish_at_.reset();
       tell_shim(shim::Finish{});
       begin_end();
+    }
+    output_.pty(terminal_->take_count());
+    if (output_.over()) stop("the session reached its limit: output");
+    if (policy_.limits.cpu && now - cpu_checked_ >= cpu_interval) {
+      cpu_checked_ = now;
+      if (cpu_.used(tier_.process.pid()) >= *policy_.limits.cpu) stop("the session reached its limit: cpu");
     }
     if (policy_.limits.memory && now - memory_checked_ >= look_at_memory_each()) {
       memory_checked_ = now;
@@ -450,9 +467,8 @@ class Supervisor {
 
   void maybe_open_gate() {
     if (gate_open_ || !shim_ready_ || !front_ready_ || waiting_for_evidence_ || !failure_.empty() ||
-        others_ready_ <
-            helpers_.egress.size() + helpers_.keeps.size() + helpers_.logins.size() + (helpers_.relay ? 1 : 0) +
-                (helpers_.trace ? 1 : 0)) {
+        others_ready_ < helpers_.egress.size() + helpers_.keeps.size() + helpers_.logins.size() +
+                            (helpers_.relay ? 1 : 0) + (helpers_.trace ? 1 : 0)) {
       return;
     }
     gate_open_ = true;
@@ -470,6 +486,9 @@ class Supervisor {
     owner_.begin(options_, policy_.grants, helpers_, *recorder_);
     if (policy_.ask) ask_.begin(options_, *terminal_, owner_, *recorder_, helpers_.front.control.get());
   }
+
+  // Why it ended check_time() sees.
+  void on_carrier_end(std::size_t) { output_.reap(); }
 
   void on_owner(std::size_t fd) {
     if (auto done = owner_.ready(static_cast<int>(fd)); !done) stop(done.error().message);
@@ -675,6 +694,9 @@ class Supervisor {
       say(helper.name +
           ": no inotify watch is left (fs.inotify.max_user_watches), so names and attributes are asked for " +
           "anew each second, which is slower");
+    } else if (index > 1 && type == "unanswered") {
+      say("nobody inside listened at " + published_port(*object) +
+          (isolation_->own_kernel() ? "; on this tier a server is reached at 0.0.0.0 or [::], not at its own 127.0.0.1" : ""));
     } else if (index > 1 && type == "refused") {
       on_refused(*object);
     } else if (index > 0 && type == "applied" && owner_.applied(index == 1, *object)) {
@@ -682,6 +704,11 @@ class Supervisor {
     } else {
       stop(helper.name + " said something that makes no sense, so the session was stopped");
     }
+  }
+
+  static std::string published_port(const nlohmann::json& object) {
+    return "port " + std::to_string(object.value("inside", 0)) + ", which is published at " +
+           std::to_string(object.value("port", 0));
   }
 
   // What a control file's name kept the workload from (keep/refusals.h).
@@ -854,7 +881,9 @@ class Supervisor {
   std::string not_executed_;
   std::optional<shim::Exited> exited_;
   std::optional<Clock::time_point> deadline_, session_deadline_, kill_at_, finish_at_;
-  Clock::time_point memory_checked_ = Clock::now();
+  Clock::time_point memory_checked_ = Clock::now(), cpu_checked_ = Clock::now();
+  CpuTime cpu_;
+  Output output_;
 };
 
 }  // namespace

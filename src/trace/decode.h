@@ -16,10 +16,10 @@ namespace bulkhead::trace {
 inline constexpr std::size_t max_datagram = 256 * 1024;  // more than a socket's usual buffer takes
 inline constexpr std::size_t max_path = 4096;            // PATH_MAX; longer ones are cut
 inline constexpr std::size_t max_argument = 1024;
-inline constexpr std::size_t max_arguments = 64;           // of one program
-inline constexpr std::size_t max_argument_bytes = 4096;    // of all of them together
-inline constexpr std::uint32_t version = 1;                // of the protocol, ours and the least of the sentry's
-inline constexpr int max_pid = 4194304;                    // PID_MAX_LIMIT
+inline constexpr std::size_t max_arguments = 64;         // of one program
+inline constexpr std::size_t max_argument_bytes = 4096;  // of all of them together
+inline constexpr std::uint32_t version = 1;              // of the protocol, ours and the least of the sentry's
+inline constexpr int max_pid = 4194304;                  // PID_MAX_LIMIT
 
 // Process ids are gVisor's: what the workload sees. `pid` is what getpid(2) says (the thread group).
 struct Who {
@@ -48,9 +48,9 @@ struct Ended {
 // To write it, make it or cut it; others are not told.
 struct Opened {
   Who by;
-  std::string path;   // as it was said; where that is relative, behind the folder it is relative to
+  std::string path;         // as it was said; where that is relative, behind the folder it is relative to
   std::uint32_t flags = 0;  // open(2)'s
-  int error = 0;      // errno, or 0
+  int error = 0;            // errno, or 0
   bool cut = false;
 };
 struct Connected {
@@ -63,7 +63,7 @@ struct Connected {
 using Happened = std::variant<Began, Executed, Runs, Ended, Opened, Connected>;
 
 struct Told {
-  std::uint32_t unsent = 0;  // how many messages the sentry could not send so far; wraps around
+  std::uint32_t unsent = 0;      // how many messages the sentry could not send so far; wraps around
   std::optional<Happened> what;  // nullopt: nothing that is recorded
 };
 

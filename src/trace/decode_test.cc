@@ -76,7 +76,8 @@ TEST(Decode, Connections) {
   std::string abstract = address(&un, 2) + std::string("\0name", 5);
   EXPECT_EQ(only<Connected>(connect_of(4, abstract)).address, "@name");
   // What the call itself refuses, at every length.
-  for (const void* one : {static_cast<const void*>(&in), static_cast<const void*>(&in6), static_cast<const void*>(&un)}) {
+  for (const void* one :
+       {static_cast<const void*>(&in), static_cast<const void*>(&in6), static_cast<const void*>(&un)}) {
     for (std::size_t size = 0; size <= sizeof in; ++size) EXPECT_TRUE(decode(connect_of(4, address(one, size))));
   }
 }
@@ -109,7 +110,8 @@ TEST(Decode, LongThingsAreCut) {
   EXPECT_TRUE(executed.cut);
   executed = only<Executed>(exec_of(4, "/x", {std::string(100'000, '\x01'), std::string(100'000, '\x01'), "", "x"}));
   EXPECT_TRUE(executed.cut);
-  Executed worst = only<Executed>(exec_of(4, std::string(5000, '\x01'), std::vector<std::string>(64, std::string(2000, '\x01'))));
+  Executed worst =
+      only<Executed>(exec_of(4, std::string(5000, '\x01'), std::vector<std::string>(64, std::string(2000, '\x01'))));
   Process process{1, std::string(255, '\x01'), false};
   EXPECT_LT(event_of(worst, process).fields().size(), evidence::max_event - 100);
   const std::string path(9000, '\x01');

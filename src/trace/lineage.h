@@ -10,9 +10,9 @@
 namespace bulkhead::trace {
 
 struct Process {
-  int parent = 0;      // who made it; 0: unknown
-  std::string name;    // of the program's file, without its folders; empty: unknown
-  bool said = false;   // what it executes was told, and the call's end not yet
+  int parent = 0;     // who made it; 0: unknown
+  std::string name;   // of the program's file, without its folders; empty: unknown
+  bool said = false;  // what it executes was told, and the call's end not yet
 };
 
 class Lineage {

@@ -1,5 +1,5 @@
-// How much is recorded: a workload that starts processes without end must not fill the disk with them. Each kind has its
-// own allowance, so that a flood of one hides nothing of another; what is over it is counted.
+// How much is recorded: a workload that starts processes without end must not fill the disk with them. Each kind has
+// its own allowance, so that a flood of one hides nothing of another; what is over it is counted.
 #pragma once
 
 #include <array>

@@ -107,12 +107,8 @@ class Trace {
     lineage_.ended(what.pid);
     return record(Kind::ended, event_of(what, process));
   }
-  Result<void> take(const Opened& what) {
-    return record(Kind::opened, event_of(what, lineage_.of(what.by.pid)));
-  }
-  Result<void> take(const Connected& what) {
-    return record(Kind::connected, event_of(what, lineage_.of(what.by.pid)));
-  }
+  Result<void> take(const Opened& what) { return record(Kind::opened, event_of(what, lineage_.of(what.by.pid))); }
+  Result<void> take(const Connected& what) { return record(Kind::connected, event_of(what, lineage_.of(what.by.pid))); }
 
   Result<void> report() {
     report_at_.reset();

@@ -15,6 +15,7 @@
 #include "tier/gvisor/find.h"
 #include "tier/gvisor/memory.h"
 #include "tier/gvisor/tracing.h"
+#include "tier/stage/cpus.h"
 
 namespace bulkhead::tier::gvisor {
 namespace {
@@ -78,9 +79,6 @@ class Gvisor final : public Isolation {
         return fail(shown(mount) + ": the tier gvisor can't enforce `protect`; use mode review, or --tier native");
       }
     }
-    if (!policy.publish.empty()) {
-      return fail("--publish: the tier gvisor can't publish ports yet; leave it out, or use --tier native");
-    }
     return {};
   }
 
@@ -103,11 +101,8 @@ class Gvisor final : public Isolation {
                          "--host-fifo=none",
                          "--log=/dev/null"};
     if (plan.tracing) options.arguments.push_back("--pod-init-config=" + std::string(tracing_file));
-    const std::string run[] = {"run",
-                         "--bundle=" + std::string(bundle_folder),
-                         "--pass-fd=" + same_inside(control_fd),
-                         "--pass-fd=" + same_inside(lane_fd),
-                         "session"};
+    const std::string run[] = {"run", "--bundle=" + std::string(bundle_folder), "--pass-fd=" + same_inside(control_fd),
+                               "--pass-fd=" + same_inside(lane_fd), "session"};
     options.arguments.insert(options.arguments.end(), std::begin(run), std::end(run));
     int in = stdio[0], out = stdio[1], err = stdio[2];
     BH_TRY(Carried carried, carry_files(in, out, err));
@@ -117,7 +112,10 @@ class Gvisor final : public Isolation {
       BH_CHECK(room::enter(room));
       return room::go_beyond_wire();
     };
-    options.before_exec = [&] { return make_stage(plan, shim); };
+    options.before_exec = [&]() -> Result<void> {
+      BH_CHECK(make_stage(plan, shim));
+      return hold_to_cpus(plan.limits, true);
+    };
     options.own_pid_namespace = true;
     BH_TRY(Child process, spawn(options));
     return Started{std::move(process), std::move(control.first), std::move(messages.first), std::move(lane.first),

@@ -47,7 +47,8 @@ json tracing_configuration() {
       point("syscall/connect/exit"),
   });
   // Whoever tells more than is read waits, each time for up to a second or so, before anything is left out.
-  const json sink = {{"name", "remote"}, {"config", {{"endpoint", socket_path}, {"retries", 200}, {"backoff_max", "5ms"}}}};
+  const json sink = {{"name", "remote"},
+                     {"config", {{"endpoint", socket_path}, {"retries", 200}, {"backoff_max", "5ms"}}}};
   return {{"trace_session", {{"name", "Default"}, {"points", points}, {"sinks", json::array({sink})}}}};
 }
 

@@ -11,6 +11,7 @@
 #include "tier/native/arguments.h"
 #include "tier/native/stage.h"
 #include "tier/native/warm.h"
+#include "tier/stage/cpus.h"
 
 namespace bulkhead::tier::native {
 namespace {
@@ -40,7 +41,8 @@ class Native final : public Isolation {
   // Every mode of a mount and every limit of this version.
   Result<void> accepts(const Policy& policy) const override {
     if (policy.processes.value_or(false)) {
-      return fail("[evidence] processes: the tier native can't tell of processes yet; leave it out, or use --tier gvisor");
+      return fail(
+          "[evidence] processes: the tier native can't tell of processes yet; leave it out, or use --tier gvisor");
     }
     return {};
   }
@@ -67,7 +69,7 @@ class Native final : public Isolation {
     options.before_exec = [&]() -> Result<void> {
       BH_CHECK(make_stage(plan));
       warm(served(plan));
-      return {};
+      return hold_to_cpus(plan.limits, false);
     };
     // bubblewrap's own children live on for a moment without it: killed between clone(2) and its
     // first message to them, they would wait for ever.
