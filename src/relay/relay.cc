@@ -180,8 +180,8 @@ class Relay {
   // Whoever listens there at a wrong address would wonder.
   Result<void> say_unanswered(const Port& port) {
     if (!refused_.contains(&port) || reached_.contains(&port)) return {};
-    auto sent = ipc::send(supervisor_,
-                          nlohmann::json{{"type", "unanswered"}, {"port", port.port}, {"inside", port.inside}});
+    auto sent =
+        ipc::send(supervisor_, nlohmann::json{{"type", "unanswered"}, {"port", port.port}, {"inside", port.inside}});
     if (!sent && sent.error().code == EPIPE) return {};  // it is gone, too
     return sent;
   }

@@ -85,6 +85,7 @@ Result<std::optional<Happened>> ended(const points::Exit& message) {
 }
 
 Result<std::optional<Happened>> called(const points::Call& message) {
+  if (!message.has_outcome()) return std::nullopt;  // it begins
   BH_TRY(const Who by, who(message.context()));
   BH_TRY(const int error, error_of(message.outcome()));
   if (error != 0 || (message.number() != SYS_execve && message.number() != SYS_execveat)) return std::nullopt;

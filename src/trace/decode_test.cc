@@ -38,6 +38,7 @@ TEST(Decode, WhatGvisorSays) {
   EXPECT_EQ(only<Runs>(call_of(4, SYS_execve)).by.pid, 4);
   EXPECT_TRUE(nothing(call_of(4, SYS_execve, ENOENT)));
   EXPECT_TRUE(nothing(call_of(4, SYS_read)));
+  EXPECT_TRUE(nothing(with_header(6, by<points::Call>(4).SerializeAsString()))) << "it begins";
   EXPECT_EQ(only<Ended>(exit_of(4, 768)).status, 768);
   EXPECT_EQ(decode(with_header(4, by<points::Exit>(4).SerializeAsString(), 77))->unsent, 77U);
 }

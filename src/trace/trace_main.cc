@@ -1,5 +1,7 @@
 // bulkhead-trace: records what gVisor tells of the processes inside. trace.h says on which descriptors.
 
+#include <poll.h>
+
 #include <nlohmann/json.hpp>
 
 #include "base/confine.h"
@@ -20,7 +22,11 @@ bulkhead::Result<void> run() {
   UniqueFd tier(tier_fd);
   BH_CHECK(confine(Role::trace));
   BH_TRY(ipc::Message message, ipc::receive(tier.get()));
-  if (message.closed) return {};  // no session after all
+  if (message.closed) {  // no session after all; why, somebody else says
+    pollfd p{supervisor.get(), POLLIN, 0};
+    (void)::poll(&p, 1, -1);
+    return {};
+  }
   if (message.fds.size() != 1) return fail("the tier sent no socket for gVisor");
   tier.reset();
   BH_TRY(UniqueFd sentry, trace::greet(supervisor.get(), std::move(message.fds[0])));

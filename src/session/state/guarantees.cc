@@ -163,13 +163,14 @@ constexpr std::array table = {
         "runsc's "
         "is in memory that goes with it",
         "native gvisor", "X23", "syscalls"},
-    Guarantee{"limits",
-              "Limits on processes, files, memory, processor time, output and duration hold for the session as a whole, "
-              "the host keeps room on its disks, and it can always be stopped.",
-              "resource limits counted in the session's user namespace (gvisor: by the sentry, and its memory file "
-              "watched), tmpfs sizes, processor affinity, time and output counted outside, cgroup v2 where the user has "
-              "one; the session ends when a disk it writes to runs low",
-              "native gvisor", "X10 X24", "userns cgroup"},
+    Guarantee{
+        "limits",
+        "Limits on processes, files, memory, processor time, output and duration hold for the session as a whole, "
+        "the host keeps room on its disks, and it can always be stopped.",
+        "resource limits counted in the session's user namespace (gvisor: by the sentry, and its memory file "
+        "watched), tmpfs sizes, processor affinity, time and output counted outside, cgroup v2 where the user has "
+        "one; the session ends when a disk it writes to runs low",
+        "native gvisor", "X10 X24", "userns cgroup"},
     Guarantee{"trace",
               "Each process that begins, runs a program or ends, each file opened to be changed and each connection is "
               "recorded, or counted where there are too many; nothing inside can switch that off, and a session nobody "

@@ -26,8 +26,8 @@ json point(const std::string& name, const std::vector<std::string>& more = {},
   return {{"name", name}, {"context_fields", context}, {"optional_fields", optional}};
 }
 
-std::string call(long number) {
-  return "syscall/sysno/" + std::to_string(number) + "/exit";
+std::string call(long number, const char* when) {
+  return "syscall/sysno/" + std::to_string(number) + "/" + when;
 }
 
 }  // namespace
@@ -36,8 +36,12 @@ json tracing_configuration() {
   const json points = json::array({
       point("sentry/clone"),
       point("sentry/execve"),
-      point(call(SYS_execve)),  // says that a program runs where the one above could not
-      point(call(SYS_execveat)),
+      // These say that a program runs where the one above could not. Who calls is missing from the second where the first
+      // is not asked for, too.
+      point(call(SYS_execve, "enter")),
+      point(call(SYS_execve, "exit")),
+      point(call(SYS_execveat, "enter")),
+      point(call(SYS_execveat, "exit")),
       point("sentry/exit_notify_parent"),
       point("syscall/openat/exit", {"cwd"}, {"fd_path"}),
 #ifdef SYS_open
