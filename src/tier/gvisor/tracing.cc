@@ -36,8 +36,8 @@ json tracing_configuration() {
   const json points = json::array({
       point("sentry/clone"),
       point("sentry/execve"),
-      // These say that a program runs where the one above could not. Who calls is missing from the second where the first
-      // is not asked for, too.
+      // These say that a program runs where the one above could not. Who calls is missing from the second where the
+      // first is not asked for, too.
       point(call(SYS_execve, "enter")),
       point(call(SYS_execve, "exit")),
       point(call(SYS_execveat, "enter")),
