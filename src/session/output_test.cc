@@ -81,6 +81,7 @@ TEST(OutputTest, AReaderThatIsGone) {
   stage.out.first.reset();
   ASSERT_TRUE(stage.output.begin(stage.stdio, 100));
   write(stage.stdio[1], "x");
+  stage.output.close_pipes();
   EXPECT_TRUE(stage.output.finish(-1)) << "as without us, that is nobody's fault";
   EXPECT_FALSE(stage.output.over());
 }

@@ -696,7 +696,8 @@ class Supervisor {
           "anew each second, which is slower");
     } else if (index > 1 && type == "unanswered") {
       say("nobody inside listened at " + published_port(*object) +
-          (isolation_->own_kernel() ? "; on this tier a server is reached at 0.0.0.0 or [::], not at its own 127.0.0.1" : ""));
+          (isolation_->own_kernel() ? "; on this tier a server is reached at 0.0.0.0 or [::], not at its own 127.0.0.1"
+                                    : ""));
     } else if (index > 1 && type == "refused") {
       on_refused(*object);
     } else if (index > 0 && type == "applied" && owner_.applied(index == 1, *object)) {
