@@ -62,6 +62,7 @@ class TraceTest : public testing::Test {
   // As runsc does, before the workload exists.
   void greet(const std::string& greeting = "\x08\x01") {
     sentry_.reset(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    ASSERT_TRUE(sentry_);
     limit(sentry_.get());
     ASSERT_EQ(::connect(sentry_.get(), reinterpret_cast<sockaddr*>(&address_), sizeof address_), 0);
     send(greeting);
@@ -163,11 +164,13 @@ TEST_F(TraceTest, SilenceEndsIt) {
 TEST_F(TraceTest, OnlyOneIsHeard) {
   greet();
   const UniqueFd other(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  ASSERT_TRUE(other);
   EXPECT_NE(::connect(other.get(), reinterpret_cast<sockaddr*>(&address_), sizeof address_), 0);
 }
 
 TEST_F(TraceTest, ABadGreetingEndsIt) {
   sentry_.reset(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  ASSERT_TRUE(sentry_);
   ASSERT_EQ(::connect(sentry_.get(), reinterpret_cast<sockaddr*>(&address_), sizeof address_), 0);
   send("GET / HTTP/1.1");
   EXPECT_NE(failure().find("makes no sense"), std::string::npos);
