@@ -10,11 +10,18 @@ namespace bulkhead::shim {
 // Returns only when that failed.
 Failed become_workload(const Setup& setup, int landlock_abi, const Link& link);
 
-// close_range(2) to the last descriptor.
+// close_range(2) to the last descriptor, or to one.
 bool close_from(int first, unsigned flags);
+void close_between(int first, int last);
 
 // What the shim itself keeps from then on: no new privileges, no files (Landlock), the workload's seccomp.
 Result<void> restrict_shim(const Setup& setup, int landlock_abi);
+
+// What the one keeps who holds a session and starts its commands: as much as they may have, for they are its children.
+Result<void> restrict_holder(const Setup& setup, int landlock_abi);
+
+// st_dev of each of Setup::own that is there.
+std::vector<std::uint64_t> own_devices(const Setup& setup);
 
 // "message: No such file or directory", for the supervisor's stderr.
 Failed failure(const Error& error);
