@@ -139,6 +139,9 @@ void merge_scalars(const std::vector<Document>& layers, Policy& policy) {
     take(policy.limits.open_files, layer.limits.open_files, "limits.open_files", layer, policy);
     take(policy.limits.tmp, layer.limits.tmp, "limits.tmp", layer, policy);
     take(policy.limits.duration, layer.limits.duration, "limits.duration", layer, policy);
+    take(policy.limits.idle, layer.limits.idle, "limits.idle", layer, policy);
+    take(policy.limits.tenant_sessions, layer.limits.tenant_sessions, "limits.tenant_sessions", layer, policy);
+    take(policy.limits.tenant_memory, layer.limits.tenant_memory, "limits.tenant_memory", layer, policy);
   }
   policy.tier = tier.value_or(policy.tier);
   policy.toolchains = toolchains.value_or(policy.toolchains);

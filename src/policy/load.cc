@@ -225,13 +225,17 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
 
 Result<void> load_limits(const TomlValue& table, Document& document) {
   const TableReader reader(table, "[limits]", document.file);
-  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration"}));
+  BH_CHECK(reader.only(
+      {"memory", "processes", "open_files", "tmp", "duration", "idle", "tenant_sessions", "tenant_memory"}));
   Limits& limits = document.limits;
   BH_TRY(limits.memory, reader.size("memory", 1000'000));
   BH_TRY(limits.processes, reader.count("processes", 1, 4194304));     // PID_MAX_LIMIT on 64 bits
   BH_TRY(limits.open_files, reader.count("open_files", 16, 1048576));  // fs.nr_open's default
   BH_TRY(limits.tmp, reader.size("tmp", 4096));
   BH_TRY(limits.duration, reader.duration("duration"));
+  BH_TRY(limits.idle, reader.duration("idle"));
+  BH_TRY(limits.tenant_sessions, reader.count("tenant_sessions", 1, 1'000'000));
+  BH_TRY(limits.tenant_memory, reader.size("tenant_memory", 1000'000));
   for (const TomlEntry& entry : table.entries) {
     document.origins["limits." + entry.key] = {document.layer, document.file, entry.line};
   }

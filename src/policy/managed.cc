@@ -167,6 +167,9 @@ void cap_limits(const ManagedFile& file, Policy& policy) {
   one(policy.limits.open_files, most.open_files, "limits.open_files");
   one(policy.limits.tmp, most.tmp, "limits.tmp");
   one(policy.limits.duration, most.duration, "limits.duration");
+  one(policy.limits.idle, most.idle, "limits.idle");
+  one(policy.limits.tenant_sessions, most.tenant_sessions, "limits.tenant_sessions");
+  one(policy.limits.tenant_memory, most.tenant_memory, "limits.tenant_memory");
 }
 
 std::string said_at(const Policy& policy, const std::string& key) {

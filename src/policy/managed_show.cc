@@ -83,6 +83,9 @@ std::string text_of(const ManagedFile& file) {
   lines.number("open_files", limits.open_files);
   lines.size("tmp", limits.tmp);
   lines.duration("duration", limits.duration);
+  lines.duration("idle", limits.idle);
+  lines.number("tenant_sessions", limits.tenant_sessions);
+  lines.size("tenant_memory", limits.tenant_memory);
   int first = 0;
   for (const auto& [key, origin] : file.layer.origins) {
     if (key.starts_with("limits.") && (first == 0 || origin.line < first)) first = origin.line;

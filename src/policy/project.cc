@@ -194,7 +194,10 @@ Result<void> narrow_limits(const Project& project, Policy& policy) {
   BH_CHECK(narrow_limit(project, "processes", limits.processes, wanted.processes, policy));
   BH_CHECK(narrow_limit(project, "open_files", limits.open_files, wanted.open_files, policy));
   BH_CHECK(narrow_limit(project, "tmp", limits.tmp, wanted.tmp, policy));
-  return narrow_limit(project, "duration", limits.duration, wanted.duration, policy);
+  BH_CHECK(narrow_limit(project, "duration", limits.duration, wanted.duration, policy));
+  BH_CHECK(narrow_limit(project, "idle", limits.idle, wanted.idle, policy));
+  BH_CHECK(narrow_limit(project, "tenant_sessions", limits.tenant_sessions, wanted.tenant_sessions, policy));
+  return narrow_limit(project, "tenant_memory", limits.tenant_memory, wanted.tenant_memory, policy);
 }
 
 Result<void> narrow_mounts(const Project& project, const Place& place, Policy& policy) {

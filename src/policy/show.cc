@@ -229,13 +229,20 @@ class Writer {
 
   void write_limits() {
     const Limits& limits = policy_.limits;
-    if (!limits.memory && !limits.processes && !limits.open_files && !limits.tmp && !limits.duration) return;
+    if (limits == Limits()) return;
     line("\n[limits]");
     if (limits.memory) scalar("memory", toml_string(size_text(*limits.memory)), "limits.memory");
     if (limits.processes) scalar("processes", std::to_string(*limits.processes), "limits.processes");
     if (limits.open_files) scalar("open_files", std::to_string(*limits.open_files), "limits.open_files");
     if (limits.tmp) scalar("tmp", toml_string(size_text(*limits.tmp)), "limits.tmp");
     if (limits.duration) scalar("duration", toml_string(duration_text(*limits.duration)), "limits.duration");
+    if (limits.idle) scalar("idle", toml_string(duration_text(*limits.idle)), "limits.idle");
+    if (limits.tenant_sessions) {
+      scalar("tenant_sessions", std::to_string(*limits.tenant_sessions), "limits.tenant_sessions");
+    }
+    if (limits.tenant_memory) {
+      scalar("tenant_memory", toml_string(size_text(*limits.tenant_memory)), "limits.tenant_memory");
+    }
   }
 
   const Policy& policy_;
