@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/labels.h"
 #include "cli/policy_options.h"
 #include "policy/project.h"
 #include "session/session.h"
@@ -34,23 +35,6 @@ struct StartOptions {
   std::vector<std::string> labels;
   bool quiet = false, json = false;
 };
-
-constexpr std::size_t max_labels = 32, max_label = 200;
-
-Result<std::map<std::string, std::string>> labels_of(const std::vector<std::string>& words) {
-  std::map<std::string, std::string> out;
-  for (const std::string& word : words) {
-    const std::size_t equals = word.find('=');
-    const std::string name = word.substr(0, equals);
-    if (equals == std::string::npos || name.empty() || word.size() > max_label || escape_for_terminal(word) != word) {
-      return fail("--label \"" + escape_for_terminal(word, 80) + "\": write NAME=VALUE, of printable characters, at most " +
-                  std::to_string(max_label));
-    }
-    if (!out.emplace(name, word.substr(equals + 1)).second) return fail("--label " + name + " is there twice");
-  }
-  if (out.size() > max_labels) return fail("there are more than " + std::to_string(max_labels) + " labels");
-  return out;
-}
 
 Result<int> run_session(const StartOptions& options, const std::map<std::string, std::string>& labels, int announce) {
   BH_TRY(session::Begun begun, session::begin());
@@ -109,9 +93,7 @@ void add_start(CLI::App& root, Invocation& invocation) {
   CLI::App* command = root.add_subcommand("start", "Start a session that lives, for `bulkhead exec`");
   const auto options = std::make_shared<StartOptions>();
   add_policy_options(*command, options->policy);
-  command->add_option("-l,--label", options->labels, "For `ps`, the evidence and quotas (`tenant`); may be repeated")
-      ->type_name("NAME=VALUE")
-      ->allow_extra_args(false);
+  add_label_option(*command, options->labels, "For `ps`, the evidence and quotas (`tenant`); may be repeated");
   command->add_flag("-q,--quiet", options->quiet, "Say nothing unless something fails");
   command->add_flag("--json", options->json, "The id as part of a JSON object");
   command->footer(examples);
