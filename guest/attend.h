@@ -1,5 +1,6 @@
 // One workload, from its Setup to its end: its pty, the gate, its restrictions, exec, and what is said about it
-// (protocol.h). In a session of `run` this is the shim itself, in one that lives a child of it for each command (hold.h).
+// (protocol.h). In a session of `run` this is the shim itself, in one that lives a child of it for each command
+// (hold.h).
 #pragma once
 
 #include "guest/link.h"
@@ -11,8 +12,8 @@ enum class Whose {
   command,  // one of several
 };
 
-// The caller's 0, 1 and 2 are the workload's where Setup asks for no pty. `lane_socket`: with own_kernel and a pty, where
-// its bytes go.
+// The caller's 0, 1 and 2 are the workload's where Setup asks for no pty. `lane_socket`: with own_kernel and a pty,
+// where its bytes go.
 [[noreturn]] void attend(const Link& link, const Setup& setup, Whose whose, int lane_socket);
 
 // What the one that holds a session needs as well.

@@ -41,7 +41,8 @@ bool not_now() {
 
 Result<void> make_nonblocking(int fd) {
   const int flags = ::fcntl(fd, F_GETFL);
-  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) return fail("can't set up a command's channel", errno);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+    return fail("can't set up a command's channel", errno);
   return {};
 }
 
@@ -231,7 +232,8 @@ bool Mux::finish(std::uint32_t number, Command& command) {
   if (command.draining) {
     bool left = false;
     for (std::uint8_t channel = 0; channel < channels; ++channel) {
-      if (command.lanes[channel].reads && may_read(command.lanes[channel], channel)) read_lane(number, command, channel);
+      if (command.lanes[channel].reads && may_read(command.lanes[channel], channel))
+        read_lane(number, command, channel);
       left = left || command.lanes[channel].reads;
     }
     if (left) return false;

@@ -3,7 +3,8 @@
 // shim that holds the session is told of them. What arrives outside is hostile: a frame that makes no sense, or more
 // than was asked for, is an error that ends the session.
 //
-// A frame is eight bytes and its payload: command (32 bits, little-endian), channel, kind, size of the payload (16 bits).
+// A frame is eight bytes and its payload: command (32 bits, little-endian), channel, kind, size of the payload (16
+// bits).
 //
 //   open   one byte: which channels the command has (bit 0 is `control`). From outside; numbers only grow.
 //   data   bytes; of `control` the end of a datagram, or a whole one

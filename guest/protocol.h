@@ -24,11 +24,12 @@
 // socket (SOCK_STREAM, argv[2]), and the window's size comes as Window. That socket is closed before Exited is sent,
 // and all the workload wrote has been written to it by then.
 //
-// A session that lives (Setup::hold) has no workload of its own: after Go the shim says Holding, and then starts a command
-// for each Run. With that come the command's own socket, on which all of the above is said again about it, and its 0, 1
-// and 2, where they are no pty. A command that ends takes nothing with it; the supervisor closes its socket to have it
-// killed. With own_kernel no descriptor can be sent in either: the second socket carries the commands' (mux.h), and
-// nothing is said of Run. Signal goes to everything inside; when all of it has ended after a SIGTERM or SIGHUP, the shim says Exited and ends.
+// A session that lives (Setup::hold) has no workload of its own: after Go the shim says Holding, and then starts a
+// command for each Run. With that come the command's own socket, on which all of the above is said again about it, and
+// its 0, 1 and 2, where they are no pty. A command that ends takes nothing with it; the supervisor closes its socket to
+// have it killed. With own_kernel no descriptor can be sent in either: the second socket carries the commands' (mux.h),
+// and nothing is said of Run. Signal goes to everything inside; when all of it has ended after a SIGTERM or SIGHUP, the
+// shim says Exited and ends.
 //
 // Datagrams are at most 160 KiB. The first byte is the kind; numbers are little-endian, 32 bits unless said;
 // a string is its length and its bytes, without NUL. A Setup is cut over datagrams 'S' (more follow) and 's'
@@ -53,7 +54,7 @@ inline constexpr std::size_t max_datagram = 160 * 1024;
 inline constexpr std::size_t max_setup = 2 * 1024 * 1024;
 inline constexpr int default_socket = 3;
 inline constexpr std::size_t max_attached = 4;  // descriptors with one message
-inline constexpr int max_abi = 99;  // no real Landlock version is near it
+inline constexpr int max_abi = 99;              // no real Landlock version is near it
 
 // What Landlock allows beneath a path, in words; landlock.h turns it into what this kernel's ABI knows.
 enum class Access : std::uint8_t {

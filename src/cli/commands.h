@@ -43,8 +43,8 @@ inline CLI::ParseError usage(const std::string& text) {
   return {text, 2};
 }
 
-inline constexpr std::array commands = {add_run,     add_start,  add_exec,   add_ps,     add_stop,   add_revoke,  add_reload,
-                                        add_trust,   add_diff,   add_apply,  add_discard, add_handoff,
+inline constexpr std::array commands = {add_run,     add_start,  add_exec,   add_ps,     add_stop,    add_revoke,
+                                        add_reload,  add_trust,  add_diff,   add_apply,  add_discard, add_handoff,
                                         add_restore, add_policy, add_doctor, add_version};
 
 }  // namespace bulkhead::cli

@@ -17,7 +17,8 @@
 namespace bulkhead::cli {
 namespace {
 
-constexpr const char* examples = R"(Everything after the id and `--` is the command. Its input and output are this command's; what is a terminal here is one
+constexpr const char* examples =
+    R"(Everything after the id and `--` is the command. Its input and output are this command's; what is a terminal here is one
 inside. Many can run at once; one that is interrupted ends with what it started in its own process group.
 
 Examples:
@@ -66,7 +67,8 @@ std::vector<std::string> environment_of(const ExecOptions& options) {
 Result<int> execute(const ExecOptions& options, const std::vector<std::string>& command) {
   BH_TRY(SessionControl session, SessionControl::open(options.id));
   if (!session.session().lives) {
-    return fail("session " + session.session().id + " runs one command; `bulkhead start` makes sessions that take more");
+    return fail("session " + session.session().id +
+                " runs one command; `bulkhead start` makes sessions that take more");
   }
   session::Execution what;
   what.command = command;

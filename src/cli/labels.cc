@@ -19,8 +19,8 @@ Result<std::map<std::string, std::string>> labels_of(const std::vector<std::stri
     const std::size_t equals = word.find('=');
     const std::string name = word.substr(0, equals);
     if (equals == std::string::npos || name.empty() || word.size() > max_label || escape_for_terminal(word) != word) {
-      return fail("--label \"" + escape_for_terminal(word, 80) + "\": write NAME=VALUE, of printable characters, at most " +
-                  std::to_string(max_label));
+      return fail("--label \"" + escape_for_terminal(word, 80) +
+                  "\": write NAME=VALUE, of printable characters, at most " + std::to_string(max_label));
     }
     if (!out.emplace(name, word.substr(equals + 1)).second) return fail("--label " + name + " is there twice");
   }

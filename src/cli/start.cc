@@ -20,7 +20,8 @@
 namespace bulkhead::cli {
 namespace {
 
-constexpr const char* examples = R"(Prints the session's id once it takes commands, and returns; the session goes on until `bulkhead stop`, or one of
+constexpr const char* examples =
+    R"(Prints the session's id once it takes commands, and returns; the session goes on until `bulkhead stop`, or one of
 the policy's limits (duration, idle).
 
 Examples:
@@ -75,7 +76,8 @@ Result<int> start(const StartOptions& options) {
   BH_TRY(std::string id, sys::read_all(announced.first.get(), 64, "the session's id"));
   if (id.empty()) {  // why, it has said itself
     int status = 0;
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
     return session::exit_failure;
   }
   id.pop_back();

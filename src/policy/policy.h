@@ -202,9 +202,9 @@ struct Limits {
   std::optional<std::uint64_t> open_files;  // per process
   std::optional<std::uint64_t> tmp;         // bytes of /tmp and the other in-memory folders, each
   std::optional<std::chrono::seconds> duration;
-  std::optional<std::chrono::seconds> idle;        // a session that lives, without a command
-  std::optional<std::uint64_t> tenant_sessions;    // that run at once and have the same label `tenant`
-  std::optional<std::uint64_t> tenant_memory;      // bytes; what those may have together
+  std::optional<std::chrono::seconds> idle;      // a session that lives, without a command
+  std::optional<std::uint64_t> tenant_sessions;  // that run at once and have the same label `tenant`
+  std::optional<std::uint64_t> tenant_memory;    // bytes; what those may have together
   bool operator==(const Limits&) const = default;
 };
 

@@ -60,7 +60,8 @@ void Commands::start(UniqueFd client, const nlohmann::json& request, std::vector
 }
 
 Result<Commands::Command> Commands::accept(const nlohmann::json& request, std::vector<UniqueFd>& fds) {
-  if (!begun()) return fail("it runs one command, or is still starting; `bulkhead start` makes sessions that take more");
+  if (!begun())
+    return fail("it runs one command, or is still starting; `bulkhead start` makes sessions that take more");
   if (closed_) return fail("it is ending");
   if (commands_.size() >= max_commands) return fail(std::to_string(max_commands) + " commands run in it already");
   BH_CHECK(json_read::keys(request, {"type", "given"}, "the request"));
@@ -230,7 +231,8 @@ Result<void> Commands::from_shim(Command& command) {
   if (!message && message.error().code == EAGAIN) return {};
   if (!message || message->closed) {
     if (!command.recorded_end) {
-      tell_client(command, shim::Failed{125, "the command could not be started, or was killed with what attends to it"});
+      tell_client(command,
+                  shim::Failed{125, "the command could not be started, or was killed with what attends to it"});
       BH_CHECK(record_end(command, {{"reason", "lost"}}));
     }
     command.over = true;

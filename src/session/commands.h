@@ -1,5 +1,5 @@
-// The commands of a session that lives (`bulkhead start`, then `bulkhead exec`). Each has a client, which speaks with it as
-// a supervisor speaks with a shim (guest/protocol.h), through here:
+// The commands of a session that lives (`bulkhead start`, then `bulkhead exec`). Each has a client, which speaks with
+// it as a supervisor speaks with a shim (guest/protocol.h), through here:
 //
 //   client                             supervisor                            its attendant inside (guest/hold.h)
 //   {"type":"exec","given":[…]}, with those of its 0, 1, 2 that are given
@@ -9,9 +9,9 @@
 //   Go, Signal, Window, Continue, Finish   ->                          ->
 //                                 <-   Started, Stopped, Continued, Exited, Failed
 //
-// Of the client's Setup count its command, variables, directory, pty, window and umask; limits, Landlock and all else are
-// the session's. A client that goes away takes its command with it. What comes from inside is hostile: it is decoded and
-// written anew, and a listener that comes with it goes to the broker only.
+// Of the client's Setup count its command, variables, directory, pty, window and umask; limits, Landlock and all else
+// are the session's. A client that goes away takes its command with it. What comes from inside is hostile: it is
+// decoded and written anew, and a listener that comes with it goes to the broker only.
 #pragma once
 
 #include <poll.h>
@@ -65,8 +65,8 @@ class Commands {
     bool is_given[3] = {false, false, false};
     shim::SetupReader setup;
     bool set_up = false, recorded_end = false;
-    UniqueFd lane;                     // with own_kernel, for the client: what its pty says and is told
-    std::deque<std::string> to_shim;   // on their way
+    UniqueFd lane;                    // with own_kernel, for the client: what its pty says and is told
+    std::deque<std::string> to_shim;  // on their way
     bool over = false;
   };
 

@@ -67,7 +67,8 @@ class Caller {
     return {};
   }
 
-  // The descriptor that stands for 0, 1 or 2 inside: the caller's own, or a pipe to what carries its bytes. Unset: none.
+  // The descriptor that stands for 0, 1 or 2 inside: the caller's own, or a pipe to what carries its bytes. Unset:
+  // none.
   Result<std::optional<UniqueFd>> given(int i) {
     const bool captured = i > 0 && what_.capture > 0;
     if (!captured) {
@@ -104,7 +105,8 @@ class Caller {
     BH_TRY(const ipc::Message message, ipc::receive(session_.get()));
     if (message.closed) return fail("it ended before it answered");
     BH_TRY(const nlohmann::json answer, ipc::parse(message.text));
-    if (!answer.value("ok", false)) return fail(escape_for_terminal(answer.value("error", "it refused without a word")));
+    if (!answer.value("ok", false))
+      return fail(escape_for_terminal(answer.value("error", "it refused without a word")));
     return send_setup();
   }
 

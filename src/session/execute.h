@@ -27,8 +27,8 @@ struct Executed {
   bool cut = false;  // one of them was longer
 };
 
-// `session`: connected to it (state/connect.h). Returns when the command has ended and all it wrote is given on. An error:
-// it was not run, or the session ended under it.
+// `session`: connected to it (state/connect.h). Returns when the command has ended and all it wrote is given on. An
+// error: it was not run, or the session ended under it.
 Result<Executed> execute(UniqueFd session, const Execution& what);
 
 }  // namespace bulkhead::session

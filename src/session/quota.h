@@ -1,6 +1,6 @@
-// What one tenant's sessions may have together: limits.tenant_sessions and limits.tenant_memory. A tenant is a value of the
-// label `tenant` (`bulkhead start --label tenant=…`); sessions without that label are one tenant's, too. Counted are the
-// sessions of one user that run (state/state.h).
+// What one tenant's sessions may have together: limits.tenant_sessions and limits.tenant_memory. A tenant is a value of
+// the label `tenant` (`bulkhead start --label tenant=…`); sessions without that label are one tenant's, too. Counted
+// are the sessions of one user that run (state/state.h).
 #pragma once
 
 #include "base/fd.h"

@@ -37,8 +37,8 @@ struct Options {
   PolicyRequest request;  // what it was made from, to be loaded again
   std::vector<std::string> command;
   bool quiet = false;  // no start line, no summary of denials
-  // Set: the session has no command of its own and lives until it is stopped (`bulkhead start`, commands.h). Its id and a
-  // line end are written here once it takes commands; from then on 0, 1 and 2 are /dev/null.
+  // Set: the session has no command of its own and lives until it is stopped (`bulkhead start`, commands.h). Its id and
+  // a line end are written here once it takes commands; from then on 0, 1 and 2 are /dev/null.
   std::optional<int> announce;
   std::map<std::string, std::string> labels;  // of whoever starts it, for `ps` and the evidence
 };
