@@ -48,6 +48,10 @@ void Commands::begin(Session session, evidence::Recorder& recorder) {
   idle_since_ = Clock::now();
 }
 
+void Commands::close(const std::string& why) {
+  if (!std::exchange(closed_, true)) why_closed_ = why;
+}
+
 void Commands::start(UniqueFd client, const nlohmann::json& request, std::vector<UniqueFd> fds) {
   auto command = accept(request, fds);
   if (!command) {
@@ -231,8 +235,9 @@ Result<void> Commands::from_shim(Command& command) {
   if (!message && message.error().code == EAGAIN) return {};
   if (!message || message->closed) {
     if (!command.recorded_end) {
-      tell_client(command,
-                  shim::Failed{125, "the command could not be started, or was killed with what attends to it"});
+      tell_client(command, shim::Failed{125, closed_ ? "the session ended (" + why_closed_ + ")"
+                                                     : "the command could not be started, or was killed with what "
+                                                       "attends to it"});
       BH_CHECK(record_end(command, {{"reason", "lost"}}));
     }
     command.over = true;

@@ -47,8 +47,8 @@ class Commands {
 
   // Of the owner's: {"type":"exec",…}. What is wrong with it `client` is told.
   void start(UniqueFd client, const nlohmann::json& request, std::vector<UniqueFd> fds);
-  // No more of them: the session ends.
-  void close() { closed_ = true; }
+  // No more of them: the session ends. `why` is what those hear that run; the first one counts.
+  void close(const std::string& why);
 
   void prepare(std::vector<pollfd>& fds);
   // An error ends the session.
@@ -90,6 +90,7 @@ class Commands {
   std::size_t first_ = 0;
   std::uint64_t last_ = 0;
   bool closed_ = false;
+  std::string why_closed_;
   Clock::time_point idle_since_ = Clock::now();
 };
 

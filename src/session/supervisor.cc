@@ -425,6 +425,7 @@ class Supervisor {
   // Ends the session for a reason of ours; the first reason is the one that is told.
   void stop(const std::string& reason) {
     if (failure_.empty()) failure_ = reason;
+    commands_.close(failure_);
     kill_tier();
   }
 
@@ -502,7 +503,7 @@ class Supervisor {
         case SIGHUP:
           if (!gate_open_) return stop("interrupted");
           stopped_ = true;
-          commands_.close();
+          commands_.close("stopped");
           tell_shim(shim::Signal{number, false});
           tell_shim(shim::Signal{SIGCONT, false});
           kill_at_ = Clock::now() + term_grace;

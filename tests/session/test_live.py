@@ -195,9 +195,14 @@ class Live(Case):
                 if reason == "idle":  # counts from the last command's end
                     self.assertEqual(self.sh(session, "sleep 3; echo done").out, "done\n")
                     begun = time.monotonic()
+                else:
+                    cut = self.sh(session, "sleep 30")
+                    self.assertEqual(cut.status, 125, cut)
+                    self.assertIn("reached its limit: duration", cut.err)
                 self.wait_until(lambda: self.listed() == [], 10, "its end")
-                self.assertGreater(time.monotonic() - begun, 1.0)
-                self.assertEqual(self.recorded("session.end")[-1]["reason"], f"the session reached its limit: {reason}")
+                self.assertGreater(time.monotonic() - begun, 0.5)
+                ended, = [e["reason"] for e in self.recorded("session.end") if e["session"] == session]
+                self.assertEqual(ended, f"the session reached its limit: {reason}")
 
     # What must not ----------------------------------------------------------------------------------------------
 
