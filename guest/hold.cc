@@ -56,7 +56,7 @@ class Holder {
  public:
   Holder(const Link& link, const Setup& setup, UniqueFd signals, int stream)
       : link_(link), setup_(setup), signals_(std::move(signals)) {
-    if (setup.own_kernel) mux_.emplace(UniqueFd(stream), [](std::uint8_t used) { return begin(used); });
+    if (setup.own_kernel) mux_.emplace(UniqueFd(stream), [this](std::uint8_t used) { return begin(used); });
   }
 
   [[noreturn]] void run() {
@@ -80,11 +80,13 @@ class Holder {
     ::_exit(status);
   }
 
-  void reap() const {
+  void reap() {
     for (;;) {
       const pid_t pid = ::waitpid(-1, nullptr, WNOHANG);
       if (pid > 0 || (pid < 0 && errno == EINTR)) continue;
-      if (pid < 0 && ending_) leave();
+      if (pid == 0) return;
+      if (ending_) leave();
+      if (std::exchange(told_, begun_) != begun_) link_.send(Empty{begun_});
       return;
     }
   }
@@ -110,7 +112,8 @@ class Holder {
     }
   }
 
-  void start(const Run& command, const std::vector<UniqueFd>& fds) const {
+  void start(const Run& command, const std::vector<UniqueFd>& fds) {
+    ++begun_;
     Given given;
     std::size_t next = 0;
     if (fds.empty() || ending_) return;
@@ -124,7 +127,8 @@ class Holder {
   }
 
   // With own_kernel: makes the descriptors here, as they can't be sent.
-  static Result<Ends> begin(std::uint8_t used) {
+  Result<Ends> begin(std::uint8_t used) {
+    ++begun_;
     Ends ours, theirs;
     for (std::uint8_t channel = 0; channel < channels; ++channel) {
       if ((used >> channel & 1) == 0) continue;
@@ -151,6 +155,7 @@ class Holder {
   UniqueFd signals_;
   std::optional<Mux> mux_;
   bool ending_ = false;
+  std::uint32_t begun_ = 0, told_ = 0;  // commands; after how many of them it was last said that nothing runs
 };
 
 }  // namespace

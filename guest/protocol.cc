@@ -311,6 +311,9 @@ std::string encode(const ToSupervisor& message) {
   } else if (const auto* listening = std::get_if<Listening>(&message)) {
     w.out = "L";
     w.devices(listening->devices);
+  } else if (const auto* empty = std::get_if<Empty>(&message)) {
+    w.out = "M";
+    w.number(empty->begun);
   } else if (const auto* holding = std::get_if<Holding>(&message)) {
     w.out = "H";
     w.devices(holding->devices);
@@ -352,6 +355,9 @@ Result<ToSupervisor> decode_to_supervisor(std::string_view datagram) {
       break;
     case 'H':
       message = Holding{r.devices()};
+      break;
+    case 'M':
+      message = Empty{r.number()};
       break;
     case 'C':
       message = Continued{};

@@ -155,6 +155,10 @@ struct Holding {  // Setup::hold: commands may come. The devices as in Listening
   std::vector<std::uint64_t> devices;
   bool operator==(const Holding&) const = default;
 };
+struct Empty {  // Setup::hold: nothing runs inside any more, after so many commands that were begun
+  std::uint32_t begun = 0;
+  bool operator==(const Empty&) const = default;
+};
 struct Started {
   pid_t pid = 0;         // as counted inside
   int landlock_abi = 0;  // 0: this kernel has no Landlock, nothing was restricted by it
@@ -180,7 +184,7 @@ struct Failed {
   std::string text;
   bool operator==(const Failed&) const = default;
 };
-using ToSupervisor = std::variant<Ready, Listening, Holding, Started, Stopped, Continued, Exited, Failed>;
+using ToSupervisor = std::variant<Ready, Listening, Holding, Empty, Started, Stopped, Continued, Exited, Failed>;
 
 // The datagrams in the order they are to be sent (on a blocking socket: together they may exceed its buffer).
 // Refused: no arguments, a NUL in a string, more than max_setup bytes.

@@ -116,7 +116,7 @@ TEST(ShimProtocol, SmallMessages) {
   }
   for (const ToSupervisor& m :
        {ToSupervisor(Ready{true}), ToSupervisor(Ready{false}), ToSupervisor(Started{2, 7}), ToSupervisor(Stopped{20}),
-        ToSupervisor(Continued{}), ToSupervisor(Exited{3, 0}), ToSupervisor(Exited{0, 9}),
+        ToSupervisor(Continued{}), ToSupervisor(Exited{3, 0}), ToSupervisor(Exited{0, 9}), ToSupervisor(Empty{77}),
         ToSupervisor(Holding{{1, 1ULL << 40}}), ToSupervisor(Failed{127, "x: not found"})}) {
     const auto back = decode_to_supervisor(encode(m));
     ASSERT_TRUE(back);

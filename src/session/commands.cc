@@ -52,6 +52,20 @@ void Commands::close(const std::string& why) {
   if (!std::exchange(closed_, true)) why_closed_ = why;
 }
 
+void Commands::finish() {
+  for (Command& command : commands_) {
+    if (!command.over && !command.recorded_end) (void)lose(command, "the session ended (" + why_closed_ + ")");
+  }
+  commands_.clear();
+}
+
+Result<void> Commands::lose(Command& command, const std::string& why) {
+  tell_client(command, shim::Failed{125, why});
+  command.over = true;
+  if (!command.set_up) return {};
+  return record_end(command, {{"reason", "lost"}});
+}
+
 void Commands::start(UniqueFd client, const nlohmann::json& request, std::vector<UniqueFd> fds) {
   auto command = accept(request, fds);
   if (!command) {
@@ -186,6 +200,8 @@ Result<void> Commands::begin_inside(Command& command, const shim::Setup& wanted)
   BH_TRY(const std::vector<std::string> datagrams, shim::encode(setup));
   BH_CHECK(record_start(command, setup));
   command.set_up = true;
+  BH_CHECK(session_.wake());
+  ++begun_;
   BH_CHECK(connect(command, setup));
   command.given.clear();
   command.to_shim.assign(datagrams.begin(), datagrams.end());
@@ -235,16 +251,14 @@ Result<void> Commands::from_shim(Command& command) {
   if (!message && message.error().code == EAGAIN) return {};
   if (!message || message->closed) {
     if (!command.recorded_end) {
-      tell_client(command, shim::Failed{125, closed_ ? "the session ended (" + why_closed_ + ")"
-                                                     : "the command could not be started, or was killed with what "
-                                                       "attends to it"});
-      BH_CHECK(record_end(command, {{"reason", "lost"}}));
+      if (closed_) return lose(command, "the session ended (" + why_closed_ + ")");
+      return lose(command, "the command could not be started, or was killed with what attends to it");
     }
     command.over = true;
     return {};
   }
   const auto decoded = shim::decode_to_supervisor(message->text);
-  if (!decoded || std::holds_alternative<shim::Holding>(*decoded)) {
+  if (!decoded || std::holds_alternative<shim::Holding>(*decoded) || std::holds_alternative<shim::Empty>(*decoded)) {
     return fail("the shim inside the session said something that makes no sense");
   }
   if (std::holds_alternative<shim::Ready>(*decoded)) {

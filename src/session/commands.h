@@ -18,6 +18,7 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <list>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -36,11 +37,12 @@ class Commands {
   using Clock = std::chrono::steady_clock;
 
   struct Session {
-    shim::Setup setup;            // each command's, but for what its client says
-    std::set<std::string> fixed;  // variables that no client changes: they hold tokens
-    int shim = -1;                // the way to the one that holds the session
-    int holder = -1;              // the way to the broker
-    UniqueFd stream;              // with own_kernel
+    shim::Setup setup;                   // each command's, but for what its client says
+    std::set<std::string> fixed;         // variables that no client changes: they hold tokens
+    int shim = -1;                       // the way to the one that holds the session
+    int holder = -1;                     // the way to the broker
+    UniqueFd stream;                     // with own_kernel
+    std::function<Result<void>()> wake;  // before anything is told to the inside, which may be resting
   };
   void begin(Session session, evidence::Recorder& recorder);
   bool begun() const { return recorder_ != nullptr; }
@@ -49,11 +51,17 @@ class Commands {
   void start(UniqueFd client, const nlohmann::json& request, std::vector<UniqueFd> fds);
   // No more of them: the session ends. `why` is what those hear that run; the first one counts.
   void close(const std::string& why);
+  // Nothing is inside any more.
+  void finish();
 
   void prepare(std::vector<pollfd>& fds);
   // An error ends the session.
   Result<void> handle(const std::vector<pollfd>& fds);
 
+  // The shim's word for it, after so many commands.
+  void empty(std::uint32_t begun) { empty_after_ = begun; }
+  // No command runs, and nothing that one has left.
+  bool nothing_inside() const { return begun() && commands_.empty() && empty_after_ == begun_; }
   std::size_t running() const { return commands_.size(); }
   Clock::time_point idle_since() const { return idle_since_; }
 
@@ -71,6 +79,7 @@ class Commands {
   };
 
   Result<Command> accept(const nlohmann::json& request, std::vector<UniqueFd>& fds);
+  Result<void> lose(Command& command, const std::string& why);
   Result<void> from_client(Command& command);
   Result<void> from_shim(Command& command);
   Result<void> begin_inside(Command& command, const shim::Setup& wanted);
@@ -89,6 +98,7 @@ class Commands {
   std::vector<Command*> prepared_;
   std::size_t first_ = 0;
   std::uint64_t last_ = 0;
+  std::uint32_t begun_ = 0, empty_after_ = 0;  // inside
   bool closed_ = false;
   std::string why_closed_;
   Clock::time_point idle_since_ = Clock::now();

@@ -51,6 +51,7 @@ constexpr auto start_deadline = std::chrono::seconds(30);
 constexpr auto term_grace = std::chrono::seconds(3);       // between SIGTERM and SIGKILL
 constexpr auto helper_grace = milliseconds(1000);          // for helpers to end once told
 constexpr auto evidence_grace = std::chrono::seconds(10);  // for a slow disk
+constexpr auto rest_after = std::chrono::seconds(1);       // of nothing inside
 constexpr auto memory_interval = milliseconds(250);
 constexpr auto memory_interval_alone = milliseconds(50);  // where no resource limit holds a single process
 
@@ -381,7 +382,8 @@ class Supervisor {
     consider(terminal_->deadline());
     consider(disks_.deadline());
     consider(idle_deadline());
-    if (policy_.limits.memory) consider(Clock::now() + look_at_memory_each());
+    consider(rest_deadline());
+    if (policy_.limits.memory && !resting_) consider(Clock::now() + look_at_memory_each());
     if (!next) return trim_.timeout(-1);
     const auto left = std::chrono::duration_cast<milliseconds>(*next - Clock::now()).count();
     return trim_.timeout(static_cast<int>(std::clamp<std::int64_t>(left + 1, 0, 60'000)));
@@ -408,7 +410,8 @@ class Supervisor {
       tell_shim(shim::Finish{});
       begin_end();
     }
-    if (policy_.limits.memory && now - memory_checked_ >= look_at_memory_each()) {
+    if (const auto at = rest_deadline(); at && now >= *at) rest();
+    if (policy_.limits.memory && !resting_ && now - memory_checked_ >= look_at_memory_each()) {
       memory_checked_ = now;
       if (anonymous_memory(tier_.process.pid()) + isolation_->memory(tier_.process) > *policy_.limits.memory) {
         stop("the session reached its limit: memory");
@@ -420,6 +423,19 @@ class Supervisor {
   std::optional<Clock::time_point> idle_deadline() const {
     if (!commands_.begun() || !policy_.limits.idle || commands_.running() > 0 || !failure_.empty()) return std::nullopt;
     return commands_.idle_since() + *policy_.limits.idle;
+  }
+
+  // Where nothing runs inside, what runs it need not either. A published port would have to wake it.
+  std::optional<Clock::time_point> rest_deadline() const {
+    if (resting_ || !commands_.nothing_inside() || !policy_.publish.empty() || stopped_) return std::nullopt;
+    return commands_.idle_since() + rest_after;
+  }
+  void rest() {
+    resting_ = true;
+    isolation_->rest(tier_.process, true);
+  }
+  void wake() {
+    if (std::exchange(resting_, false)) isolation_->rest(tier_.process, false);
   }
 
   // Ends the session for a reason of ours; the first reason is the one that is told.
@@ -503,6 +519,7 @@ class Supervisor {
         case SIGHUP:
           if (!gate_open_) return stop("interrupted");
           stopped_ = true;
+          wake();
           commands_.close("stopped");
           tell_shim(shim::Signal{number, false});
           tell_shim(shim::Signal{SIGCONT, false});
@@ -575,6 +592,8 @@ class Supervisor {
     } else if (const auto* holding = std::get_if<shim::Holding>(&*decoded); holding != nullptr && !listening_) {
       listening_ = true;
       if (auto done = take_commands(holding->devices); !done) stop(done.error().message);
+    } else if (const auto* empty = std::get_if<shim::Empty>(&*decoded); empty != nullptr && commands_.begun()) {
+      commands_.empty(empty->begun);
     } else if (std::get_if<shim::Started>(&*decoded) != nullptr) {
       // The gate's opening has seen to everything.
     } else if (std::get_if<shim::Stopped>(&*decoded) != nullptr) {
@@ -650,6 +669,10 @@ class Supervisor {
     session.shim = tier_.control.get();
     session.holder = room_.control.get();
     session.stream = std::move(tier_.terminal);
+    session.wake = [this]() -> Result<void> {
+      wake();
+      return {};
+    };
     commands_.begin(std::move(session), *recorder_);
     BH_CHECK(sys::write_all(*options_.announce, directory_.id() + "\n", "the session's id"));
     (void)::close(*options_.announce);
@@ -769,6 +792,8 @@ class Supervisor {
 
   void wind_down(const Result<int>& ended) {
     tier_.process.kill_and_wait();
+    commands_.close("stopped");
+    commands_.finish();
     for (Child& carrier : tier_.carriers) {
       if (!end_child(carrier, Clock::now() + helper_grace))
         say("not all that the command wrote could be written to its file");
@@ -886,6 +911,7 @@ class Supervisor {
   std::vector<Source> sources_;
 
   bool waiting_for_evidence_ = false, front_ready_ = false, shim_ready_ = false, gate_open_ = false;
+  bool resting_ = false;
   bool listening_ = false, ending_ = false;
   bool shim_closed_ = false, tier_ended_ = false, stopped_ = false;
   std::size_t others_ready_ = 0;  // every egress, and the relay

@@ -204,6 +204,29 @@ class Live(Case):
                 ended, = [e["reason"] for e in self.recorded("session.end") if e["session"] == session]
                 self.assertEqual(ended, f"the session reached its limit: {reason}")
 
+    def test_nothing_runs_where_nothing_runs_inside(self):
+        """gVisor's kernel is stopped between commands, and there again when one comes."""
+        session = self.start("[limits]\nmemory = \"1GB\"\n")
+        if self.tier == "native":
+            return self.assertEqual(self.sh(session, "echo up").out, "up\n")
+        sentry, = [pid for pid in procs.descendants(self.listed()[0]["pid"]) if procs.command_line(pid).startswith("runsc-sandbox")]
+
+        def is_stopped():
+            return procs.read(sentry, "stat").rsplit(b")", 1)[1].split()[0] == b"T"
+
+        for _ in range(3):
+            self.wait_until(is_stopped, 10, "its rest")
+            self.assertEqual(self.sh(session, "echo up").out, "up\n")
+        self.ok(self.sh(session, "sleep 4 >/dev/null 2>&1 &"))
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end:
+            self.assertFalse(is_stopped(), "a command has left something running")
+            time.sleep(0.1)
+        self.wait_until(is_stopped, 10, "its rest")
+        begun = time.monotonic()
+        self.ok(self.bulkhead("stop", session))
+        self.assertLess(time.monotonic() - begun, 3)
+
     # What must not ----------------------------------------------------------------------------------------------
 
     def test_a_caller_that_is_killed_takes_its_command_along(self):

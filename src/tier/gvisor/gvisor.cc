@@ -14,6 +14,7 @@
 #include "tier/gvisor/carry.h"
 #include "tier/gvisor/find.h"
 #include "tier/gvisor/memory.h"
+#include "tier/gvisor/rest.h"
 
 namespace bulkhead::tier::gvisor {
 namespace {
@@ -65,6 +66,7 @@ class Gvisor final : public Isolation {
   Tier tier() const override { return Tier::gvisor; }
   bool own_kernel() const override { return true; }
   std::uint64_t memory(const Child& process) const override { return application_memory(process.pid()); }
+  void rest(const Child& process, bool resting) const override { rest_sentry(process.pid(), resting); }
 
   Result<void> accepts(const Policy& policy) const override {
     for (const Mount& mount : policy.mounts) {

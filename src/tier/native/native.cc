@@ -35,6 +35,7 @@ class Native final : public Isolation {
   Tier tier() const override { return Tier::native; }
   bool own_kernel() const override { return false; }
   std::uint64_t memory(const Child&) const override { return 0; }
+  void rest(const Child&, bool) const override {}
 
   // Every mode of a mount and every limit of this version.
   Result<void> accepts(const Policy&) const override { return {}; }
