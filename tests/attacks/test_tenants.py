@@ -12,7 +12,7 @@ PROGRAM = os.path.join(case.ROOT, "tests/attacks/neighbour.py")
 TIERS = ("native", "gvisor")
 
 
-class Neighbours(Case):
+class Tenants(Case):
     tier = "gvisor"  # there has to be a runsc
 
     def place(self, name):
@@ -99,6 +99,8 @@ class Neighbours(Case):
             self.goes_on(child, folder)
             self.assertEqual(self.hits(folder), [], folder)
 
+
+class Neighbours(Tenants):
     # What each has ----------------------------------------------------------------------------------------------
 
     def test_X01_files_of_a_neighbour_off(self):
