@@ -65,6 +65,8 @@ def listening(family, kind, address, what):
         made = socket.socket(family, kind)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if kind == socket.SOCK_STREAM and family != socket.AF_UNIX:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier test still linger
         made.bind(address)
         if kind == socket.SOCK_STREAM:
             made.listen(16)

@@ -88,16 +88,16 @@ class Tenants(Case):
         for word in hit:
             self.wait_until(lambda: word in self.hits(folder), 5, f"{word} reaches it without the boundary")
 
-    def never_behind(self, *attacks, ends=0):
-        """`attacks`, from each tier in turn, while a session of each tier and a process of the host's have what they have."""
+    def never_behind(self, what):
+        """From each tier in turn, while a session of each tier and a process of the host's have what they have."""
         planters = [self.planted(where) for where in (*TIERS, "host")]
         for where in TIERS:
-            for what in attacks:
-                with self.subTest(looker=where, what=what):
-                    self.assertEqual(self.look(where, what, [facts for _, _, facts in planters], ends), [])
+            with self.subTest(looker=where):
+                self.assertEqual(self.look(where, what, [facts for _, _, facts in planters]), [])
         for child, folder, _ in planters:
             self.goes_on(child, folder)
             self.assertEqual(self.hits(folder), [], folder)
+        return planters
 
 
 class Neighbours(Tenants):
@@ -119,11 +119,14 @@ class Neighbours(Tenants):
         self.works_without("signals", hit=["signal"])
 
     def test_X21_signals_to_a_neighbour_on(self):
-        self.never_behind("signals")
-
-    def test_X24_kill_everything_on(self):
-        """Every pid there could be, then all at once: the session that does it ends, and nobody else."""
-        self.never_behind("kill", ends=None)
+        """A signal that hurts nobody to every pid there could be; only if that reaches nobody, one that does: the session
+        that sends it ends, and nobody else."""
+        planters = self.never_behind("signals")
+        for where in TIERS:
+            with self.subTest(looker=where):
+                self.look(where, "kill", [], ends=None)
+                for child, folder, _ in planters:
+                    self.goes_on(child, folder)
 
     def test_X16_unix_sockets_of_a_neighbour_off(self):
         self.works_without("unix", [r"unix '\x00'", "unix '/'"])
