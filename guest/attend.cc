@@ -189,7 +189,7 @@ class Keeper {
   Exited exited_;
 };
 
-[[noreturn]] void child(const Setup& setup, int slave, int abi, int report, const Link& link) {
+[[noreturn]] void child(const Setup& setup, int slave, int abi, int report, const Link& link, Filtered filtered) {
   ::setpgid(0, 0);
   if (slave >= 0) {
     ::tcsetpgrp(slave, ::getpid());  // SIGTTOU is still blocked
@@ -200,7 +200,7 @@ class Keeper {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  const Failed failed = become_workload(setup, abi, link);
+  const Failed failed = become_workload(setup, abi, link, filtered);
   const std::string text = encode(ToSupervisor(failed));
   [[maybe_unused]] const ssize_t n = ::write(report, text.data(), text.size());
   ::_exit(failed.code);
@@ -253,14 +253,15 @@ void await_exec(const Link& link, int report) {
   int report[2];
   if (!signals || ::pipe2(report, O_CLOEXEC) != 0) give_up(link, failure(Error{"no descriptors for the shim", errno}));
 
+  const Filtered filtered = whose == Whose::command ? Filtered::by_parent : Filtered::no;
   const pid_t pid = ::fork();
   if (pid < 0) give_up(link, failure(Error{"fork failed inside the session", errno}));
-  if (pid == 0) child(setup, pty.slave.get(), abi, report[1], link);
+  if (pid == 0) child(setup, pty.slave.get(), abi, report[1], link, filtered);
   ::close(report[1]);
   ::setpgid(pid, pid);  // both do it: neither may go on before it is so
   // The workload's pipes are the workload's: while the shim held them nobody would see them close.
   let_go_of_stdio();
-  if (auto done = restrict_shim(setup, abi); !done) {
+  if (auto done = restrict_shim(setup, abi, filtered); !done) {
     ::kill(pid, SIGKILL);
     give_up(link, failure(done.error()));
   }

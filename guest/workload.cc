@@ -42,12 +42,12 @@ Result<void> send_listener(const Setup& setup, const Link& link) {
   return {};
 }
 
-Result<void> restrict_workload(const Setup& setup, int abi, const Link& link) {
+Result<void> restrict_workload(const Setup& setup, int abi, const Link& link, Filtered filtered) {
   BH_CHECK(no_new_privileges());
   BH_CHECK(set_limits(setup.limits));
   if (abi > 0) BH_CHECK(apply_landlock(setup.rules, setup.scope, abi));
   if (setup.own_kernel) {
-    BH_CHECK(apply_seccomp_own_kernel());
+    if (filtered == Filtered::no) BH_CHECK(apply_seccomp_own_kernel());
   } else {
     BH_CHECK(send_listener(setup, link));
   }
@@ -153,15 +153,16 @@ Failed failure(const Error& error) {
   return {125, error.code == 0 ? error.message : error.message + ": " + ::strerror(error.code)};
 }
 
-Failed become_workload(const Setup& setup, int landlock_abi, const Link& link) {
-  if (auto done = restrict_workload(setup, landlock_abi, link); !done) return failure(done.error());
+Failed become_workload(const Setup& setup, int landlock_abi, const Link& link, Filtered filtered) {
+  if (auto done = restrict_workload(setup, landlock_abi, link, filtered); !done) return failure(done.error());
   return execute_search(setup);
 }
 
-Result<void> restrict_shim(const Setup& setup, int landlock_abi) {
+Result<void> restrict_shim(const Setup& setup, int landlock_abi, Filtered filtered) {
   BH_CHECK(no_new_privileges());
   // Its own domain, without scopes: it must signal the workload, which can neither signal nor trace it.
   if (landlock_abi > 0) BH_CHECK(apply_landlock({}, false, landlock_abi));
+  if (filtered == Filtered::by_parent) return {};
   return setup.own_kernel ? apply_seccomp_own_kernel() : apply_seccomp();
 }
 
