@@ -143,7 +143,9 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
     BH_TRY(document.tier, one_of(reader, "tier", *tier, {Tier::native, Tier::gvisor, Tier::vm}));
   }
   BH_TRY(const auto workspace, reader.string("workspace"));
-  if (workspace) {
+  if (workspace && *workspace == "none") {
+    document.no_workspace = true;
+  } else if (workspace) {
     BH_TRY(document.workspace, one_of(reader, "workspace", *workspace, mount_modes));
   }
   BH_TRY(document.toolchains, reader.boolean("toolchains"));

@@ -236,6 +236,7 @@ struct Managed;
 struct Policy {
   Tier tier = Tier::native;
   std::vector<Mount> mounts;
+  bool no_workspace = false;  // the working directory is not among them, on purpose
   std::map<std::string, Credential> credentials;
   std::vector<Grant> grants;
   Environment env;

@@ -16,6 +16,7 @@ class Writer {
   std::string write() {
     line("version = 1");
     scalar("tier", toml_string(name_of(policy_.tier)), "tier");
+    if (policy_.no_workspace) scalar("workspace", toml_string("none"), "workspace");
     scalar("toolchains", policy_.toolchains ? "true" : "false", "toolchains");
     if (policy_.ask) scalar("ask", "true", "ask");
     if (!policy_.profile.empty()) {
