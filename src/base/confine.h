@@ -38,7 +38,9 @@ Result<void> confine(Role role, std::span<const int> folders);
 // For a program of the machine's that reads hostile bytes for us (base/filter.h), before it is executed. no_new_privs
 // is set already. It can open what lies in /usr and its like, /dev/null and what it holds, and nothing else (Landlock,
 // where the kernel has it); it has no network and no other process within reach (seccomp).
-Result<void> confine_program();
+// `folder`: an open folder (O_PATH) in which it may do as it likes with files, too, `shown` one it may read; -1 for
+// none. Where the kernel's Landlock is too old to let it (ABI 2, Linux 5.19), that step is left out.
+Result<void> confine_program(int folder = -1, int shown = -1);
 
 // The last step alone, for a helper that has to keep a capability and another root (broker/confine.h), or to see the
 // user's files (credential/). no_new_privs is set already.

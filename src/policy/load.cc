@@ -143,7 +143,9 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
     BH_TRY(document.tier, one_of(reader, "tier", *tier, {Tier::native, Tier::gvisor, Tier::vm}));
   }
   BH_TRY(const auto workspace, reader.string("workspace"));
-  if (workspace) {
+  if (workspace && *workspace == "none") {
+    document.no_workspace = true;
+  } else if (workspace) {
     BH_TRY(document.workspace, one_of(reader, "workspace", *workspace, mount_modes));
   }
   BH_TRY(document.toolchains, reader.boolean("toolchains"));
@@ -237,7 +239,8 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
 
 Result<void> load_limits(const TomlValue& table, Document& document) {
   const TableReader reader(table, "[limits]", document.file);
-  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration", "cpu", "cpus", "output", "file_size"}));
+  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration", "cpu", "cpus", "output", "file_size", "idle",
+                        "tenant_sessions", "tenant_memory"}));
   Limits& limits = document.limits;
   BH_TRY(limits.memory, reader.size("memory", 1000'000));
   BH_TRY(limits.processes, reader.count("processes", 1, 4194304));     // PID_MAX_LIMIT on 64 bits
@@ -248,6 +251,9 @@ Result<void> load_limits(const TomlValue& table, Document& document) {
   BH_TRY(limits.cpus, reader.count("cpus", 1, 8192));  // NR_CPUS of the kernel, at most
   BH_TRY(limits.output, reader.size("output", 1));
   BH_TRY(limits.file_size, reader.size("file_size", 1));
+  BH_TRY(limits.idle, reader.duration("idle"));
+  BH_TRY(limits.tenant_sessions, reader.count("tenant_sessions", 1, 1'000'000));
+  BH_TRY(limits.tenant_memory, reader.size("tenant_memory", 1000'000));
   for (const TomlEntry& entry : table.entries) {
     document.origins["limits." + entry.key] = {document.layer, document.file, entry.line};
   }

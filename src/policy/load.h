@@ -28,6 +28,7 @@ struct Document {
   std::optional<Tier> tier;
   std::vector<Mount> mounts;
   std::optional<MountMode> workspace;  // of the working directory, when no mount shows it
+  bool no_workspace = false;           // "none": it is not shown then
   std::map<std::string, Credential> credentials;
   std::vector<Grant> grants;
   Environment env;

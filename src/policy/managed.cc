@@ -171,6 +171,9 @@ void cap_limits(const ManagedFile& file, Policy& policy) {
   one(policy.limits.cpus, most.cpus, "limits.cpus");
   one(policy.limits.output, most.output, "limits.output");
   one(policy.limits.file_size, most.file_size, "limits.file_size");
+  one(policy.limits.idle, most.idle, "limits.idle");
+  one(policy.limits.tenant_sessions, most.tenant_sessions, "limits.tenant_sessions");
+  one(policy.limits.tenant_memory, most.tenant_memory, "limits.tenant_memory");
 }
 
 std::string said_at(const Policy& policy, const std::string& key) {

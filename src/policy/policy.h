@@ -206,6 +206,10 @@ struct Limits {
   std::optional<std::uint64_t> cpus;        // how many it may run on at once
   std::optional<std::uint64_t> output;      // bytes on the command's standard output and error
   std::optional<std::uint64_t> file_size;   // bytes, of each file a process writes
+  std::optional<std::chrono::seconds> idle;      // a session that lives, without a command
+  std::optional<std::uint64_t> tenant_sessions;  // that run at once and have the same label `tenant`
+  std::optional<std::uint64_t> tenant_memory;    // bytes; what those may have together
+  bool operator==(const Limits&) const = default;
 };
 
 // How egress reaches what is outside: directly, or by a proxy that the network wants ([upstream]).
@@ -236,6 +240,7 @@ struct Managed;
 struct Policy {
   Tier tier = Tier::native;
   std::vector<Mount> mounts;
+  bool no_workspace = false;  // the working directory is not among them, on purpose
   std::map<std::string, Credential> credentials;
   std::vector<Grant> grants;
   Environment env;

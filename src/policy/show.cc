@@ -16,6 +16,7 @@ class Writer {
   std::string write() {
     line("version = 1");
     scalar("tier", toml_string(name_of(policy_.tier)), "tier");
+    if (policy_.no_workspace) scalar("workspace", toml_string("none"), "workspace");
     scalar("toolchains", policy_.toolchains ? "true" : "false", "toolchains");
     if (policy_.ask) scalar("ask", "true", "ask");
     if (!policy_.profile.empty()) {
@@ -230,9 +231,7 @@ class Writer {
 
   void write_limits() {
     const Limits& limits = policy_.limits;
-    const bool sizes = limits.memory || limits.tmp || limits.output || limits.file_size;
-    const bool counts = limits.processes || limits.open_files || limits.cpus;
-    if (!sizes && !counts && !limits.duration && !limits.cpu) return;
+    if (limits == Limits()) return;
     line("\n[limits]");
     if (limits.memory) scalar("memory", toml_string(size_text(*limits.memory)), "limits.memory");
     if (limits.processes) scalar("processes", std::to_string(*limits.processes), "limits.processes");
@@ -243,6 +242,13 @@ class Writer {
     if (limits.cpus) scalar("cpus", std::to_string(*limits.cpus), "limits.cpus");
     if (limits.output) scalar("output", toml_string(size_text(*limits.output)), "limits.output");
     if (limits.file_size) scalar("file_size", toml_string(size_text(*limits.file_size)), "limits.file_size");
+    if (limits.idle) scalar("idle", toml_string(duration_text(*limits.idle)), "limits.idle");
+    if (limits.tenant_sessions) {
+      scalar("tenant_sessions", std::to_string(*limits.tenant_sessions), "limits.tenant_sessions");
+    }
+    if (limits.tenant_memory) {
+      scalar("tenant_memory", toml_string(size_text(*limits.tenant_memory)), "limits.tenant_memory");
+    }
   }
 
   void write_evidence() {

@@ -24,6 +24,7 @@
 #include "gateway/gateway.h"
 #include "guest/protocol.h"
 #include "session/ask.h"
+#include "session/commands.h"
 #include "session/disk_guard.h"
 #include "session/environment.h"
 #include "session/helpers.h"
@@ -51,6 +52,7 @@ constexpr auto start_deadline = std::chrono::seconds(30);
 constexpr auto term_grace = std::chrono::seconds(3);       // between SIGTERM and SIGKILL
 constexpr auto helper_grace = milliseconds(1000);          // for helpers to end once told
 constexpr auto evidence_grace = std::chrono::seconds(10);  // for a slow disk
+constexpr auto rest_after = std::chrono::seconds(1);       // of nothing inside
 constexpr auto memory_interval = milliseconds(250);
 constexpr auto cpu_interval = milliseconds(250);
 constexpr auto memory_interval_alone = milliseconds(50);  // where no resource limit holds a single process
@@ -112,6 +114,10 @@ class Supervisor {
     decide_asking();
     BH_TRY(isolation_, tier::open_tier(policy_.tier));
     BH_CHECK(isolation_->accepts(policy_));
+    if (options_.announce && policy_.limits.output) {
+      return fail("limits.output: what a command of a session that lives writes goes to whoever called `bulkhead exec`, who "
+                  "has --max-output; leave the limit out, or use `bulkhead run`");
+    }
     if (!policy_.processes) policy_.processes = isolation_->tells();
     BH_TRY(files_, open_helper_files(policy_));
     std::vector<std::uint16_t> taken = room_ports();
@@ -142,7 +148,8 @@ class Supervisor {
     log_ = directory_.take_log();
     BH_CHECK(owner_.open(directory_.directory()));
     if (policy_.ask) BH_CHECK(ask_.prepare(options_, !identity_.from_root));
-    BH_TRY(Terminal terminal, Terminal::open({0, 1, 2}));
+    // A session that lives has nobody in front of it; until it does, stderr is for what it says itself.
+    BH_TRY(Terminal terminal, options_.announce ? Terminal::open({0, 1, 1}) : Terminal::open({0, 1, 2}));
     terminal_.emplace(std::move(terminal));
     UniqueFd holder;
     if (identity_.from_root) {
@@ -172,7 +179,7 @@ class Supervisor {
     BH_TRY(room_, room::finish(std::move(pending_room_)));
     BH_CHECK(add_ca_files());
     const bool(&pty)[3] = terminal_->layout().pty;
-    int stdio[3] = {pty[0] ? -1 : 0, pty[1] ? -1 : 1, pty[2] ? -1 : 2};
+    int stdio[3] = {pty[0] ? -1 : 0, pty[1] ? -1 : 1, options_.announce ? 1 : pty[2] ? -1 : 2};
     BH_CHECK(output_.begin(stdio, policy_.limits.output));
     sys::Pair tracing;
     if (files_.trace) {
@@ -267,9 +274,10 @@ class Supervisor {
     return late("/etc/ssl/certs/java/cacerts", ca_.java);
   }
 
-  Result<void> send_setup() {
+  shim::Setup make_setup() {
     shim::Setup setup;
     setup.arguments = options_.command;
+    setup.hold = options_.announce.has_value();
     for (const auto& [name, value] : make_environment(policy_, identity_, credentials_.tokens, planned_.visible)) {
       setup.environment.push_back(name + "=" + value);
     }
@@ -293,7 +301,12 @@ class Supervisor {
     setup.rules.push_back({"/dev/shm", shim::Access::full});
     setup.own = own_folders();
     for (const std::string& path : writable_) setup.rules.push_back({path, shim::Access::full});
-    BH_TRY(const std::vector<std::string> datagrams, shim::encode(setup));
+    return setup;
+  }
+
+  Result<void> send_setup() {
+    setup_ = make_setup();
+    BH_TRY(const std::vector<std::string> datagrams, shim::encode(setup_));
     for (const std::string& datagram : datagrams) {
       // A tier whose program died has no reader; its own end, seen in the loop, says why.
       if (auto sent = ipc::send(tier_.control.get(), std::string_view(datagram)); !sent && sent.error().code != EPIPE) {
@@ -344,6 +357,7 @@ class Supervisor {
       std::vector<pollfd> fds;
       for (const Source& source : sources_) fds.push_back({source.fd, source.events, 0});
       terminal_->prepare(fds);
+      commands_.prepare(fds);
       const int n = ::poll(fds.data(), fds.size(), poll_timeout());
       if (n < 0 && errno != EINTR) return fail_errno("poll", "", errno);
       // Messages before ends: what a helper said last explains why it is gone.
@@ -355,6 +369,7 @@ class Supervisor {
       }
       if (n >= 0) {
         if (auto handled = terminal_->handle(fds); !handled) stop("the terminal failed: " + handled.error().message);
+        if (auto handled = commands_.handle(fds); !handled && !shim_closed_ && !exited_) stop(handled.error().message);
       }
       check_time();
       if (failure_.empty()) {
@@ -388,8 +403,10 @@ class Supervisor {
     consider(ask_.deadline());
     consider(terminal_->deadline());
     consider(disks_.deadline());
-    if (policy_.limits.memory) consider(Clock::now() + look_at_memory_each());
-    if (policy_.limits.cpu) consider(Clock::now() + cpu_interval);
+    consider(idle_deadline());
+    consider(rest_deadline());
+    if (policy_.limits.memory && !resting_) consider(Clock::now() + look_at_memory_each());
+    if (policy_.limits.cpu && !resting_) consider(Clock::now() + cpu_interval);
     if (!next) return trim_.timeout(-1);
     const auto left = std::chrono::duration_cast<milliseconds>(*next - Clock::now()).count();
     return trim_.timeout(static_cast<int>(std::clamp<std::int64_t>(left + 1, 0, 60'000)));
@@ -407,6 +424,7 @@ class Supervisor {
       session_deadline_.reset();
       stop("the session reached its limit: duration");
     }
+    if (const auto idle = idle_deadline(); idle && now >= *idle) stop("the session reached its limit: idle");
     if (kill_at_ && now >= *kill_at_) kill_tier();
     if (auto done = owner_.check(now); !done) stop(done.error().message);
     if (auto enough = disks_.check(now); !enough) stop(enough.error().message);
@@ -417,11 +435,12 @@ class Supervisor {
     }
     output_.pty(terminal_->take_count());
     if (output_.over()) stop("the session reached its limit: output");
-    if (policy_.limits.cpu && now - cpu_checked_ >= cpu_interval) {
+    if (policy_.limits.cpu && !resting_ && now - cpu_checked_ >= cpu_interval) {
       cpu_checked_ = now;
       if (cpu_.used(tier_.process.pid()) >= *policy_.limits.cpu) stop("the session reached its limit: cpu");
     }
-    if (policy_.limits.memory && now - memory_checked_ >= look_at_memory_each()) {
+    if (const auto at = rest_deadline(); at && now >= *at) rest();
+    if (policy_.limits.memory && !resting_ && now - memory_checked_ >= look_at_memory_each()) {
       memory_checked_ = now;
       if (anonymous_memory(tier_.process.pid()) + isolation_->memory(tier_.process) > *policy_.limits.memory) {
         stop("the session reached its limit: memory");
@@ -429,9 +448,29 @@ class Supervisor {
     }
   }
 
+  // A session that lives and has had nothing to do for that long.
+  std::optional<Clock::time_point> idle_deadline() const {
+    if (!commands_.begun() || !policy_.limits.idle || commands_.running() > 0 || !failure_.empty()) return std::nullopt;
+    return commands_.idle_since() + *policy_.limits.idle;
+  }
+
+  // Where nothing runs inside, what runs it need not either. A published port would have to wake it.
+  std::optional<Clock::time_point> rest_deadline() const {
+    if (resting_ || !commands_.nothing_inside() || !policy_.publish.empty() || stopped_) return std::nullopt;
+    return commands_.idle_since() + rest_after;
+  }
+  void rest() {
+    resting_ = true;
+    isolation_->rest(tier_.process, true);
+  }
+  void wake() {
+    if (std::exchange(resting_, false)) isolation_->rest(tier_.process, false);
+  }
+
   // Ends the session for a reason of ours; the first reason is the one that is told.
   void stop(const std::string& reason) {
     if (failure_.empty()) failure_ = reason;
+    commands_.close(failure_);
     kill_tier();
   }
 
@@ -483,7 +522,7 @@ class Supervisor {
     // Before the workload's first word: a terminal in its own settings would double its line ends.
     if (auto done = terminal_->start(); !done) return stop(done.error().message);
     tell_shim(shim::Go{});
-    owner_.begin(options_, policy_.grants, helpers_, *recorder_);
+    owner_.begin(options_, policy_.grants, helpers_, *recorder_, commands_);
     if (policy_.ask) ask_.begin(options_, *terminal_, owner_, *recorder_, helpers_.front.control.get());
   }
 
@@ -512,6 +551,8 @@ class Supervisor {
         case SIGHUP:
           if (!gate_open_) return stop("interrupted");
           stopped_ = true;
+          wake();
+          commands_.close("stopped");
           tell_shim(shim::Signal{number, false});
           tell_shim(shim::Signal{SIGCONT, false});
           kill_at_ = Clock::now() + term_grace;
@@ -580,6 +621,11 @@ class Supervisor {
       listening_ = true;
       if (message->fds.empty()) return stop("the shim inside the session sent no listener");
       if (auto done = give_listener(message->fds[0], listening->devices); !done) stop(done.error().message);
+    } else if (const auto* holding = std::get_if<shim::Holding>(&*decoded); holding != nullptr && !listening_) {
+      listening_ = true;
+      if (auto done = take_commands(holding->devices); !done) stop(done.error().message);
+    } else if (const auto* empty = std::get_if<shim::Empty>(&*decoded); empty != nullptr && commands_.begun()) {
+      commands_.empty(empty->begun);
     } else if (std::get_if<shim::Started>(&*decoded) != nullptr) {
       // The gate's opening has seen to everything.
     } else if (std::get_if<shim::Stopped>(&*decoded) != nullptr) {
@@ -630,7 +676,39 @@ class Supervisor {
   // Hands the filter's listener to whoever connects for the workload.
   Result<void> give_listener(const UniqueFd& listener, const std::vector<std::uint64_t>& devices) {
     const int fd = listener.get();
-    return ipc::send(room_.control.get(), nlohmann::json{{"type", "listen"}, {"own", devices}}, std::span(&fd, 1));
+    BH_CHECK(tell_own(devices));
+    return ipc::send(room_.control.get(), nlohmann::json{{"type", "listen"}}, std::span(&fd, 1));
+  }
+
+  Result<void> tell_own(const std::vector<std::uint64_t>& devices) {
+    return ipc::send(room_.control.get(), nlohmann::json{{"type", "own"}, {"devices", devices}});
+  }
+
+  // The session lives: from here on commands may come, and nobody looks at what started it any more.
+  Result<void> take_commands(const std::vector<std::uint64_t>& devices) {
+    if (!options_.announce) return fail("the shim inside the session said something that makes no sense");
+    if (!isolation_->own_kernel()) BH_CHECK(tell_own(devices));
+    // Never waited for: what is inside could keep it from being read.
+    BH_CHECK(sys::set_nonblocking(tier_.control.get(), true));
+    Commands::Session session;
+    session.setup = std::move(setup_);
+    for (const TokenSlot& token : credentials_.tokens) {
+      const auto credential = policy_.credentials.find(token.credential);
+      if (credential == policy_.credentials.end()) continue;
+      session.fixed.insert(credential->second.expose_env);
+      session.fixed.insert(credential->second.expose_secret_env);
+    }
+    session.shim = tier_.control.get();
+    session.holder = room_.control.get();
+    session.stream = std::move(tier_.terminal);
+    session.wake = [this]() -> Result<void> {
+      wake();
+      return {};
+    };
+    commands_.begin(std::move(session), *recorder_);
+    BH_CHECK(sys::write_all(*options_.announce, directory_.id() + "\n", "the session's id"));
+    (void)::close(*options_.announce);
+    return let_go_of_stdio();
   }
 
   void on_evidence_ack(std::size_t) {
@@ -755,6 +833,8 @@ class Supervisor {
 
   void wind_down(const Result<int>& ended) {
     tier_.process.kill_and_wait();
+    commands_.close("stopped");
+    commands_.finish();
     for (Child& carrier : tier_.carriers) {
       if (!end_child(carrier, Clock::now() + helper_grace))
         say("not all that the command wrote could be written to its file");
@@ -866,6 +946,8 @@ class Supervisor {
   std::optional<Terminal> terminal_;
   Denials denials_;
   Owner owner_;
+  Commands commands_;
+  shim::Setup setup_;
   Ask ask_;
   StartupTrim trim_;
   DiskGuard disks_;
@@ -873,6 +955,7 @@ class Supervisor {
   std::vector<Source> sources_;
 
   bool waiting_for_evidence_ = false, front_ready_ = false, shim_ready_ = false, gate_open_ = false;
+  bool resting_ = false;
   bool listening_ = false, ending_ = false;
   bool shim_closed_ = false, tier_ended_ = false, stopped_ = false;
   std::size_t others_ready_ = 0;  // every egress, the relay, who is told of processes
@@ -891,6 +974,14 @@ class Supervisor {
 
 Result<UniqueFd> open_holder() {
   return open_helper("bulkhead-holder");
+}
+
+Result<void> let_go_of_stdio() {
+  BH_TRY(const UniqueFd null, sys::open("/dev/null", O_RDWR));
+  for (int i = 0; i < 3; ++i) {
+    if (::dup2(null.get(), i) < 0) return fail_errno("dup2", "/dev/null", errno);
+  }
+  return {};
 }
 
 Result<int> supervise(const Options& options, const Paths& paths, const Identity& identity, SessionDir& directory,

@@ -91,6 +91,9 @@ class Isolation {
   virtual bool own_kernel() const = 0;
   // Bytes in use of the memory that the workload's kernel hands out, where that is not its processes' own.
   virtual std::uint64_t memory(const Child& process) const = 0;
+  // Nothing runs inside (true), or something is about to (false): for a kernel of its own, which may use the CPU for
+  // nothing. What can't be stopped is left as it is.
+  virtual void rest(const Child& process, bool resting) const = 0;
 };
 
 // The tier by its name, or why this build or machine has none.

@@ -183,13 +183,17 @@ constexpr std::array table = {
               "state-dir"},
 };
 
-constexpr std::array<std::string_view, 11> not_promised = {
+constexpr std::array<std::string_view, 12> not_promised = {
     "A flaw in the host's kernel: the native tier's workload talks to it directly, through a filter.",
     "A flaw in gVisor: what gets through it on the tier gvisor is a process of the session's uid that sees what the "
     "session was shown, and talks to the host's kernel through gVisor's own filter.",
     "What a granted function can be told. A model's API sees whatever the agent sends it; a grant to write an issue "
     "can write anything into it; what is said in a WebSocket is counted, not judged.",
     "Timing, sizes, order and number of granted requests carry a little information out; budgets bound it.",
+    "Which pages of the system's programs somebody on this machine has read lately. They are in memory once for all, "
+    "and "
+    "a page that is there is read faster: a session on native tells it in 199 of 200 tries, one on gvisor in 160. Two "
+    "sessions that both want to can so send each other thousands of bits a second.",
     "A `rw` mount is really writable: files in it can be deleted, and, without `protect`, a hook or task file left "
     "there "
     "runs when the "

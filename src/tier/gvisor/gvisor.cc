@@ -16,6 +16,7 @@
 #include "tier/gvisor/memory.h"
 #include "tier/gvisor/tracing.h"
 #include "tier/stage/cpus.h"
+#include "tier/gvisor/rest.h"
 
 namespace bulkhead::tier::gvisor {
 namespace {
@@ -69,6 +70,7 @@ class Gvisor final : public Isolation {
   bool own_kernel() const override { return true; }
   bool tells() const override { return true; }
   std::uint64_t memory(const Child& process) const override { return application_memory(process.pid()); }
+  void rest(const Child& process, bool resting) const override { rest_sentry(process.pid(), resting); }
 
   Result<void> accepts(const Policy& policy) const override {
     for (const Mount& mount : policy.mounts) {
