@@ -1,9 +1,12 @@
-"""The tier gvisor: start of `true` against runsc alone with the same mounts, and what work costs against native."""
+"""The tier gvisor: start of `true` against runsc alone with the same mounts, what work and requests cost against native
+(gvisor_net.py), and many at once (gvisor_many.py)."""
 import json
 import os
 import shutil
 import time
 
+import gvisor_many
+import gvisor_net
 from common import BULKHEAD, ROOT, interleaved, row
 from support import images
 
@@ -16,9 +19,9 @@ exec {runsc} --root={state} --network=sandbox --ignore-cgroups --overlay2=none r
 """
 
 
-def bundle(bench):
+def bundle(bench, args, name):
     """The session's view as an OCI bundle: /usr, some of /etc, the workspace, in-memory folders."""
-    folder = os.path.join(bench.folder, "bundle")
+    folder = os.path.join(bench.folder, "bundle-" + name)
     root = os.path.join(folder, "root")
     for name in ("usr", "etc", "dev", "proc", "sys", "tmp", "run", "var", "home"):
         os.makedirs(os.path.join(root, name))
@@ -31,7 +34,7 @@ def bundle(bench):
     mounts.append({"destination": "/home/work", "type": "bind", "source": bench.work, "options": ["rbind", "rw"]})
     configuration = {
         "ociVersion": "1.0.2", "hostname": "bare", "root": {"path": root, "readonly": True}, "mounts": mounts,
-        "process": {"user": {"uid": 0, "gid": 0}, "args": ["/usr/bin/true"], "env": [], "cwd": "/", "noNewPrivileges": True,
+        "process": {"user": {"uid": 0, "gid": 0}, "args": args, "env": [], "cwd": "/", "noNewPrivileges": True,
                     "capabilities": {}},
         "linux": {"namespaces": [{"type": name} for name in ("pid", "ipc", "uts", "mount")]
                   + [{"type": "network", "path": "/proc/self/ns/net"}]}}
@@ -40,9 +43,9 @@ def bundle(bench):
     return folder
 
 
-def bare(bench):
-    script = BARE.format(runsc=RUNSC, state=os.path.join(bench.folder, "state"), bundle=bundle(bench))
-    return ["unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", script]
+def bare(bench, args=("/usr/bin/true",), name="start"):
+    script = BARE.format(runsc=RUNSC, state=os.path.join(bench.folder, "state-" + name), bundle=bundle(bench, list(args), name))
+    return ["unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script]
 
 
 def on(bench, tier, argv):
@@ -87,3 +90,5 @@ def figures(bench):
         here, native = interleaved(bench, [on(bench, "gvisor", words), on(bench, "native", words)], 5)
         yield row(f"gvisor / native: {name}", here * 1e3, native * 1e3, here / native, "")
     yield from with_image(bench)
+    yield from gvisor_net.figures(bench)
+    yield from gvisor_many.figures(bench)

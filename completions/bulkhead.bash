@@ -47,7 +47,7 @@ _bulkhead() {
   local policy_options='--policy --profile --no-profile --tier --image --mount --env --publish --allow-secrets --help'
 
   if ((COMP_CWORD == 1)); then
-    _bulkhead_words "$current" run ps stop revoke reload trust diff apply discard handoff restore policy doctor version --help --version
+    _bulkhead_words "$current" run start exec cp ps stop revoke reload trust diff apply discard handoff restore policy doctor version --help --version
     return
   fi
 
@@ -89,7 +89,31 @@ _bulkhead() {
         mapfile -t COMPREPLY < <(compgen -c -- "$current" | sort -u)
       fi
       ;;
-    ps) _bulkhead_words "$current" --json --quiet --help ;;
+    start)
+      if _bulkhead_policy_value "$previous" "$current"; then
+        return
+      elif [[ $previous != -l && $previous != --label ]]; then
+        _bulkhead_words "$current" "$policy_options" --label --quiet --json
+      fi
+      ;;
+    exec)
+      if [[ $current == -* ]]; then
+        _bulkhead_words "$current" --dir --env --json --max-output --help --
+      elif [[ $previous == -e || $previous == --env ]]; then
+        _bulkhead_policy_value "$previous" "$current"
+      else
+        _bulkhead_words "$current" "$(bulkhead ps --quiet 2>/dev/null)"
+      fi
+      ;;
+    cp)
+      if [[ $current == -* ]]; then
+        _bulkhead_words "$current" --json --max-size --help
+      else
+        mapfile -t COMPREPLY < <(compgen -f -- "$current"; compgen -S : -W "$(bulkhead ps --quiet 2>/dev/null)" -- "$current")
+        compopt -o nospace 2>/dev/null
+      fi
+      ;;
+    ps) _bulkhead_words "$current" --json --quiet --label --help ;;
     stop)
       if [[ $current == -* ]]; then
         _bulkhead_words "$current" --all --help

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
+#include "base/fd.h"
 #include "guest/protocol.h"
 
 namespace bulkhead::shim {
@@ -16,6 +18,8 @@ class Link {
   bool send(const ToSupervisor& message, int fd = -1) const;
   // The next datagram; blocks. Empty when the supervisor is gone or sent what no datagram can be.
   std::optional<std::string> receive() const;
+  // The same, and the descriptors that came with it.
+  std::optional<std::string> receive(std::vector<UniqueFd>& fds) const;
 
  private:
   int socket_;

@@ -7,7 +7,7 @@
 namespace bulkhead::shim {
 namespace {
 
-constexpr std::string_view magic = "BHS3";
+constexpr std::string_view magic = "BHS4";
 constexpr std::size_t max_text = 4096;
 
 class Writer {
@@ -22,6 +22,10 @@ class Writer {
   void strings(const std::vector<std::string>& list) {
     number(list.size());
     for (const std::string& s : list) string(s);
+  }
+  void devices(const std::vector<std::uint64_t>& list) {
+    number(list.size());
+    for (const std::uint64_t device : list) number(device, 8);
   }
   std::string out;
 };
@@ -71,6 +75,11 @@ class Reader {
     for (std::string& s : list) s = string();
     return list;
   }
+  std::vector<std::uint64_t> devices() {
+    std::vector<std::uint64_t> list(count(8));
+    for (std::uint64_t& device : list) device = wide(8);
+    return list;
+  }
   bool ok() const { return ok_; }
   bool at_end() const { return ok_ && rest_.empty(); }
 
@@ -92,6 +101,10 @@ std::string kind_only(char kind) {
   return std::string(1, kind);
 }
 
+bool names_command(const Setup& setup) {
+  return setup.hold ? setup.arguments.empty() : !setup.arguments.empty() && !setup.arguments[0].empty();
+}
+
 template <class T>
 Result<T> malformed() {
   return fail("malformed message on the shim's socket", 0);
@@ -104,11 +117,11 @@ bool Setup::operator==(const Setup& o) const {
          std::equal(pty, pty + 3, o.pty) && window == o.window && limits == o.limits && landlock == o.landlock &&
          scope == o.scope && rules == o.rules && own == o.own && mask == o.mask && uid == o.uid && gid == o.gid &&
          own_pid_namespace == o.own_pid_namespace && own_kernel == o.own_kernel && plain_pty == o.plain_pty &&
-         folders == o.folders && links == o.links;
+         folders == o.folders && links == o.links && hold == o.hold;
 }
 
 Result<std::vector<std::string>> encode(const Setup& setup) {
-  if (setup.arguments.empty() || setup.arguments[0].empty()) return fail("no command to run");
+  if (!names_command(setup)) return fail("no command to run");
   bool nul = has_nul(setup.directory) || std::ranges::any_of(setup.arguments, has_nul) ||
              std::ranges::any_of(setup.environment, has_nul) || std::ranges::any_of(setup.own, has_nul);
   for (const Rule& rule : setup.rules) nul = nul || has_nul(rule.path);
@@ -149,6 +162,7 @@ Result<std::vector<std::string>> encode(const Setup& setup) {
     w.string(link.path);
     w.string(link.to);
   }
+  w.number(setup.hold ? 1 : 0, 1);
   if (w.out.size() > max_setup) {
     return fail("command line and environment take " + std::to_string(w.out.size()) + " bytes; at most " +
                 std::to_string(max_setup) + " can be passed on");
@@ -209,7 +223,8 @@ Result<Setup> SetupReader::finish() const {
     link.path = r.string();
     link.to = r.string();
   }
-  if (!r.at_end() || setup.arguments.empty() || setup.arguments[0].empty()) return malformed<Setup>();
+  setup.hold = r.boolean();
+  if (!r.at_end() || !names_command(setup)) return malformed<Setup>();
   return setup;
 }
 
@@ -224,6 +239,11 @@ std::string encode(const ToShim& message) {
          {window->size.rows, window->size.columns, window->size.x_pixels, window->size.y_pixels}) {
       w.number(n, 2);
     }
+    return w.out;
+  }
+  if (const auto* run = std::get_if<Run>(&message)) {
+    w.out = "r";
+    for (const bool given : run->given) w.number(given ? 1 : 0, 1);
     return w.out;
   }
   const Signal& signal = std::get<Signal>(message);
@@ -255,6 +275,12 @@ Result<ToShim> decode_to_shim(std::string_view datagram) {
       message = signal;
       break;
     }
+    case 'r': {
+      Run run;
+      for (bool& given : run.given) given = r.boolean();
+      message = run;
+      break;
+    }
     case 'w': {
       Window window;
       for (std::uint16_t* n : {&window.size.rows, &window.size.columns, &window.size.x_pixels, &window.size.y_pixels}) {
@@ -284,8 +310,13 @@ std::string encode(const ToSupervisor& message) {
     w.number(static_cast<std::uint32_t>(stopped->signal));
   } else if (const auto* listening = std::get_if<Listening>(&message)) {
     w.out = "L";
-    w.number(listening->devices.size());
-    for (const std::uint64_t device : listening->devices) w.number(device, 8);
+    w.devices(listening->devices);
+  } else if (const auto* empty = std::get_if<Empty>(&message)) {
+    w.out = "M";
+    w.number(empty->begun);
+  } else if (const auto* holding = std::get_if<Holding>(&message)) {
+    w.out = "H";
+    w.devices(holding->devices);
   } else if (std::holds_alternative<Continued>(message)) {
     w.out = "C";
   } else if (const auto* exited = std::get_if<Exited>(&message)) {
@@ -319,13 +350,15 @@ Result<ToSupervisor> decode_to_supervisor(std::string_view datagram) {
     case 'T':
       message = Stopped{r.number_up_to(64)};
       break;
-    case 'L': {
-      Listening listening;
-      listening.devices.resize(r.count(8));
-      for (std::uint64_t& device : listening.devices) device = r.wide(8);
-      message = std::move(listening);
+    case 'L':
+      message = Listening{r.devices()};
       break;
-    }
+    case 'H':
+      message = Holding{r.devices()};
+      break;
+    case 'M':
+      message = Empty{r.number()};
+      break;
     case 'C':
       message = Continued{};
       break;

@@ -24,6 +24,13 @@
 // socket (SOCK_STREAM, argv[2]), and the window's size comes as Window. That socket is closed before Exited is sent,
 // and all the workload wrote has been written to it by then.
 //
+// A session that lives (Setup::hold) has no workload of its own: after Go the shim says Holding, and then starts a
+// command for each Run. With that come the command's own socket, on which all of the above is said again about it, and
+// its 0, 1 and 2, where they are no pty. A command that ends takes nothing with it; the supervisor closes its socket to
+// have it killed. With own_kernel no descriptor can be sent in either: the second socket carries the commands' (mux.h),
+// and nothing is said of Run. Signal goes to everything inside; when all of it has ended after a SIGTERM or SIGHUP, the
+// shim says Exited and ends.
+//
 // Datagrams are at most 160 KiB. The first byte is the kind; numbers are little-endian, 32 bits unless said;
 // a string is its length and its bytes, without NUL. A Setup is cut over datagrams 'S' (more follow) and 's'
 // (the last); together at most 2 MiB. The supervisor takes what arrives here as hostile once the workload runs:
@@ -46,7 +53,8 @@ namespace bulkhead::shim {
 inline constexpr std::size_t max_datagram = 160 * 1024;
 inline constexpr std::size_t max_setup = 2 * 1024 * 1024;
 inline constexpr int default_socket = 3;
-inline constexpr int max_abi = 99;  // no real Landlock version is near it
+inline constexpr std::size_t max_attached = 4;  // descriptors with one message
+inline constexpr int max_abi = 99;              // no real Landlock version is near it
 
 // What Landlock allows beneath a path, in words; landlock.h turns it into what this kernel's ABI knows.
 enum class Access : std::uint8_t {
@@ -102,6 +110,7 @@ struct Setup {
   bool plain_pty = false;  // own_kernel: the pty neither echoes nor turns line ends into what a screen needs
   std::vector<std::string> folders;
   std::vector<PlacedLink> links;
+  bool hold = false;  // no command yet (`arguments` are none); there will be Runs
   bool operator==(const Setup& other) const;
 };
 
@@ -124,7 +133,13 @@ struct Window {  // own_kernel: the pty's size from now on; its foreground is to
   WindowSize size;
   bool operator==(const Window&) const = default;
 };
-using ToShim = std::variant<Go, Signal, Continue, Finish, Window>;
+struct Run {  // attached: the command's socket, then those of 0, 1, 2 that are `given`
+  bool given[3] = {false, false, false};
+  bool operator==(const Run& o) const {
+    return given[0] == o.given[0] && given[1] == o.given[1] && given[2] == o.given[2];
+  }
+};
+using ToShim = std::variant<Go, Signal, Continue, Finish, Window, Run>;
 
 // Shim -> supervisor.
 struct Ready {
@@ -135,6 +150,14 @@ struct Listening {  // exactly one descriptor is attached: the workload's seccom
   // st_dev of each of Setup::own that is there, as it was before the workload could put something else in its place.
   std::vector<std::uint64_t> devices;
   bool operator==(const Listening&) const = default;
+};
+struct Holding {  // Setup::hold: commands may come. The devices as in Listening, before any command ran
+  std::vector<std::uint64_t> devices;
+  bool operator==(const Holding&) const = default;
+};
+struct Empty {  // Setup::hold: nothing runs inside any more, after so many commands that were begun
+  std::uint32_t begun = 0;
+  bool operator==(const Empty&) const = default;
 };
 struct Started {
   pid_t pid = 0;         // as counted inside
@@ -161,7 +184,7 @@ struct Failed {
   std::string text;
   bool operator==(const Failed&) const = default;
 };
-using ToSupervisor = std::variant<Ready, Listening, Started, Stopped, Continued, Exited, Failed>;
+using ToSupervisor = std::variant<Ready, Listening, Holding, Empty, Started, Stopped, Continued, Exited, Failed>;
 
 // The datagrams in the order they are to be sent (on a blocking socket: together they may exceed its buffer).
 // Refused: no arguments, a NUL in a string, more than max_setup bytes.

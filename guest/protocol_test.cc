@@ -58,6 +58,16 @@ TEST(ShimProtocol, LargeEnvironmentTakesSeveralDatagrams) {
   EXPECT_FALSE(encode(s));
 }
 
+TEST(ShimProtocol, ASessionThatLivesHasNoCommand) {
+  shim::Setup s = example();
+  s.hold = true;
+  EXPECT_FALSE(encode(s));
+  s.arguments.clear();
+  const auto back = read_back(*encode(s));
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(*back, s);
+}
+
 TEST(ShimProtocol, RefusesWhatCannotBePassedOn) {
   shim::Setup s = example();
   s.arguments.clear();
@@ -96,16 +106,18 @@ TEST(ShimProtocol, DamagedSetupsAreRefused) {
 }
 
 TEST(ShimProtocol, SmallMessages) {
-  for (const ToShim& m : {ToShim(Go{}), ToShim(Signal{15, true}), ToShim(Signal{64, false}), ToShim(Continue{}),
-                          ToShim(Finish{}), ToShim(Window{{50, 132, 1056, 65535}})}) {
+  for (const ToShim& m :
+       {ToShim(Go{}), ToShim(Signal{15, true}), ToShim(Signal{64, false}), ToShim(Continue{}), ToShim(Finish{}),
+        ToShim(Window{{50, 132, 1056, 65535}}), ToShim(shim::Run{{true, false, true}})}) {
     const auto back = decode_to_shim(encode(m));
     ASSERT_TRUE(back);
     EXPECT_EQ(*back, m);
     EXPECT_FALSE(decode_to_shim(encode(m) + "x"));
   }
-  for (const ToSupervisor& m : {ToSupervisor(Ready{true}), ToSupervisor(Ready{false}), ToSupervisor(Started{2, 7}),
-                                ToSupervisor(Stopped{20}), ToSupervisor(Continued{}), ToSupervisor(Exited{3, 0}),
-                                ToSupervisor(Exited{0, 9}), ToSupervisor(Failed{127, "x: not found"})}) {
+  for (const ToSupervisor& m :
+       {ToSupervisor(Ready{true}), ToSupervisor(Ready{false}), ToSupervisor(Started{2, 7}), ToSupervisor(Stopped{20}),
+        ToSupervisor(Continued{}), ToSupervisor(Exited{3, 0}), ToSupervisor(Exited{0, 9}), ToSupervisor(Empty{77}),
+        ToSupervisor(Holding{{1, 1ULL << 40}}), ToSupervisor(Failed{127, "x: not found"})}) {
     const auto back = decode_to_supervisor(encode(m));
     ASSERT_TRUE(back);
     EXPECT_EQ(*back, m);

@@ -38,21 +38,16 @@ Result<void> no_new_privileges() {
 
 Result<void> send_listener(const Setup& setup, const Link& link) {
   BH_TRY(const UniqueFd listener, apply_seccomp_with_listener());
-  Listening listening;
-  for (const std::string& folder : setup.own) {
-    struct stat st{};
-    if (::stat(folder.c_str(), &st) == 0) listening.devices.push_back(st.st_dev);
-  }
-  if (!link.send(listening, listener.get())) return fail("the supervisor is gone");
+  if (!link.send(Listening{own_devices(setup)}, listener.get())) return fail("the supervisor is gone");
   return {};
 }
 
-Result<void> restrict_workload(const Setup& setup, int abi, const Link& link) {
+Result<void> restrict_workload(const Setup& setup, int abi, const Link& link, Filtered filtered) {
   BH_CHECK(no_new_privileges());
   BH_CHECK(set_limits(setup.limits));
   if (abi > 0) BH_CHECK(apply_landlock(setup.rules, setup.scope, abi));
   if (setup.own_kernel) {
-    BH_CHECK(apply_seccomp_own_kernel());
+    if (filtered == Filtered::no) BH_CHECK(apply_seccomp_own_kernel());
   } else {
     BH_CHECK(send_listener(setup, link));
   }
@@ -141,19 +136,40 @@ bool close_from(int first, unsigned flags) {
          (errno == EINVAL && ::syscall(SYS_close_range, from, static_cast<unsigned>(INT_MAX), flags) == 0);
 }
 
+void close_between(int first, int last) {
+  ::syscall(SYS_close_range, static_cast<unsigned>(first), static_cast<unsigned>(last), 0);
+}
+
+std::vector<std::uint64_t> own_devices(const Setup& setup) {
+  std::vector<std::uint64_t> devices;
+  for (const std::string& folder : setup.own) {
+    struct stat st{};
+    if (::stat(folder.c_str(), &st) == 0) devices.push_back(st.st_dev);
+  }
+  return devices;
+}
+
 Failed failure(const Error& error) {
   return {125, error.code == 0 ? error.message : error.message + ": " + ::strerror(error.code)};
 }
 
-Failed become_workload(const Setup& setup, int landlock_abi, const Link& link) {
-  if (auto done = restrict_workload(setup, landlock_abi, link); !done) return failure(done.error());
+Failed become_workload(const Setup& setup, int landlock_abi, const Link& link, Filtered filtered) {
+  if (auto done = restrict_workload(setup, landlock_abi, link, filtered); !done) return failure(done.error());
   return execute_search(setup);
 }
 
-Result<void> restrict_shim(const Setup& setup, int landlock_abi) {
+Result<void> restrict_shim(const Setup& setup, int landlock_abi, Filtered filtered) {
   BH_CHECK(no_new_privileges());
   // Its own domain, without scopes: it must signal the workload, which can neither signal nor trace it.
   if (landlock_abi > 0) BH_CHECK(apply_landlock({}, false, landlock_abi));
+  if (filtered == Filtered::by_parent) return {};
+  return setup.own_kernel ? apply_seccomp_own_kernel() : apply_seccomp();
+}
+
+Result<void> restrict_holder(const Setup& setup, int landlock_abi) {
+  BH_CHECK(no_new_privileges());
+  // Without scopes, as above. A command's own domain lies in this one, so it can't reach further.
+  if (landlock_abi > 0) BH_CHECK(apply_landlock(setup.rules, false, landlock_abi));
   return setup.own_kernel ? apply_seccomp_own_kernel() : apply_seccomp();
 }
 

@@ -93,6 +93,8 @@ std::span<const sock_filter> filter_of(Role role) {
       return login_filter;
     case Role::walker:
       return walker_filter;
+    case Role::trace:
+      return trace_filter;
     case Role::look:
       return look_filter;
     case Role::keep:

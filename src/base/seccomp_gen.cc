@@ -225,6 +225,10 @@ int main(int argc, char** argv) {
          SCMP_SYS(linkat), SCMP_SYS(fchmod), SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(flock), SCMP_SYS(statx)});
   write_program(login, "login", out);
 
+  scmp_filter_ctx trace = fresh();
+  allow(trace, {SCMP_SYS(accept4)});
+  write_program(trace, "trace", out);
+
   // Neither socket(2) nor connect(2): it has what it is given, and what it accepts.
   scmp_filter_ctx relay = fresh();
   allow(relay, {SCMP_SYS(accept4), SCMP_SYS(getsockopt), SCMP_SYS(shutdown)});

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <list>
@@ -32,9 +33,20 @@ constexpr int again_ms = 20;  // a full backlog is tried again
 constexpr std::size_t max_pending = 4096;
 constexpr std::size_t max_status = 4096;
 
+// A filter's, and whose notifications those are.
+struct Listener {
+  UniqueFd fd;
+  std::uint64_t number = 0;
+};
+
+struct Notification {
+  std::uint64_t listener = 0, id = 0;
+  bool operator==(const Notification&) const = default;
+};
+
 // A blocking connect that has not come to its end.
 struct Pending {
-  std::uint64_t id = 0;
+  Notification id;
   UniqueFd socket;
   std::string address;  // what is tried again; empty: under way, the socket becomes writable
   UniqueFd target;      // of a unix address
@@ -46,7 +58,9 @@ class Broker {
 
   Result<void> run(Result<void> (*enter)(const Proc&, pid_t)) {
     for (;;) {
-      std::vector<pollfd> fds{{supervisor_, POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+      std::vector<pollfd> fds{{supervisor_, POLLIN, 0}};
+      for (const Listener& listener : listeners_) fds.push_back({listener.fd.get(), POLLIN, 0});
+      const std::size_t listening = listeners_.size();
       bool again = false;
       for (const Pending& p : pending_) {
         if (p.address.empty()) {
@@ -67,59 +81,78 @@ class Broker {
         BH_TRY(const bool there, publisher_->answer());
         if (!there) publisher_.reset();  // the supervisor sees its end, too
       }
-      // Nobody lives behind the filter any more; the supervisor says when the session is over.
-      if ((fds[1].revents & POLLHUP) != 0) listener_.reset();
-      if (listener_ && (fds[1].revents & POLLIN) != 0) BH_CHECK(notified(enter));
+      // One that the supervisor has just sent has its turn next time.
+      for (std::size_t i = listening; i-- > 0;) {
+        const short what = fds[1 + i].revents;
+        if ((what & POLLIN) != 0 && (what & POLLHUP) == 0) BH_CHECK(notified(listeners_[i], enter));
+        // Nobody lives behind the filter any more; the supervisor says when the session is over.
+        if ((what & POLLHUP) != 0) listeners_.erase(listeners_.begin() + static_cast<std::ptrdiff_t>(i));
+      }
       go_on();
     }
   }
 
  private:
-  // Each once; false: the supervisor is gone.
+  // False: the supervisor is gone.
   Result<bool> listen() {
     BH_TRY(ipc::Message message, ipc::receive(supervisor_));
     if (message.closed) return false;
     BH_TRY(const nlohmann::json object, ipc::parse(message.text));
     if (object.value("type", "") == "publish" && message.fds.size() == 1 && !publisher_ && !entered_) {
-      publisher_.emplace(std::move(message.fds[0]), object.value("ports", std::vector<std::uint16_t>()));
+      publisher_.emplace(std::move(message.fds[0]), object.value("ports", std::vector<std::uint16_t>()),
+                         object.value("beyond_wire", false));
       return true;
     }
-    if (object.value("type", "") != "listen" || message.fds.size() != 1 || listener_ || entered_) {
+    // What a workload has put there since would be believed.
+    if (object.value("type", "") == "own" && !told_own_ && listeners_.empty() && !entered_) {
+      told_own_ = true;
+      own_ = object.value("devices", std::vector<std::uint64_t>());
+      return true;
+    }
+    if (object.value("type", "") != "listen" || message.fds.size() != 1 || !told_own_) {
       return fail("a message that makes no sense");
     }
-    own_ = object.value("own", std::vector<std::uint64_t>());
-    listener_ = std::move(message.fds[0]);
+    listeners_.push_back({std::move(message.fds[0]), ++last_listener_});
     return true;
   }
 
-  bool valid(std::uint64_t id) const { return ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0; }
+  // -1: nobody lives behind that filter any more.
+  int listener_of(const Notification& id) const {
+    const auto at = std::ranges::find(listeners_, id.listener, &Listener::number);
+    return at == listeners_.end() ? -1 : at->fd.get();
+  }
 
-  void answer(std::uint64_t id, int error) const {
+  bool valid(const Notification& id) const {
+    return ::ioctl(listener_of(id), SECCOMP_IOCTL_NOTIF_ID_VALID, &id.id) == 0;
+  }
+
+  void answer(const Notification& id, int error) const {
     seccomp_notif_resp response{};
-    response.id = id;
+    response.id = id.id;
     response.error = -error;
-    (void)::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND,
+    (void)::ioctl(listener_of(id), SECCOMP_IOCTL_NOTIF_SEND,
                   &response);  // ENOENT: it was killed meanwhile
   }
 
-  Result<void> notified(Result<void> (*enter)(const Proc&, pid_t)) {
+  Result<void> notified(const Listener& listener, Result<void> (*enter)(const Proc&, pid_t)) {
     seccomp_notif notification{};
-    if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, &notification) != 0) {
+    if (::ioctl(listener.fd.get(), SECCOMP_IOCTL_NOTIF_RECV, &notification) != 0) {
       if (errno == EINTR || errno == ENOENT || errno == EAGAIN) return {};
       return fail_errno("ioctl(SECCOMP_IOCTL_NOTIF_RECV)", "", errno);
     }
+    const Notification id{listener.number, notification.id};
     if (!entered_) {
       auto done = enter(proc_, static_cast<pid_t>(notification.pid));
-      if (!done && !valid(notification.id)) return {};  // it is dead; the next one will do
+      if (!done && !valid(id)) return {};  // it is dead; the next one will do
       BH_CHECK(std::move(done));
       entered_ = true;
     }
-    if (const auto error = begin(notification)) answer(notification.id, *error);
+    if (const auto error = begin(id, notification)) answer(id, *error);
     return {};
   }
 
   // What to answer now; nullopt: later.
-  std::optional<int> begin(const seccomp_notif& notification) {
+  std::optional<int> begin(const Notification& id, const seccomp_notif& notification) {
     const auto tid = static_cast<pid_t>(notification.pid);
     const auto length = notification.data.args[2] & 0xffffffffU;
     if (length > sizeof(sockaddr_storage)) return EINVAL;
@@ -133,9 +166,9 @@ class Broker {
     auto socket = socket_of(tid, static_cast<int>(notification.data.args[0] & 0xffffffffU));
     // Only now is it certain that both came from the thread that asks: a dead one's id could be
     // somebody else's.
-    if (!valid(notification.id)) return ECANCELED;
+    if (!valid(id)) return ECANCELED;
     if (!socket) return socket.error().code;
-    return connect(notification.id, tid, std::move(*socket), std::move(address));
+    return connect(id, tid, std::move(*socket), std::move(address));
   }
 
   Result<UniqueFd> socket_of(pid_t tid, int fd) const {
@@ -161,7 +194,7 @@ class Broker {
     return ::getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 ? domain : -1;
   }
 
-  std::optional<int> connect(std::uint64_t id, pid_t tid, UniqueFd socket, std::string address) {
+  std::optional<int> connect(const Notification& id, pid_t tid, UniqueFd socket, std::string address) {
     const int domain = domain_of(socket.get());
     if (domain < 0) return ENOTSOCK;
     UniqueFd target;
@@ -183,7 +216,7 @@ class Broker {
 
   // One try that does not wait. A blocking socket gets a send timeout of one tick meanwhile, which
   // connect(2) obeys.
-  std::optional<int> attempt(std::uint64_t id, UniqueFd socket, std::string address, UniqueFd target) {
+  std::optional<int> attempt(const Notification& id, UniqueFd socket, std::string address, UniqueFd target) {
     const bool blocking = (::fcntl(socket.get(), F_GETFL) & O_NONBLOCK) == 0;
     timeval before{};
     socklen_t size = sizeof before;
@@ -241,7 +274,7 @@ class Broker {
       } else {
         Pending mine = std::move(p);
         it = pending_.erase(it);
-        const std::uint64_t id = mine.id;
+        const Notification id = mine.id;
         if (const auto error = attempt(id, std::move(mine.socket), std::move(mine.address), std::move(mine.target))) {
           answer(id, *error);
         }
@@ -275,8 +308,10 @@ class Broker {
   }
 
   int supervisor_;
-  UniqueFd listener_;
+  std::vector<Listener> listeners_;
+  std::uint64_t last_listener_ = 0;
   std::vector<std::uint64_t> own_;
+  bool told_own_ = false;
   const Proc& proc_;
   bool entered_ = false;
   std::optional<Publisher> publisher_;

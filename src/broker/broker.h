@@ -24,8 +24,9 @@
 // The room's holder does this (room/holder_main.cc): it is in the room's user namespace already. From the first
 // notification on it is in the workload's mount namespace: paths mean there what they mean to the workload. It is
 // invisible from inside. The supervisor and it say:
-//   {"type":"listen","own":[…]} + the filter's listener    once the workload has its filter; `own`: the devices of the
-//                                                          session's own in-memory folders
+//   {"type":"own","devices":[…]}                           once: the devices of the session's own in-memory folders
+//   {"type":"listen"} + a filter's listener                once the workload has its filter; in a session that lives, for
+//                                                          each of its commands
 //   {"type":"publish","ports":[80]} + the way to the relay before that, where ports are published (relay/relay.h): for
 //                                                          each question on it a socket is made in the room, and its
 //                                                          connection to that port of the room's begun

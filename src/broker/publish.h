@@ -11,8 +11,10 @@ namespace bulkhead::broker {
 
 class Publisher {
  public:
-  // `ports`: those of the room's that may be asked for, and no others.
-  Publisher(UniqueFd relay, std::vector<std::uint16_t> ports) : relay_(std::move(relay)), ports_(std::move(ports)) {}
+  // `ports`: those inside that may be asked for, and no others. `beyond_wire`: of the workload's own stack, at the far
+  // end of the room's wire (room/wire.h), and not of the room's loopback.
+  Publisher(UniqueFd relay, std::vector<std::uint16_t> ports, bool beyond_wire = false)
+      : relay_(std::move(relay)), ports_(std::move(ports)), beyond_wire_(beyond_wire) {}
 
   int relay() const { return relay_.get(); }
   // One question, answered at once: whether anybody listens there the relay sees for itself. False: it is gone.
@@ -21,6 +23,7 @@ class Publisher {
  private:
   const UniqueFd relay_;
   const std::vector<std::uint16_t> ports_;
+  const bool beyond_wire_;
 };
 
 }  // namespace bulkhead::broker

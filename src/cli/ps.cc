@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/labels.h"
 
 namespace bulkhead::cli {
 
@@ -14,18 +15,35 @@ namespace {
 
 struct PsOptions {
   bool json = false, quiet = false;
+  std::vector<std::string> labels;
 };
 
 nlohmann::json to_json(const session::SessionInfo& s) {
   return {{"id", s.id},           {"tier", s.tier},           {"profile", s.profile}, {"workspace", s.workspace},
-          {"command", s.command}, {"published", s.published}, {"started", s.started}, {"pid", s.pid}};
+          {"command", s.command}, {"published", s.published}, {"started", s.started}, {"pid", s.pid},
+          {"lives", s.lives},     {"labels", s.labels}};
+}
+
+// In place of a command: it runs what `bulkhead exec` names.
+std::string what_lives(const session::SessionInfo& s) {
+  std::string out = "(lives)";
+  for (const auto& [name, value] : s.labels) out += " " + name + "=" + value;
+  return escape_for_terminal(out, 60);
+}
+
+bool has_labels(const session::SessionInfo& s, const std::map<std::string, std::string>& wanted) {
+  return std::ranges::all_of(wanted, [&](const auto& label) {
+    const auto found = s.labels.find(label.first);
+    return found != s.labels.end() && found->second == label.second;
+  });
 }
 
 Result<void> ps(const PsOptions& options) {
   BH_TRY(const session::Paths paths, user_paths());
   BH_TRY(const session::Store store, session::Store::open_existing(paths));
   BH_TRY(std::vector<session::SessionInfo> sessions, store.list());
-  std::erase_if(sessions, [](const session::SessionInfo& s) { return !s.alive; });
+  BH_TRY(const auto labels, labels_of(options.labels));
+  std::erase_if(sessions, [&](const session::SessionInfo& s) { return !s.alive || !has_labels(s, labels); });
   std::string out;
   if (options.json) {
     nlohmann::json all = nlohmann::json::array();
@@ -41,7 +59,7 @@ Result<void> ps(const PsOptions& options) {
     for (const auto& s : sessions) {
       rows.push_back({s.id, escape_for_terminal(s.tier), s.profile.empty() ? "-" : escape_for_terminal(s.profile),
                       escape_for_terminal(s.started), std::to_string(s.pid), escape_for_terminal(s.workspace, 60),
-                      command_line(s.command, 60)});
+                      s.lives ? what_lives(s) : command_line(s.command, 60)});
       if (any_published) {
         rows.back().insert(rows.back().end() - 1,
                            s.published.empty() ? "-" : escape_for_terminal(join(s.published, ", "), 60));
@@ -60,6 +78,7 @@ void add_ps(CLI::App& root, Invocation& invocation) {
   const auto options = std::make_shared<PsOptions>();
   command->add_flag("--json", options->json, "As a JSON array");
   command->add_flag("-q,--quiet", options->quiet, "Only the ids, one a line");
+  add_label_option(*command, options->labels, "Only those with this label; may be repeated");
   command->footer("A session is listed while its supervisor lives. Times are UTC.");
   command->callback([options, &invocation] {
     if (options->json && options->quiet) throw usage("--json and --quiet exclude each other");

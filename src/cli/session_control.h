@@ -18,6 +18,8 @@ class SessionControl {
   const session::SessionInfo& session() const { return info_; }
   // One request, and its answer: an object with "ok": true. Anything else is an Error with the session's own words.
   Result<nlohmann::json> ask(const nlohmann::json& request) const;
+  // The connection itself.
+  UniqueFd take() { return std::move(socket_); }
 
  private:
   session::SessionInfo info_;

@@ -52,6 +52,12 @@ Result<void> merge_mounts(const std::vector<Document>& layers, const Place& plac
     stronger_places.merge(places);
   }
   if (has_workspace) return {};
+  const auto says = std::ranges::find_if(
+      layers, [](const Document& layer) { return layer.workspace.has_value() || layer.no_workspace; });
+  if (says != layers.end() && says->no_workspace) {
+    policy.no_workspace = true;
+    return {};
+  }
   if (is_within(place.home, place.working_directory)) {
     return fail("the working directory is " + in_quotes(place.working_directory) +
                 ", which holds your whole home folder: change into a project, or say what to "
@@ -62,12 +68,10 @@ Result<void> merge_mounts(const std::vector<Document>& layers, const Place& plac
   workspace.path = ".";
   workspace.mode = MountMode::rw;
   workspace.origin.layer = "default";
-  for (const Document& layer : layers) {
-    if (!layer.workspace) continue;
-    workspace.mode = *layer.workspace;
-    const auto origin = layer.origins.find("workspace");
-    workspace.origin = origin != layer.origins.end() ? origin->second : Origin{layer.layer, layer.file, 0};
-    break;
+  if (says != layers.end()) {
+    workspace.mode = *says->workspace;
+    const auto origin = says->origins.find("workspace");
+    workspace.origin = origin != says->origins.end() ? origin->second : Origin{says->layer, says->file, 0};
   }
   policy.mounts.push_back(std::move(workspace));
   return {};
@@ -143,6 +147,14 @@ void merge_scalars(const std::vector<Document>& layers, Policy& policy) {
     take(policy.limits.duration, layer.limits.duration, "limits.duration", layer, policy);
     take(policy.limits.image_size, layer.limits.image_size, "limits.image_size", layer, policy);
     take(policy.limits.image_files, layer.limits.image_files, "limits.image_files", layer, policy);
+    take(policy.limits.cpu, layer.limits.cpu, "limits.cpu", layer, policy);
+    take(policy.limits.cpus, layer.limits.cpus, "limits.cpus", layer, policy);
+    take(policy.limits.output, layer.limits.output, "limits.output", layer, policy);
+    take(policy.limits.file_size, layer.limits.file_size, "limits.file_size", layer, policy);
+    take(policy.processes, layer.processes, "evidence.processes", layer, policy);
+    take(policy.limits.idle, layer.limits.idle, "limits.idle", layer, policy);
+    take(policy.limits.tenant_sessions, layer.limits.tenant_sessions, "limits.tenant_sessions", layer, policy);
+    take(policy.limits.tenant_memory, layer.limits.tenant_memory, "limits.tenant_memory", layer, policy);
   }
   policy.tier = tier.value_or(policy.tier);
   if (image && *image != "host") policy.image = *image;

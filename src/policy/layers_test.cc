@@ -67,6 +67,20 @@ TEST(Layers, TheDefaultMountStandsBackForAnyOther) {
   EXPECT_EQ(merge({mount("./sub")})->mounts.size(), 2U);
 }
 
+TEST(Layers, TheWorkingDirectoryIsNotShownWhereThePolicySaysSo) {
+  const std::string none = "workspace = \"none\"\n";
+  auto policy = merge({none});
+  ASSERT_TRUE(policy) << policy.error().message;
+  EXPECT_TRUE(policy->mounts.empty());
+  EXPECT_TRUE(policy->no_workspace);
+  // Not even in the home folder is there anything to refuse then.
+  EXPECT_TRUE(merge({none}, {"/home/me", "/home/me"}));
+  // A mount that shows it, in any layer, is somebody's word for it; and the strongest layer says which mode.
+  EXPECT_EQ(merge({none, mount(".")})->mounts.size(), 1U);
+  EXPECT_EQ(merge({"workspace = \"ro\"\n", none})->mounts.size(), 1U);
+  EXPECT_TRUE(merge({none, "workspace = \"ro\"\n"})->mounts.empty());
+}
+
 TEST(Layers, TheHomeFolderIsNeverMountedByDefault) {
   for (const char* folder : {"/home/me", "/home/me/", "/home", "/", "/home/me/."}) {
     EXPECT_NE(merge_error({""}, {folder, "/home/me"}).find("whole home folder"), std::string::npos) << folder;

@@ -189,7 +189,9 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
   BH_TRY(document.image, reader.string("image"));
   if (document.image) BH_CHECK(reader.checked("image", check_path(*document.image)));
   BH_TRY(const auto workspace, reader.string("workspace"));
-  if (workspace) {
+  if (workspace && *workspace == "none") {
+    document.no_workspace = true;
+  } else if (workspace) {
     BH_TRY(document.workspace, one_of(reader, "workspace", *workspace, mount_modes));
   }
   BH_TRY(document.toolchains, reader.boolean("toolchains"));
@@ -214,12 +216,22 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
   return {};
 }
 
+Result<void> load_evidence(const TomlValue& table, Document& document) {
+  const TableReader reader(table, "[evidence]", document.file);
+  BH_CHECK(reader.only({"processes"}));
+  BH_TRY(document.processes, reader.boolean("processes"));
+  for (const TomlEntry& entry : table.entries) {
+    document.origins["evidence." + entry.key] = {document.layer, document.file, entry.line};
+  }
+  return {};
+}
+
 Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& document) {
   const TableReader reader(root, "", document.file);
   std::vector<std::string> known{"version", "grant"};
   if (kind != DocumentKind::preset) {
     known.insert(known.end(), {"tier", "image", "workspace", "mount", "input", "output", "credential", "env", "limits",
-                               "upstream_ca", "dns", "toolchains"});
+                               "evidence", "upstream_ca", "dns", "toolchains"});
   }
   std::vector<TableReader::Later> elsewhere;
   if (kind == DocumentKind::policy) {
@@ -268,6 +280,8 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   if (env != nullptr) BH_CHECK(load_env(*env, document));
   BH_TRY(const TomlValue* limits, reader.table_at("limits"));
   if (limits != nullptr) BH_CHECK(load_limits(*limits, document));
+  BH_TRY(const TomlValue* evidence, reader.table_at("evidence"));
+  if (evidence != nullptr) BH_CHECK(load_evidence(*evidence, document));
   return {};
 }
 
@@ -275,7 +289,8 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
 
 Result<void> load_limits(const TomlValue& table, Document& document) {
   const TableReader reader(table, "[limits]", document.file);
-  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration", "image_size", "image_files"}));
+  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration", "image_size", "image_files", "cpu", "cpus",
+                        "output", "file_size", "idle", "tenant_sessions", "tenant_memory"}));
   Limits& limits = document.limits;
   BH_TRY(limits.memory, reader.size("memory", 1000'000));
   BH_TRY(limits.processes, reader.count("processes", 1, 4194304));     // PID_MAX_LIMIT on 64 bits
@@ -284,6 +299,13 @@ Result<void> load_limits(const TomlValue& table, Document& document) {
   BH_TRY(limits.duration, reader.duration("duration"));
   BH_TRY(limits.image_size, reader.size("image_size", 4096));
   BH_TRY(limits.image_files, reader.count("image_files", 1, 100'000'000));
+  BH_TRY(limits.cpu, reader.duration("cpu"));
+  BH_TRY(limits.cpus, reader.count("cpus", 1, 8192));  // NR_CPUS of the kernel, at most
+  BH_TRY(limits.output, reader.size("output", 1));
+  BH_TRY(limits.file_size, reader.size("file_size", 1));
+  BH_TRY(limits.idle, reader.duration("idle"));
+  BH_TRY(limits.tenant_sessions, reader.count("tenant_sessions", 1, 1'000'000));
+  BH_TRY(limits.tenant_memory, reader.size("tenant_memory", 1000'000));
   for (const TomlEntry& entry : table.entries) {
     document.origins["limits." + entry.key] = {document.layer, document.file, entry.line};
   }

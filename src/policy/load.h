@@ -29,6 +29,7 @@ struct Document {
   std::optional<std::string> image;  // "host": none
   std::vector<Mount> mounts;
   std::optional<MountMode> workspace;  // of the working directory, when no mount shows it
+  bool no_workspace = false;           // "none": it is not shown then
   std::map<std::string, Credential> credentials;
   std::vector<Grant> grants;
   Environment env;
@@ -37,6 +38,7 @@ struct Document {
   std::optional<Upstream> upstream;
   std::vector<Publish> publish;
   std::optional<bool> toolchains;
+  std::optional<bool> processes;          // of [evidence]
   std::optional<bool> ask;                // of the user's own policy alone
   std::optional<std::string> profile;     // a name, or "none"
   std::vector<std::string> arguments;     // of a profile

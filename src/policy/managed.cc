@@ -169,6 +169,13 @@ void cap_limits(const ManagedFile& file, Policy& policy) {
   one(policy.limits.duration, most.duration, "limits.duration");
   one(policy.limits.image_size, most.image_size, "limits.image_size");
   one(policy.limits.image_files, most.image_files, "limits.image_files");
+  one(policy.limits.cpu, most.cpu, "limits.cpu");
+  one(policy.limits.cpus, most.cpus, "limits.cpus");
+  one(policy.limits.output, most.output, "limits.output");
+  one(policy.limits.file_size, most.file_size, "limits.file_size");
+  one(policy.limits.idle, most.idle, "limits.idle");
+  one(policy.limits.tenant_sessions, most.tenant_sessions, "limits.tenant_sessions");
+  one(policy.limits.tenant_memory, most.tenant_memory, "limits.tenant_memory");
 }
 
 std::string said_at(const Policy& policy, const std::string& key) {

@@ -85,6 +85,13 @@ std::string text_of(const ManagedFile& file) {
   lines.duration("duration", limits.duration);
   lines.size("image_size", limits.image_size);
   lines.number("image_files", limits.image_files);
+  lines.duration("cpu", limits.cpu);
+  lines.number("cpus", limits.cpus);
+  lines.size("output", limits.output);
+  lines.size("file_size", limits.file_size);
+  lines.duration("idle", limits.idle);
+  lines.number("tenant_sessions", limits.tenant_sessions);
+  lines.size("tenant_memory", limits.tenant_memory);
   int first = 0;
   for (const auto& [key, origin] : file.layer.origins) {
     if (key.starts_with("limits.") && (first == 0 || origin.line < first)) first = origin.line;

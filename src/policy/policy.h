@@ -213,6 +213,14 @@ struct Limits {
   std::optional<std::chrono::seconds> duration;
   // Of what an image is unpacked to: bytes, and files with folders.
   std::optional<std::uint64_t> image_size, image_files;
+  std::optional<std::chrono::seconds> cpu;  // of all its processes together
+  std::optional<std::uint64_t> cpus;        // how many it may run on at once
+  std::optional<std::uint64_t> output;      // bytes on the command's standard output and error
+  std::optional<std::uint64_t> file_size;   // bytes, of each file a process writes
+  std::optional<std::chrono::seconds> idle;      // a session that lives, without a command
+  std::optional<std::uint64_t> tenant_sessions;  // that run at once and have the same label `tenant`
+  std::optional<std::uint64_t> tenant_memory;    // bytes; what those may have together
+  bool operator==(const Limits&) const = default;
 };
 
 // How egress reaches what is outside: directly, or by a proxy that the network wants ([upstream]).
@@ -246,6 +254,7 @@ struct Policy {
   // as `PATH[:NAME]`. Empty: the host's.
   std::string image = {};
   std::vector<Mount> mounts;
+  bool no_workspace = false;  // the working directory is not among them, on purpose
   std::map<std::string, Credential> credentials;
   std::vector<Grant> grants;
   Environment env;
@@ -254,7 +263,9 @@ struct Policy {
   std::vector<std::string> dns_servers;  // "ADDRESS[:PORT]" egress asks; empty = /etc/resolv.conf
   Upstream upstream;
   std::vector<Publish> publish;
-  bool ask = false;                    // the person at the terminal, about what no grant allows
+  bool ask = false;  // the person at the terminal, about what no grant allows
+  // Whether each process, file opened to be written and connection is recorded ([evidence]); unset: where the tier can.
+  std::optional<bool> processes;
   bool toolchains = true;              // ~/.nvm, ~/.cargo/bin, … read-only where they exist
   std::string profile;                 // name, or empty
   std::vector<std::string> arguments;  // what the profile puts behind the name of its own command

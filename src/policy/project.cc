@@ -199,7 +199,14 @@ Result<void> narrow_limits(const Project& project, Policy& policy) {
   BH_CHECK(narrow_limit(project, "tmp", limits.tmp, wanted.tmp, policy));
   BH_CHECK(narrow_limit(project, "duration", limits.duration, wanted.duration, policy));
   BH_CHECK(narrow_limit(project, "image_size", limits.image_size, wanted.image_size, policy));
-  return narrow_limit(project, "image_files", limits.image_files, wanted.image_files, policy);
+  BH_CHECK(narrow_limit(project, "image_files", limits.image_files, wanted.image_files, policy));
+  BH_CHECK(narrow_limit(project, "cpu", limits.cpu, wanted.cpu, policy));
+  BH_CHECK(narrow_limit(project, "cpus", limits.cpus, wanted.cpus, policy));
+  BH_CHECK(narrow_limit(project, "output", limits.output, wanted.output, policy));
+  BH_CHECK(narrow_limit(project, "file_size", limits.file_size, wanted.file_size, policy));
+  BH_CHECK(narrow_limit(project, "idle", limits.idle, wanted.idle, policy));
+  BH_CHECK(narrow_limit(project, "tenant_sessions", limits.tenant_sessions, wanted.tenant_sessions, policy));
+  return narrow_limit(project, "tenant_memory", limits.tenant_memory, wanted.tenant_memory, policy);
 }
 
 Result<void> narrow_mounts(const Project& project, const Place& place, Policy& policy) {

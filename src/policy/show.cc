@@ -17,6 +17,7 @@ class Writer {
     line("version = 1");
     scalar("tier", toml_string(name_of(policy_.tier)), "tier");
     if (!policy_.image.empty()) scalar("image", toml_string(policy_.image), "image");
+    if (policy_.no_workspace) scalar("workspace", toml_string("none"), "workspace");
     scalar("toolchains", policy_.toolchains ? "true" : "false", "toolchains");
     if (policy_.ask) scalar("ask", "true", "ask");
     if (!policy_.profile.empty()) {
@@ -38,6 +39,7 @@ class Writer {
     for (const Grant& grant : policy_.grants) write_grant(grant);
     write_env();
     write_limits();
+    write_evidence();
     return out_;
   }
 
@@ -240,10 +242,7 @@ class Writer {
 
   void write_limits() {
     const Limits& limits = policy_.limits;
-    if (!limits.memory && !limits.processes && !limits.open_files && !limits.tmp && !limits.duration &&
-        !limits.image_size && !limits.image_files) {
-      return;
-    }
+    if (limits == Limits()) return;
     line("\n[limits]");
     if (limits.memory) scalar("memory", toml_string(size_text(*limits.memory)), "limits.memory");
     if (limits.processes) scalar("processes", std::to_string(*limits.processes), "limits.processes");
@@ -252,6 +251,23 @@ class Writer {
     if (limits.duration) scalar("duration", toml_string(duration_text(*limits.duration)), "limits.duration");
     if (limits.image_size) scalar("image_size", toml_string(size_text(*limits.image_size)), "limits.image_size");
     if (limits.image_files) scalar("image_files", std::to_string(*limits.image_files), "limits.image_files");
+    if (limits.cpu) scalar("cpu", toml_string(duration_text(*limits.cpu)), "limits.cpu");
+    if (limits.cpus) scalar("cpus", std::to_string(*limits.cpus), "limits.cpus");
+    if (limits.output) scalar("output", toml_string(size_text(*limits.output)), "limits.output");
+    if (limits.file_size) scalar("file_size", toml_string(size_text(*limits.file_size)), "limits.file_size");
+    if (limits.idle) scalar("idle", toml_string(duration_text(*limits.idle)), "limits.idle");
+    if (limits.tenant_sessions) {
+      scalar("tenant_sessions", std::to_string(*limits.tenant_sessions), "limits.tenant_sessions");
+    }
+    if (limits.tenant_memory) {
+      scalar("tenant_memory", toml_string(size_text(*limits.tenant_memory)), "limits.tenant_memory");
+    }
+  }
+
+  void write_evidence() {
+    if (!policy_.processes) return;
+    line("\n[evidence]");
+    scalar("processes", *policy_.processes ? "true" : "false", "evidence.processes");
   }
 
   const Policy& policy_;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <list>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "base/ipc.h"
@@ -100,6 +101,7 @@ class Relay {
       }
     }
     for (const Link& link : links_) BH_CHECK(record_end(link, "ended"));
+    for (const Port& port : ports_) BH_CHECK(say_unanswered(port));
     return {};
   }
 
@@ -171,7 +173,17 @@ class Relay {
       link.state = Link::State::asked;
       return ask(link);
     }
+    refused_.insert(link.port);
     return end(link, "refused");
+  }
+
+  // Whoever listens there at a wrong address would wonder.
+  Result<void> say_unanswered(const Port& port) {
+    if (!refused_.contains(&port) || reached_.contains(&port)) return {};
+    auto sent =
+        ipc::send(supervisor_, nlohmann::json{{"type", "unanswered"}, {"port", port.port}, {"inside", port.inside}});
+    if (!sent && sent.error().code == EPIPE) return {};  // it is gone, too
+    return sent;
   }
 
   Result<void> connected(Link& link) {
@@ -184,6 +196,7 @@ class Relay {
       (void)::setsockopt(fd->get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
     link.state = Link::State::open;
+    reached_.insert(link.port);
     link.moved = Clock::now();
     for (Stream* stream : {&link.in, &link.out}) stream->bytes.resize(limits_.buffer);
     return recorder_.record("publish.open",
@@ -263,6 +276,7 @@ class Relay {
   const std::vector<Port> ports_;
   const Limits limits_;
   std::list<Link> links_;
+  std::set<const Port*> refused_, reached_;
   std::list<Link*> asked_;  // in order; none of them ends before its answer
 };
 

@@ -7,7 +7,8 @@
 //
 //   supervisor -> relay, descriptor 3: {"type":"relay","ports":[{"port":8080,"inside":80}]}
 //                                      + the way to the holder, then one listening socket a port
-//   relay -> supervisor: {"type":"ready"}, once it is confined
+//   relay -> supervisor: {"type":"ready"}, once it is confined; at the end {"type":"unanswered","port","inside"} for a
+//   port at which somebody asked and nobody inside ever listened
 //   relay -> holder: two bytes, which of the ports (in order) and the family, 4 or 6; a socket (or nothing) and one
 //   byte
 //                    come back, in the order of asking

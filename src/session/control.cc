@@ -16,7 +16,7 @@
 namespace bulkhead::session {
 namespace {
 
-constexpr int waiting = 8;  // and as many connected: whoever asks is a person
+constexpr int waiting = 128;  // and as many connected: a service begins many commands at once
 
 }  // namespace
 
@@ -77,6 +77,7 @@ std::optional<nlohmann::json> Control::receive(int connection) {
   const auto at = std::ranges::find(connections_, connection, &UniqueFd::get);
   if (at == connections_.end()) return std::nullopt;
   auto message = ipc::receive(connection);
+  fds_.clear();
   if (!message && message.error().code == EAGAIN) return std::nullopt;
   Result<nlohmann::json> object = fail("closed");
   if (message && !message->closed) object = ipc::parse(message->text);
@@ -84,11 +85,25 @@ std::optional<nlohmann::json> Control::receive(int connection) {
     auto asker = sys::duplicate(connection);
     if (asker) {
       asker_ = std::move(*asker);
+      asker_connection_ = connection;
+      fds_ = std::move(message->fds);
       return std::move(*object);
     }
   }
   connections_.erase(at);
   return std::nullopt;
+}
+
+Control::Taken Control::take() {
+  Taken taken;
+  taken.fds = std::move(fds_);
+  const auto at = std::ranges::find(connections_, asker_connection_, &UniqueFd::get);
+  if (at != connections_.end()) {
+    taken.connection = std::move(*at);
+    connections_.erase(at);
+  }
+  asker_.reset();
+  return taken;
 }
 
 void Control::answer(const nlohmann::json& object) {

@@ -29,6 +29,12 @@ class Control {
   std::vector<int> connections() const;
   // A message of one of them, or nullopt: none yet, or the peer is gone or spoke no JSON and was closed.
   std::optional<nlohmann::json> receive(int connection);
+  // The one whose message was received last, and the descriptors that came with that: from now on the caller's.
+  struct Taken {
+    UniqueFd connection;
+    std::vector<UniqueFd> fds;
+  };
+  Taken take();
   // To the one whose message was received last. It may be gone.
   void answer(const nlohmann::json& object);
 
@@ -39,6 +45,8 @@ class Control {
   unsigned owner_ = 0;
   std::vector<UniqueFd> connections_;
   UniqueFd asker_;  // a duplicate: it may be closed among connections_ meanwhile
+  int asker_connection_ = -1;
+  std::vector<UniqueFd> fds_;
 };
 
 }  // namespace bulkhead::session

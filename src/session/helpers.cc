@@ -96,6 +96,7 @@ std::vector<Helper*> Helpers::all() {
   std::vector<Helper*> out{&evidence, &front};
   for (Helper& helper : egress) out.push_back(&helper);
   if (relay) out.push_back(&*relay);
+  if (trace) out.push_back(&*trace);
   for (Helper& helper : keeps) out.push_back(&helper);
   for (Helper& helper : logins) out.push_back(&helper);
   return out;
@@ -108,6 +109,9 @@ Result<HelperFiles> open_helper_files(const Policy& policy) {
   BH_TRY(files.egress, open_helper("bulkhead-egress"));
   if (!policy.publish.empty()) {
     BH_TRY(files.relay, open_helper("bulkhead-relay"));
+  }
+  if (policy.processes.value_or(false)) {
+    BH_TRY(files.trace, open_helper("bulkhead-trace"));
   }
   if (std::any_of(policy.mounts.begin(), policy.mounts.end(), [](const Mount& mount) { return is_served(mount); })) {
     BH_TRY(files.keep, open_helper("bulkhead-keep"));
@@ -143,6 +147,11 @@ Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy, co
     BH_TRY(helpers.relay, start("relay", "relay", {"bulkhead-relay"}, files.relay.get()));
   }
   return helpers;
+}
+
+Result<void> start_trace(Helpers& helpers, const HelperFiles& files, int told) {
+  BH_TRY(helpers.trace, start("trace", "trace", {"bulkhead-trace"}, files.trace.get(), {told}));
+  return {};
 }
 
 Result<Helper> start_login(const UniqueFd& program, const std::string& name, int folder) {
@@ -229,7 +238,7 @@ Result<void> start_keep(Helpers& helpers, const HelperFiles& files, const std::s
 }
 
 Result<void> configure_relay(Helpers& helpers, const Policy& policy, const room::Room& room,
-                             std::vector<UniqueFd> listeners) {
+                             std::vector<UniqueFd> listeners, bool beyond_wire) {
   if (!helpers.relay) return {};
   BH_TRY(sys::Pair pair, sys::socket_pair(SOCK_SEQPACKET));
   // The holder has more to do than to wait for a relay that does not listen.
@@ -242,8 +251,8 @@ Result<void> configure_relay(Helpers& helpers, const Policy& policy, const room:
     fds.push_back(listeners[i].get());
   }
   const int holders = pair.second.get();
-  BH_CHECK(
-      ipc::send(room.control.get(), nlohmann::json{{"type", "publish"}, {"ports", inside}}, std::span(&holders, 1)));
+  const nlohmann::json asked{{"type", "publish"}, {"ports", inside}, {"beyond_wire", beyond_wire}};
+  BH_CHECK(ipc::send(room.control.get(), asked, std::span(&holders, 1)));
   return ipc::send(helpers.relay->control.get(), nlohmann::json{{"type", "relay"}, {"ports", ports}}, fds);
 }
 

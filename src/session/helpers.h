@@ -31,7 +31,7 @@ struct Helper {
 // What has to be opened while files can still be opened with the caller's privileges.
 struct HelperFiles {
   UniqueFd evidence, front, egress;  // programs
-  UniqueFd relay, keep;              // where ports are published; where a mount is served
+  UniqueFd relay, keep, trace;       // where ports are published; where a mount is served; where processes are recorded
   UniqueFd ca_bundle;
   std::vector<UniqueFd> upstream_ca;
   std::vector<std::string> dns_servers;
@@ -46,6 +46,7 @@ struct Helpers {
   std::vector<Helper> egress;
   std::vector<std::string> egress_credentials;  // "" = without credential; same order as egress
   std::optional<Helper> relay;                  // where ports are published
+  std::optional<Helper> trace;                  // where processes are recorded
   std::vector<Helper> keeps;                    // one for each mount that is served (kept.h)
   std::vector<Helper> logins;                   // one for each agent's login (logins.h)
   std::vector<sys::Pair> lanes;                 // front's and egress's ends, until both have theirs
@@ -59,6 +60,8 @@ struct CaPipes {
   UniqueFd pem, java;
 };
 
+// What is told of the processes inside comes by this socket.
+Result<void> start_trace(Helpers& helpers, const HelperFiles& files, int told);
 // Execs them all, first those that have most to do before they can serve. None has been told anything but the session.
 Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy, const std::string& session, CaPipes ca);
 // Holds the file of one login, in `folder`; it is still to be told which (logins.h).
@@ -75,9 +78,9 @@ Result<void> configure_egress(Helpers& helpers, const std::string& session, cons
 // -1), and what it is told first (keep/keep_main.cc).
 Result<void> start_keep(Helpers& helpers, const HelperFiles& files, const std::string& name, int tree, int device,
                         int kept, const nlohmann::json& about);
-// `listeners`: the host's, one for each published port.
+// `listeners`: the host's, one for each published port. `beyond_wire`: the servers inside are (broker/publish.h).
 Result<void> configure_relay(Helpers& helpers, const Policy& policy, const room::Room& room,
-                             std::vector<UniqueFd> listeners);
+                             std::vector<UniqueFd> listeners, bool beyond_wire);
 Result<void> configure_front(Helpers& helpers, const std::string& session, const Policy& policy, const room::Room& room,
                              const Credentials& credentials);
 

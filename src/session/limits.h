@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <vector>
 
@@ -22,5 +23,17 @@ std::vector<shim::Limit> process_limits(const Limits& limits);
 // Anonymous memory, in bytes, of `root` and everything below it. Best effort: a process that ends meanwhile
 // counts as nothing.
 std::uint64_t anonymous_memory(pid_t root);
+
+// What a session's processes have used of the processors so far, the ended ones included: watched from outside, because
+// no resource limit counts more than one process. `root` and everything below it.
+class CpuTime {
+ public:
+  // Call it a few times a second. What a process used that ends without anybody waiting for it (its parent ignores
+  // SIGCHLD) is known as of the last call.
+  std::chrono::milliseconds used(pid_t root);
+
+ private:
+  std::chrono::milliseconds seen_{}, gone_{};
+};
 
 }  // namespace bulkhead::session

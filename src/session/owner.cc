@@ -27,7 +27,8 @@ Result<void> Owner::open(int session_directory) {
 }
 
 void Owner::begin(const Options& options, const std::vector<Grant>& grants, Helpers& helpers,
-                  evidence::Recorder& recorder) {
+                  evidence::Recorder& recorder, Commands& commands) {
+  commands_ = &commands;
   options_ = &options;
   ports_ = {80, 443};
   for (const Grant& grant : options.policy.grants) ports_.insert(grant.port);
@@ -52,6 +53,11 @@ Result<void> Owner::ready(int fd) {
   if (applying_) return {};  // begun in this round
   const auto request = control_.receive(fd);
   if (!request) return {};
+  if (request->value("type", nlohmann::json()) == "exec" && commands_ != nullptr) {
+    Control::Taken taken = control_.take();
+    commands_->start(std::move(taken.connection), *request, std::move(taken.fds));
+    return {};
+  }
   auto answer = handle(*request);
   if (answer && !answer->contains("settings")) return apply(std::move(*answer));
   if (answer) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "evidence/evidence.h"
+#include "session/commands.h"
 #include "session/control.h"
 #include "session/helpers.h"
 #include "session/live_grants.h"
@@ -28,8 +29,9 @@ class Owner {
   // The socket, with the privileges of whoever starts the session.
   Result<void> open(int session_directory);
   // From here on requests are heard. `options` as it was asked for, `grants` those of it that hold; the references
-  // outlive this.
-  void begin(const Options& options, const std::vector<Grant>& grants, Helpers& helpers, evidence::Recorder& recorder);
+  // outlive this. `commands` gets those that want a command begun.
+  void begin(const Options& options, const std::vector<Grant>& grants, Helpers& helpers, evidence::Recorder& recorder,
+             Commands& commands);
 
   // Descriptors to wait for, now.
   std::vector<int> listening() const;
@@ -78,6 +80,7 @@ class Owner {
   const Options* options_ = nullptr;
   std::set<std::uint16_t> ports_;  // there are listeners for
   Helpers* helpers_ = nullptr;
+  Commands* commands_ = nullptr;
   evidence::Recorder* recorder_ = nullptr;
   std::optional<Applying> applying_;
   std::uint64_t updates_ = 0;

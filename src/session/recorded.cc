@@ -89,6 +89,8 @@ nlohmann::json start_event(const Options& options, const std::string& workspace,
                      {"profile", options.policy.profile},
                      {"uid", uid},
                      {"missing", missing}};
+  if (options.announce) out["lives"] = true;
+  if (!options.labels.empty()) out["labels"] = options.labels;
   if (options.policy.managed) out["managed"] = managed_event(*options.policy.managed);
   return out;
 }

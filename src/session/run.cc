@@ -16,6 +16,7 @@
 #include "session/identity.h"
 #include "session/outputs.h"
 #include "session/publish.h"
+#include "session/quota.h"
 #include "session/reviews.h"
 #include "session/session.h"
 #include "session/state/state.h"
@@ -53,6 +54,11 @@ Result<int> run_from_root(const Options& options, const Paths& paths, const Iden
   }
   wipe_environment(options.policy);  // the child has its own copy, and does the same
   release_startup_pages();
+  // The child says what there is to say, and whoever waits for that waits for its end only.
+  if (options.announce) {
+    (void)::close(*options.announce);
+    BH_CHECK(let_go_of_stdio());
+  }
   for (;;) {
     int status = 0;
     const pid_t changed = ::waitpid(child, &status, WNOHANG | WUNTRACED);
@@ -119,11 +125,16 @@ Result<int> run(const Options& options, Begun begun) {
   info.tier = name_of(options.policy.tier);
   info.profile = options.policy.profile;
   info.command = options.command;
+  info.lives = options.announce.has_value();
+  info.labels = options.labels;
   for (const Publish& one : options.policy.publish) info.published.push_back(published_as(one));
   char cwd[4096];
   if (::getcwd(cwd, sizeof cwd) != nullptr) info.workspace = cwd;
+  info.memory = options.policy.limits.memory;
+  BH_TRY(UniqueFd counting, hold_to_quota(store, options.policy.limits, info));
   BH_TRY(SessionDir directory, store.create(info));
   const std::string id = directory.id();
+  counting.reset();  // from here on this session counts
   auto status = identity.from_root ? run_from_root(options, paths, identity, directory)
                                    : supervise(options, paths, identity, directory, std::move(begun.state_->room));
   say(apply_outputs(options.policy, options.request.place.working_directory, paths, id, options.request.data_dir));

@@ -8,13 +8,16 @@
 //   helpers.h    starting evidence, front and egress, each with its configuration
 //   recorded.h   what goes into the evidence about a session's start
 //   owner.h      what `bulkhead revoke` asks of a session that runs: control.h its socket, live_grants.h what holds
+//   commands.h   the commands of a session that lives; execute.h is whoever asked for one
 //   ask.h        `bulkhead run --ask`: asking.h the logic, policy_file.h where `always` is written
 //   terminal.h   the user's terminal: raw mode, resize, filtering, draining
 //   state.h      what is on disk about a session: who runs, since when; sweeping after a crash
 //   identity.h   started as root: the unprivileged uid and id-mapped mounts
 #pragma once
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +37,10 @@ struct Options {
   PolicyRequest request;  // what it was made from, to be loaded again
   std::vector<std::string> command;
   bool quiet = false;  // no start line, no summary of denials
+  // Set: the session has no command of its own and lives until it is stopped (`bulkhead start`, commands.h). Its id and
+  // a line end are written here once it takes commands; from then on 0, 1 and 2 are /dev/null.
+  std::optional<int> announce;
+  std::map<std::string, std::string> labels;  // of whoever starts it, for `ps` and the evidence
 };
 
 // What can be under way while the policy is still being read. Dropped, it takes back what it began.

@@ -24,12 +24,14 @@
 #include "gateway/gateway.h"
 #include "guest/protocol.h"
 #include "session/ask.h"
+#include "session/commands.h"
 #include "session/disk_guard.h"
 #include "session/environment.h"
 #include "session/helpers.h"
 #include "session/kept.h"
 #include "session/limits.h"
 #include "session/logins.h"
+#include "session/output.h"
 #include "session/owner.h"
 #include "session/plan.h"
 #include "session/projects.h"
@@ -50,7 +52,9 @@ constexpr auto start_deadline = std::chrono::seconds(30);
 constexpr auto term_grace = std::chrono::seconds(3);       // between SIGTERM and SIGKILL
 constexpr auto helper_grace = milliseconds(1000);          // for helpers to end once told
 constexpr auto evidence_grace = std::chrono::seconds(10);  // for a slow disk
+constexpr auto rest_after = std::chrono::seconds(1);       // of nothing inside
 constexpr auto memory_interval = milliseconds(250);
+constexpr auto cpu_interval = milliseconds(250);
 constexpr auto memory_interval_alone = milliseconds(50);  // where no resource limit holds a single process
 
 class Supervisor {
@@ -110,6 +114,11 @@ class Supervisor {
     decide_asking();
     BH_TRY(isolation_, tier::open_tier(policy_.tier));
     BH_CHECK(isolation_->accepts(policy_));
+    if (options_.announce && policy_.limits.output) {
+      return fail("limits.output: what a command of a session that lives writes goes to whoever called `bulkhead exec`, who "
+                  "has --max-output; leave the limit out, or use `bulkhead run`");
+    }
+    if (!policy_.processes) policy_.processes = isolation_->tells();
     BH_TRY(files_, open_helper_files(policy_));
     std::vector<std::uint16_t> taken = room_ports();
     taken.push_back(53);
@@ -139,7 +148,8 @@ class Supervisor {
     log_ = directory_.take_log();
     BH_CHECK(owner_.open(directory_.directory()));
     if (policy_.ask) BH_CHECK(ask_.prepare(options_, !identity_.from_root));
-    BH_TRY(Terminal terminal, Terminal::open({0, 1, 2}));
+    // A session that lives has nobody in front of it; until it does, stderr is for what it says itself.
+    BH_TRY(Terminal terminal, options_.announce ? Terminal::open({0, 1, 1}) : Terminal::open({0, 1, 2}));
     terminal_.emplace(std::move(terminal));
     UniqueFd holder;
     if (identity_.from_root) {
@@ -169,8 +179,16 @@ class Supervisor {
     BH_TRY(room_, room::finish(std::move(pending_room_)));
     BH_CHECK(add_ca_files());
     const bool(&pty)[3] = terminal_->layout().pty;
-    const int stdio[3] = {pty[0] ? -1 : 0, pty[1] ? -1 : 1, pty[2] ? -1 : 2};
+    int stdio[3] = {pty[0] ? -1 : 0, pty[1] ? -1 : 1, options_.announce ? 1 : pty[2] ? -1 : 2};
+    BH_CHECK(output_.begin(stdio, policy_.limits.output));
+    sys::Pair tracing;
+    if (files_.trace) {
+      BH_TRY(tracing, sys::socket_pair(SOCK_SEQPACKET));
+      planned_.plan.tracing = std::move(tracing.first);
+    }
     BH_TRY(tier_, isolation_->start(planned_.plan, room_, stdio));
+    planned_.plan.tracing.reset();
+    output_.close_pipes();
     BH_CHECK(sys::set_nonblocking(tier_.messages.get(), true));
     const nlohmann::json policy = policy_event(policy_, planned_);
     planned_.plan.system.clear();
@@ -180,6 +198,7 @@ class Supervisor {
     // The tier's program is busy with its mounts for a while and then waits at the CA and the gate: time for the
     // helpers to come up.
     BH_TRY(helpers_, start_helpers(files_, policy_, directory_.id(), std::move(ca_)));
+    if (tracing.second) BH_CHECK(start_trace(helpers_, files_, tracing.second.get()));
     BH_CHECK(serve_kept(kept_, protected_names_, helpers_, files_));
     helpers_.logins = std::move(logins_.helpers);
     if (!identity_.from_root) {
@@ -190,7 +209,7 @@ class Supervisor {
     BH_CHECK(configure_egress(helpers_, directory_.id(), policy_, files_, credentials_));
     files_ = HelperFiles();
     BH_CHECK(configure_front(helpers_, directory_.id(), policy_, room_, credentials_));
-    BH_CHECK(configure_relay(helpers_, policy_, room_, std::move(published_)));
+    BH_CHECK(configure_relay(helpers_, policy_, room_, std::move(published_), isolation_->own_kernel()));
     published_.clear();
     room_.sockets.clear();
     BH_CHECK(configure_evidence(helpers_, directory_.id(), std::move(log_)));
@@ -256,9 +275,10 @@ class Supervisor {
     return late("/etc/ssl/certs/java/cacerts", ca_.java);
   }
 
-  Result<void> send_setup() {
+  shim::Setup make_setup() {
     shim::Setup setup;
     setup.arguments = options_.command;
+    setup.hold = options_.announce.has_value();
     for (const auto& [name, value] : make_environment(policy_, identity_, credentials_.tokens, planned_.visible,
                                                       planned_.image ? &planned_.image->environment : nullptr)) {
       setup.environment.push_back(name + "=" + value);
@@ -283,7 +303,12 @@ class Supervisor {
     setup.rules.push_back({"/dev/shm", shim::Access::full});
     setup.own = own_folders();
     for (const std::string& path : writable_) setup.rules.push_back({path, shim::Access::full});
-    BH_TRY(const std::vector<std::string> datagrams, shim::encode(setup));
+    return setup;
+  }
+
+  Result<void> send_setup() {
+    setup_ = make_setup();
+    BH_TRY(const std::vector<std::string> datagrams, shim::encode(setup_));
     for (const std::string& datagram : datagrams) {
       // A tier whose program died has no reader; its own end, seen in the loop, says why.
       if (auto sent = ipc::send(tier_.control.get(), std::string_view(datagram)); !sent && sent.error().code != EPIPE) {
@@ -320,6 +345,9 @@ class Supervisor {
       watch(room_.holder ? room_.holder.pidfd() : -1, &Supervisor::on_holder_end);
       watch(room_.control.get(), &Supervisor::on_holder);
       watch(reader_.pidfd(), &Supervisor::on_reader_end);
+      if (!output_.over()) {
+        for (const int fd : output_.pidfds()) watch(fd, &Supervisor::on_carrier_end);
+      }
       if (waiting_for_evidence_) watch(recorder_->socket(), &Supervisor::on_evidence_ack);
       for (const int fd : owner_.listening()) watch(fd, &Supervisor::on_owner, static_cast<std::size_t>(fd));
       const std::vector<Helper*> helpers = helpers_.all();
@@ -331,6 +359,7 @@ class Supervisor {
       std::vector<pollfd> fds;
       for (const Source& source : sources_) fds.push_back({source.fd, source.events, 0});
       terminal_->prepare(fds);
+      commands_.prepare(fds);
       const int n = ::poll(fds.data(), fds.size(), poll_timeout());
       if (n < 0 && errno != EINTR) return fail_errno("poll", "", errno);
       // Messages before ends: what a helper said last explains why it is gone.
@@ -342,6 +371,7 @@ class Supervisor {
       }
       if (n >= 0) {
         if (auto handled = terminal_->handle(fds); !handled) stop("the terminal failed: " + handled.error().message);
+        if (auto handled = commands_.handle(fds); !handled && !shim_closed_ && !exited_) stop(handled.error().message);
       }
       check_time();
       if (failure_.empty()) {
@@ -349,7 +379,10 @@ class Supervisor {
       }
       maybe_open_gate();
     }
+    const bool passed_on = output_.finish(stopped_ || !failure_.empty() ? -1 : signals_.get());
+    if (failure_.empty() && output_.over()) failure_ = "the session reached its limit: output";
     if (!failure_.empty()) return fail(failure_);
+    if (!passed_on) say("not all that the command wrote could be passed on");
     return status_;
   }
 
@@ -372,7 +405,10 @@ class Supervisor {
     consider(ask_.deadline());
     consider(terminal_->deadline());
     consider(disks_.deadline());
-    if (policy_.limits.memory) consider(Clock::now() + look_at_memory_each());
+    consider(idle_deadline());
+    consider(rest_deadline());
+    if (policy_.limits.memory && !resting_) consider(Clock::now() + look_at_memory_each());
+    if (policy_.limits.cpu && !resting_) consider(Clock::now() + cpu_interval);
     if (!next) return trim_.timeout(-1);
     const auto left = std::chrono::duration_cast<milliseconds>(*next - Clock::now()).count();
     return trim_.timeout(static_cast<int>(std::clamp<std::int64_t>(left + 1, 0, 60'000)));
@@ -390,6 +426,7 @@ class Supervisor {
       session_deadline_.reset();
       stop("the session reached its limit: duration");
     }
+    if (const auto idle = idle_deadline(); idle && now >= *idle) stop("the session reached its limit: idle");
     if (kill_at_ && now >= *kill_at_) kill_tier();
     if (auto done = owner_.check(now); !done) stop(done.error().message);
     if (auto enough = disks_.check(now); !enough) stop(enough.error().message);
@@ -398,7 +435,14 @@ class Supervisor {
       tell_shim(shim::Finish{});
       begin_end();
     }
-    if (policy_.limits.memory && now - memory_checked_ >= look_at_memory_each()) {
+    output_.pty(terminal_->take_count());
+    if (output_.over()) stop("the session reached its limit: output");
+    if (policy_.limits.cpu && !resting_ && now - cpu_checked_ >= cpu_interval) {
+      cpu_checked_ = now;
+      if (cpu_.used(tier_.process.pid()) >= *policy_.limits.cpu) stop("the session reached its limit: cpu");
+    }
+    if (const auto at = rest_deadline(); at && now >= *at) rest();
+    if (policy_.limits.memory && !resting_ && now - memory_checked_ >= look_at_memory_each()) {
       memory_checked_ = now;
       if (anonymous_memory(tier_.process.pid()) + isolation_->memory(tier_.process) > *policy_.limits.memory) {
         stop("the session reached its limit: memory");
@@ -406,9 +450,29 @@ class Supervisor {
     }
   }
 
+  // A session that lives and has had nothing to do for that long.
+  std::optional<Clock::time_point> idle_deadline() const {
+    if (!commands_.begun() || !policy_.limits.idle || commands_.running() > 0 || !failure_.empty()) return std::nullopt;
+    return commands_.idle_since() + *policy_.limits.idle;
+  }
+
+  // Where nothing runs inside, what runs it need not either. A published port would have to wake it.
+  std::optional<Clock::time_point> rest_deadline() const {
+    if (resting_ || !commands_.nothing_inside() || !policy_.publish.empty() || stopped_) return std::nullopt;
+    return commands_.idle_since() + rest_after;
+  }
+  void rest() {
+    resting_ = true;
+    isolation_->rest(tier_.process, true);
+  }
+  void wake() {
+    if (std::exchange(resting_, false)) isolation_->rest(tier_.process, false);
+  }
+
   // Ends the session for a reason of ours; the first reason is the one that is told.
   void stop(const std::string& reason) {
     if (failure_.empty()) failure_ = reason;
+    commands_.close(failure_);
     kill_tier();
   }
 
@@ -444,8 +508,8 @@ class Supervisor {
 
   void maybe_open_gate() {
     if (gate_open_ || !shim_ready_ || !front_ready_ || waiting_for_evidence_ || !failure_.empty() ||
-        others_ready_ <
-            helpers_.egress.size() + helpers_.keeps.size() + helpers_.logins.size() + (helpers_.relay ? 1 : 0)) {
+        others_ready_ < helpers_.egress.size() + helpers_.keeps.size() + helpers_.logins.size() +
+                            (helpers_.relay ? 1 : 0) + (helpers_.trace ? 1 : 0)) {
       return;
     }
     gate_open_ = true;
@@ -460,9 +524,12 @@ class Supervisor {
     // Before the workload's first word: a terminal in its own settings would double its line ends.
     if (auto done = terminal_->start(); !done) return stop(done.error().message);
     tell_shim(shim::Go{});
-    owner_.begin(options_, policy_.grants, helpers_, *recorder_);
+    owner_.begin(options_, policy_.grants, helpers_, *recorder_, commands_);
     if (policy_.ask) ask_.begin(options_, *terminal_, owner_, *recorder_, helpers_.front.control.get());
   }
+
+  // Why it ended check_time() sees.
+  void on_carrier_end(std::size_t) { output_.reap(); }
 
   void on_owner(std::size_t fd) {
     if (auto done = owner_.ready(static_cast<int>(fd)); !done) stop(done.error().message);
@@ -486,6 +553,8 @@ class Supervisor {
         case SIGHUP:
           if (!gate_open_) return stop("interrupted");
           stopped_ = true;
+          wake();
+          commands_.close("stopped");
           tell_shim(shim::Signal{number, false});
           tell_shim(shim::Signal{SIGCONT, false});
           kill_at_ = Clock::now() + term_grace;
@@ -554,6 +623,11 @@ class Supervisor {
       listening_ = true;
       if (message->fds.empty()) return stop("the shim inside the session sent no listener");
       if (auto done = give_listener(message->fds[0], listening->devices); !done) stop(done.error().message);
+    } else if (const auto* holding = std::get_if<shim::Holding>(&*decoded); holding != nullptr && !listening_) {
+      listening_ = true;
+      if (auto done = take_commands(holding->devices); !done) stop(done.error().message);
+    } else if (const auto* empty = std::get_if<shim::Empty>(&*decoded); empty != nullptr && commands_.begun()) {
+      commands_.empty(empty->begun);
     } else if (std::get_if<shim::Started>(&*decoded) != nullptr) {
       // The gate's opening has seen to everything.
     } else if (std::get_if<shim::Stopped>(&*decoded) != nullptr) {
@@ -604,7 +678,39 @@ class Supervisor {
   // Hands the filter's listener to whoever connects for the workload.
   Result<void> give_listener(const UniqueFd& listener, const std::vector<std::uint64_t>& devices) {
     const int fd = listener.get();
-    return ipc::send(room_.control.get(), nlohmann::json{{"type", "listen"}, {"own", devices}}, std::span(&fd, 1));
+    BH_CHECK(tell_own(devices));
+    return ipc::send(room_.control.get(), nlohmann::json{{"type", "listen"}}, std::span(&fd, 1));
+  }
+
+  Result<void> tell_own(const std::vector<std::uint64_t>& devices) {
+    return ipc::send(room_.control.get(), nlohmann::json{{"type", "own"}, {"devices", devices}});
+  }
+
+  // The session lives: from here on commands may come, and nobody looks at what started it any more.
+  Result<void> take_commands(const std::vector<std::uint64_t>& devices) {
+    if (!options_.announce) return fail("the shim inside the session said something that makes no sense");
+    if (!isolation_->own_kernel()) BH_CHECK(tell_own(devices));
+    // Never waited for: what is inside could keep it from being read.
+    BH_CHECK(sys::set_nonblocking(tier_.control.get(), true));
+    Commands::Session session;
+    session.setup = std::move(setup_);
+    for (const TokenSlot& token : credentials_.tokens) {
+      const auto credential = policy_.credentials.find(token.credential);
+      if (credential == policy_.credentials.end()) continue;
+      session.fixed.insert(credential->second.expose_env);
+      session.fixed.insert(credential->second.expose_secret_env);
+    }
+    session.shim = tier_.control.get();
+    session.holder = room_.control.get();
+    session.stream = std::move(tier_.terminal);
+    session.wake = [this]() -> Result<void> {
+      wake();
+      return {};
+    };
+    commands_.begin(std::move(session), *recorder_);
+    BH_CHECK(sys::write_all(*options_.announce, directory_.id() + "\n", "the session's id"));
+    (void)::close(*options_.announce);
+    return let_go_of_stdio();
   }
 
   void on_evidence_ack(std::size_t) {
@@ -668,6 +774,10 @@ class Supervisor {
       say(helper.name +
           ": no inotify watch is left (fs.inotify.max_user_watches), so names and attributes are asked for " +
           "anew each second, which is slower");
+    } else if (index > 1 && type == "unanswered") {
+      say("nobody inside listened at " + published_port(*object) +
+          (isolation_->own_kernel() ? "; on this tier a server is reached at 0.0.0.0 or [::], not at its own 127.0.0.1"
+                                    : ""));
     } else if (index > 1 && type == "refused") {
       on_refused(*object);
     } else if (index > 0 && type == "applied" && owner_.applied(index == 1, *object)) {
@@ -675,6 +785,11 @@ class Supervisor {
     } else {
       stop(helper.name + " said something that makes no sense, so the session was stopped");
     }
+  }
+
+  static std::string published_port(const nlohmann::json& object) {
+    return "port " + std::to_string(object.value("inside", 0)) + ", which is published at " +
+           std::to_string(object.value("port", 0));
   }
 
   // What a control file's name kept the workload from (keep/refusals.h).
@@ -731,6 +846,8 @@ class Supervisor {
 
   void wind_down(const Result<int>& ended) {
     tier_.process.kill_and_wait();
+    commands_.close("stopped");
+    commands_.finish();
     if (ended) collect_outputs();
     for (Child& carrier : tier_.carriers) {
       if (!end_child(carrier, Clock::now() + helper_grace))
@@ -740,6 +857,8 @@ class Supervisor {
     for (Helper& helper : helpers_.keeps) {
       if (helper.control) (void)::shutdown(helper.control.get(), SHUT_WR);
     }
+    // What was told of them last is with it by now.
+    if (helpers_.trace && helpers_.trace->control) (void)::shutdown(helpers_.trace->control.get(), SHUT_WR);
     // The gateway first, so that evidence hears its last words; all of it at once, so that it ends in parallel.
     if (!ending_) begin_end();
     const Clock::time_point until = Clock::now() + helper_grace;
@@ -768,6 +887,7 @@ class Supervisor {
     // Reaped, each of them: in a container there may be no init that would do it.
     for (Helper& helper : helpers_.egress) (void)end_child(helper.child, until);
     if (helpers_.relay) (void)end_child(helpers_.relay->child, until);
+    if (helpers_.trace) (void)end_child(helpers_.trace->child, until);
     for (Helper& helper : helpers_.keeps) (void)end_child(helper.child, until);
     for (Helper& helper : helpers_.logins) (void)end_child(helper.child, Clock::now() + helper_grace);
     (void)end_child(helpers_.front.child, until);
@@ -840,6 +960,8 @@ class Supervisor {
   std::optional<Terminal> terminal_;
   Denials denials_;
   Owner owner_;
+  Commands commands_;
+  shim::Setup setup_;
   Ask ask_;
   StartupTrim trim_;
   DiskGuard disks_;
@@ -847,22 +969,33 @@ class Supervisor {
   std::vector<Source> sources_;
 
   bool waiting_for_evidence_ = false, front_ready_ = false, shim_ready_ = false, gate_open_ = false;
+  bool resting_ = false;
   bool listening_ = false, ending_ = false;
   bool shim_closed_ = false, tier_ended_ = false, stopped_ = false;
-  std::size_t others_ready_ = 0;  // every egress, and the relay
+  std::size_t others_ready_ = 0;  // every egress, the relay, who is told of processes
   std::string tier_messages_, failure_;
   int status_ = exit_failure;
   std::optional<int> shim_failed_;
   std::string not_executed_;
   std::optional<shim::Exited> exited_;
   std::optional<Clock::time_point> deadline_, session_deadline_, kill_at_, finish_at_;
-  Clock::time_point memory_checked_ = Clock::now();
+  Clock::time_point memory_checked_ = Clock::now(), cpu_checked_ = Clock::now();
+  CpuTime cpu_;
+  Output output_;
 };
 
 }  // namespace
 
 Result<UniqueFd> open_holder() {
   return open_helper("bulkhead-holder");
+}
+
+Result<void> let_go_of_stdio() {
+  BH_TRY(const UniqueFd null, sys::open("/dev/null", O_RDWR));
+  for (int i = 0; i < 3; ++i) {
+    if (::dup2(null.get(), i) < 0) return fail_errno("dup2", "/dev/null", errno);
+  }
+  return {};
 }
 
 Result<int> supervise(const Options& options, const Paths& paths, const Identity& identity, SessionDir& directory,

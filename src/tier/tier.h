@@ -67,6 +67,8 @@ struct Plan {
   uid_t uid = 0;                     // the host's: inside it has the same number
   gid_t gid = 0;
   Limits limits;
+  // Where tells() of the tier: the other end of a socket of the one that is told of every process (trace/trace.h).
+  UniqueFd tracing;
 };
 
 struct Started {
@@ -87,6 +89,8 @@ class Isolation {
   virtual Tier tier() const = 0;
   // Names what the plan asks for and this tier can't enforce; a mode is never approximated.
   virtual Result<void> accepts(const Policy& policy) const = 0;
+  // What the tier can tell of the processes inside it tells on Plan::tracing; false: nothing.
+  virtual bool tells() const = 0;
   // `stdio`: the workload's 0, 1, 2; -1 where it gets the session's own pty.
   virtual Result<Started> start(const Plan& plan, const room::Room& room, const int (&stdio)[3]) const = 0;
   // The workload's kernel is not the host's (guest/protocol.h, Setup::own_kernel): Landlock, the broker and the host's
@@ -94,6 +98,9 @@ class Isolation {
   virtual bool own_kernel() const = 0;
   // Bytes in use of the memory that the workload's kernel hands out, where that is not its processes' own.
   virtual std::uint64_t memory(const Child& process) const = 0;
+  // Nothing runs inside (true), or something is about to (false): for a kernel of its own, which may use the CPU for
+  // nothing. What can't be stopped is left as it is.
+  virtual void rest(const Child& process, bool resting) const = 0;
 };
 
 // The tier by its name, or why this build or machine has none.

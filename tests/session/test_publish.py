@@ -27,6 +27,9 @@ server.serve_forever()
 
 
 class Publish(Case):
+    anywhere, anywhere6 = "127.0.0.1", "::1"  # where a server inside has to listen
+    seen_from = "127.0.0.1"                   # whom it sees as its client
+
     def events(self, kind):
         folder = os.path.join(self.home, ".local/state/bulkhead/evidence")
         lines = []
@@ -35,8 +38,8 @@ class Publish(Case):
                 lines += [json.loads(line) for line in file]
         return [line for line in lines if line["type"] == kind]
 
-    def serve(self, *options, port=8000, address="127.0.0.1", policy="", wait=True):
-        child = self.start_inside(["/usr/bin/python3", "-c", SERVER, str(port), address], policy, options)
+    def serve(self, *options, port=8000, address=None, policy="", wait=True):
+        child = self.start_inside(["/usr/bin/python3", "-c", SERVER, str(port), address or self.anywhere], policy, options)
         if wait:
             self.wait_for_file("listening")
         return child
@@ -66,6 +69,8 @@ class Publish(Case):
         self.assertEqual(self.ok(self.bulkhead("reload", session)).out, "nothing has changed\n")
         text = self.end(child)
         self.assertIn("published: 127.0.0.1:8080 -> 8000, 127.0.0.1:9000 -> 9000", text)
+        self.assertIn("nobody inside listened at port 9000, which is published at 9000", text)
+        self.assertNotIn("nobody inside listened at port 8000", text)
         self.assertNotIn("warning", text)
         # It has ended with the session.
         self.assertNotEqual(self.get("http://127.0.0.1:8080/").status, 0)
@@ -86,13 +91,13 @@ class Publish(Case):
         self.assertEqual(text.count("warning"), 1)
 
     def test_a_server_that_has_only_ipv6(self):
-        child = self.serve("--publish", "8080:8000", address="::1")
+        child = self.serve("--publish", "8080:8000", address=self.anywhere6)
         self.assertEqual(self.ok(self.get("http://127.0.0.1:8080/six")).out, "inside /six")
         self.end(child)
 
     def test_a_server_that_listens_late(self):
-        child = self.start_inside(["/bin/sh", "-c", "until [ -e go ]; do sleep .05; done; exec /usr/bin/python3 -c \"$0\" 8000",
-                                   SERVER], "", ["--publish", "8080:8000"])
+        child = self.start_inside(["/bin/sh", "-c", "until [ -e go ]; do sleep .05; done; exec /usr/bin/python3 -c \"$0\" 8000 $1",
+                                   SERVER, self.anywhere], "", ["--publish", "8080:8000"])
         self.wait_until(lambda: "8080" in self.bulkhead("ps").out, 20, "the session runs")
         self.wait_until(lambda: self.get("http://127.0.0.1:8080/").status in (52, 56), 20, "it is reset, not refused")
         self.write(os.path.join(self.work, "go"), "go")
@@ -101,11 +106,11 @@ class Publish(Case):
         self.end(child)
 
     def test_much_both_ways_and_half_closed(self):
-        echo = ("import socket\ns = socket.create_server(('127.0.0.1', 8000))\nopen('listening', 'w').write('x')\n"
+        echo = ("import socket\ns = socket.create_server(('ANYWHERE', 8000))\nopen('listening', 'w').write('x')\n"
                 "c, _ = s.accept()\ntotal = 0\n"
                 "while part := c.recv(65536): total += len(part)\n"
                 "c.sendall(b'y' * total + b'.')\nc.close()\n")
-        child = self.start_inside(["/usr/bin/python3", "-c", echo], "", ["--publish", "8080:8000"])
+        child = self.start_inside(["/usr/bin/python3", "-c", echo.replace("ANYWHERE", self.anywhere)], "", ["--publish", "8080:8000"])
         self.wait_for_file("listening")
         client = ("import socket\ns = socket.create_connection(('127.0.0.1', 8080))\ns.sendall(b'x' * 20_000_000)\n"
                   "s.shutdown(socket.SHUT_WR)\ntotal = 0\nlast = b''\n"
@@ -150,7 +155,7 @@ for port in (8090, 8080):
 # The host's side has its own: this one is only in the room.
 mine = socket.create_server(("0.0.0.0", 8080))
 print("bind done")
-server = socket.create_server(("127.0.0.1", 8000), backlog=200)
+server = socket.create_server(("ANYWHERE", 8000), backlog=200)
 open("listening", "w").write("x")
 peer, address = server.accept()
 print("peer", address[0])
@@ -163,7 +168,7 @@ open("held", "w").write("x")
 mine.settimeout(2)
 tried("accept", mine.accept)
 """
-        child = self.start_inside(["/usr/bin/python3", "-c", script], "[env]\npass = [\"HELD\"]\n", ["--publish", "8080:8000"],
+        child = self.start_inside(["/usr/bin/python3", "-c", script.replace("ANYWHERE", self.anywhere)], "[env]\npass = [\"HELD\"]\n", ["--publish", "8080:8000"],
                                   env={"HELD": "40"})
         self.wait_for_file("listening")
         clients = []
@@ -184,7 +189,7 @@ tried("accept", mine.accept)
         text = out.decode()
         self.assertIn("dial 8090 ConnectionRefusedError", text, err)
         self.assertIn("dial 8080 ConnectionRefusedError", text)
-        self.assertIn("peer 127.0.0.1", text)
+        self.assertIn(f"peer {self.seen_from}", text)
         self.assertIn("dial peer ConnectionRefusedError", text)
         self.assertIn("unix []", text)
         self.assertRegex(text, "accept (TimeoutError|timeout)")
@@ -207,3 +212,16 @@ tried("accept", mine.accept)
         self.assertEqual(child.returncode, 125)
         self.assertIn("relay died (signal 9)", err.decode())
         self.assertNotEqual(self.get("http://127.0.0.1:8080/").status, 0)
+
+
+class GvisorPublish(Publish):
+    """gVisor has a stack of its own, beyond the room's wire."""
+    tier = "gvisor"
+    anywhere, anywhere6 = "0.0.0.0", "::"
+    seen_from = "192.0.0.1"
+
+    def test_its_own_loopback_is_not_reached(self):
+        child = self.serve("--publish", "8080:8000", address="127.0.0.1")
+        self.assertNotEqual(self.get("http://127.0.0.1:8080/").status, 0)
+        self.assertIn("a server is reached at 0.0.0.0 or [::], not at its own 127.0.0.1", self.end(child))
+        self.assertEqual([e["reason"] for e in self.events("publish.end")], ["refused"])

@@ -21,6 +21,9 @@ BUILD = os.environ.get("BULKHEAD_BUILD", os.path.join(ROOT, "build/release"))
 # On which tier sessions run whose test names none.
 TIER = os.environ.get("BULKHEAD_TIER", "native")
 
+# Set: what a test runs inside is a command of a session that lives.
+LIVES = bool(os.environ.get("BULKHEAD_LIVES"))
+
 # Planted in every home. Distinctive, so that finding one anywhere is proof of where it came from.
 SECRETS = {
     ".aws/credentials": "[default]\naws_access_key_id = AKIAPLANTEDPLANTED00\naws_secret_access_key = planted-aws-7c1f\n",
@@ -183,6 +186,7 @@ class Case(unittest.TestCase):
 
     program = None  # in place of the one that is tested
     tier = TIER
+    lives = LIVES
 
     def bulkhead_command(self, argv, policy=None, options=()):
         words = [self.program or os.path.join(bin_folder(), "bulkhead"), "run", *options]
@@ -204,8 +208,28 @@ class Case(unittest.TestCase):
     def inside(self, argv, policy="", options=(), env=None, cwd=None, input=None, timeout=60, pass_fds=(),
                mounts=()):
         """Behind the boundary: `bulkhead run --policy POLICY -- ARGV`. POLICY is text, a path, or None."""
+        if self.lives and argv:
+            return self.inside_of_started(argv, policy, options, env, cwd, input, timeout, mounts)
         return self._run(self.lab.command(self.bulkhead_command(argv, policy, options), mounts=mounts, guard=False), argv,
                          self.environment(env), cwd, input, timeout, pass_fds)
+
+    def inside_of_started(self, argv, policy, options, env, cwd, input, timeout, mounts):
+        """The same as a command of a session that lives: its start, the command, its stop."""
+        words = self.bulkhead_command([], policy, options)
+        words[1] = "start"
+        env = self.environment(env)
+        begun = self._run(self.lab.command(words[:words.index("--")], mounts=mounts, guard=False), words, env, cwd, None, timeout)
+        if begun.status:
+            return begun
+        program, session = words[0], begun.out.strip()
+        try:
+            done = self._run(self.lab.command([program, "exec", session, "--", *argv], mounts=mounts, guard=False), argv, env,
+                             cwd, input, timeout)
+        finally:
+            self._run(self.lab.command([program, "stop", session], mounts=mounts, guard=False), argv, env, cwd, None, timeout)
+        done.err_bytes = begun.err_bytes + done.err_bytes
+        done.err = begun.err + done.err
+        return done
 
     def bulkhead(self, *words, env=None, input=None, timeout=60, cwd=None):
         argv = [self.program or os.path.join(bin_folder(), "bulkhead"), *words]

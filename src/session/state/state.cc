@@ -88,6 +88,9 @@ nlohmann::json to_json(const SessionInfo& info) {
           {"workspace", info.workspace},
           {"command", info.command},
           {"published", info.published},
+          {"lives", info.lives},
+          {"labels", info.labels},
+          {"memory", info.memory ? nlohmann::json(*info.memory) : nlohmann::json()},
           {"pid", info.pid},
           {"pid_start_time", info.pid_start_time},
           {"boot_id", info.boot_id},
@@ -109,6 +112,11 @@ std::optional<SessionInfo> read_info(int directory, const std::string& id) {
     info.workspace = object.at("workspace").get<std::string>();
     info.command = object.at("command").get<std::vector<std::string>>();
     info.published = object.value("published", std::vector<std::string>());  // not in older ones
+    info.lives = object.value("lives", false);
+    info.labels = object.value("labels", std::map<std::string, std::string>());
+    if (const auto memory = object.find("memory"); memory != object.end() && memory->is_number_unsigned()) {
+      info.memory = memory->get<std::uint64_t>();
+    }
     info.pid = object.at("pid").get<pid_t>();
     info.pid_start_time = object.at("pid_start_time").get<std::uint64_t>();
     info.boot_id = object.at("boot_id").get<std::string>();

@@ -20,6 +20,8 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,7 +40,10 @@ struct SessionInfo {
   std::uint64_t pid_start_time = 0;    // with pid, one process of this boot
   std::string boot_id;
   std::string started;  // RFC 3339, UTC
-  bool alive = false;   // found out by list(), not stored
+  bool lives = false;   // no command of its own: `bulkhead exec` runs them
+  std::map<std::string, std::string> labels;
+  std::optional<std::uint64_t> memory;  // limits.memory, for quotas
+  bool alive = false;                   // found out by list(), not stored
 };
 
 // A running session's own directory. Closing it (or dying) releases the lock.

@@ -62,6 +62,8 @@ struct Terminal::State {
   // Before the terminal is somebody else's: takes what it still has to say to the session.
   bool take_answers();
 
+  std::uint64_t count = 0;  // of the pty's, until somebody asks
+
   void read_keys();
   void write_keys();
   Result<void> read_pty();
@@ -204,6 +206,7 @@ Result<void> Terminal::State::read_pty() {
       pty_ended = true;
       return {};
     }
+    count += static_cast<std::uint64_t>(n);
     if (!display_gone && display.usable()) filter_output({buffer, static_cast<std::size_t>(n)});
     show();
   }
@@ -339,6 +342,10 @@ void Terminal::end_input() {
   s.pty_quiet = false;
   (void)s.read_pty();
   s.show();
+}
+
+std::uint64_t Terminal::take_count() {
+  return std::exchange(state_->count, 0);
 }
 
 bool Terminal::flushed() const {

@@ -25,6 +25,7 @@
 #include <poll.h>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -86,6 +87,9 @@ class Terminal {
   // where the workload asked it something: the shell would read the answer.
   void suspend();
   Result<void> resume();
+
+  // How much the workload has written to its pty since this was last asked.
+  std::uint64_t take_count();
 
   // The workload is gone: no more keys; what the pty still holds is read out.
   void end_input();

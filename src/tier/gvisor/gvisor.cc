@@ -14,6 +14,9 @@
 #include "tier/gvisor/carry.h"
 #include "tier/gvisor/find.h"
 #include "tier/gvisor/memory.h"
+#include "tier/gvisor/tracing.h"
+#include "tier/stage/cpus.h"
+#include "tier/gvisor/rest.h"
 
 namespace bulkhead::tier::gvisor {
 namespace {
@@ -53,6 +56,7 @@ Result<void> make_stage(const Plan& plan, const PlannedMount& shim) {
   const std::string place = std::string(root_folder) + shim_path;
   BH_CHECK(plan.image ? stage.bind_over(shim, place) : stage.bind(shim, place));
   BH_CHECK(stage.restrict(place));
+  if (plan.tracing) BH_CHECK(prepare_tracing(stage, plan.tracing));
   return stage.enter();
 }
 
@@ -66,7 +70,9 @@ class Gvisor final : public Isolation {
 
   Tier tier() const override { return Tier::gvisor; }
   bool own_kernel() const override { return true; }
+  bool tells() const override { return true; }
   std::uint64_t memory(const Child& process) const override { return application_memory(process.pid()); }
+  void rest(const Child& process, bool resting) const override { rest_sentry(process.pid(), resting); }
 
   Result<void> accepts(const Policy& policy) const override {
     for (const Mount& mount : policy.mounts) {
@@ -76,9 +82,6 @@ class Gvisor final : public Isolation {
       if (is_served(mount)) {
         return fail(shown(mount) + ": the tier gvisor can't enforce `protect`; use mode review, or --tier native");
       }
-    }
-    if (!policy.publish.empty()) {
-      return fail("--publish: the tier gvisor can't publish ports yet; leave it out, or use --tier native");
     }
     return {};
   }
@@ -100,12 +103,11 @@ class Gvisor final : public Isolation {
                          "--overlay2=none",
                          "--host-uds=none",
                          "--host-fifo=none",
-                         "--log=/dev/null",
-                         "run",
-                         "--bundle=" + std::string(bundle_folder),
-                         "--pass-fd=" + same_inside(control_fd),
-                         "--pass-fd=" + same_inside(lane_fd),
-                         "session"};
+                         "--log=/dev/null"};
+    if (plan.tracing) options.arguments.push_back("--pod-init-config=" + std::string(tracing_file));
+    const std::string run[] = {"run", "--bundle=" + std::string(bundle_folder), "--pass-fd=" + same_inside(control_fd),
+                               "--pass-fd=" + same_inside(lane_fd), "session"};
+    options.arguments.insert(options.arguments.end(), std::begin(run), std::end(run));
     int in = stdio[0], out = stdio[1], err = stdio[2];
     BH_TRY(Carried carried, carry_files(in, out, err));
     options.fds = {in, out, err, control.second.get(), lane.second.get()};
@@ -114,7 +116,10 @@ class Gvisor final : public Isolation {
       BH_CHECK(room::enter(room));
       return room::go_beyond_wire();
     };
-    options.before_exec = [&] { return make_stage(plan, shim); };
+    options.before_exec = [&]() -> Result<void> {
+      BH_CHECK(make_stage(plan, shim));
+      return hold_to_cpus(plan.limits, true);
+    };
     options.own_pid_namespace = true;
     BH_TRY(Child process, spawn(options));
     return Started{std::move(process), std::move(control.first), std::move(messages.first), std::move(lane.first),

@@ -3,6 +3,7 @@
 //
 //   bundle.h   Plan -> what the host's side stages, and the OCI configuration of what is shown
 //   find.h     where runsc is, and whether it is one that can do this
+//   tracing.h  what it tells of the processes inside
 //   gvisor.h   starting it beyond the wire
 //
 // Everything of runsc's (its bundle, its state, its mounts, its processes) is in a mount namespace and a pid namespace

@@ -9,6 +9,7 @@
 #include "tier/gvisor/bundle.h"
 #include "tier/gvisor/find.h"
 #include "tier/gvisor/memory.h"
+#include "tier/gvisor/tracing.h"
 
 namespace bulkhead::tier::gvisor {
 namespace {
@@ -121,9 +122,19 @@ TEST_F(Accepts, NothingThatItCanNotEnforce) {
   guarded.mounts.emplace_back().protect = true;
   guarded.mounts.back().mode = MountMode::rw;
   EXPECT_FALSE(isolation_->accepts(guarded));
-  Policy published;
-  published.publish.emplace_back();
-  EXPECT_FALSE(isolation_->accepts(published));
+}
+
+TEST(Tracing, AsksForNoEnvironmentAndGoesToItsOwnSocket) {
+  const json session = tracing_configuration()["trace_session"];
+  for (const json& point : session["points"]) {
+    for (const json& field : point["optional_fields"]) EXPECT_EQ(field, "fd_path") << point["name"];
+    for (const json& field : point["context_fields"]) {
+      EXPECT_TRUE(field == "thread_id" || field == "group_id" || field == "cwd") << point["name"];
+    }
+  }
+  ASSERT_EQ(session["sinks"].size(), 1U);
+  EXPECT_FALSE(session["sinks"][0].contains("ignore_setup_error")) << "no sink, no session";
+  EXPECT_TRUE(session["sinks"][0]["config"]["endpoint"].get<std::string>().starts_with(tracing_folder));
 }
 
 }  // namespace

@@ -33,6 +33,13 @@ void add_files(const std::string& proc, std::set<ino_t>& seen, std::uint64_t& to
 
 }  // namespace
 
+bool is_sentry(pid_t pid) {
+  std::set<ino_t> seen;
+  std::uint64_t total = 0;
+  add_files("/proc/" + std::to_string(pid), seen, total);
+  return !seen.empty();
+}
+
 std::uint64_t application_memory(pid_t root) {
   std::uint64_t total = 0;
   std::set<ino_t> seen;

@@ -11,4 +11,7 @@ namespace bulkhead::tier::gvisor {
 // Bytes, of every such file that a process below `root` has open; 0 when it is too early to tell.
 std::uint64_t application_memory(pid_t root);
 
+// The sentry has that file open, and of runsc's children only it.
+bool is_sentry(pid_t pid);
+
 }  // namespace bulkhead::tier::gvisor

@@ -11,6 +11,7 @@
 #include "tier/native/arguments.h"
 #include "tier/native/stage.h"
 #include "tier/native/warm.h"
+#include "tier/stage/cpus.h"
 
 namespace bulkhead::tier::native {
 namespace {
@@ -34,10 +35,18 @@ class Native final : public Isolation {
 
   Tier tier() const override { return Tier::native; }
   bool own_kernel() const override { return false; }
+  bool tells() const override { return false; }
   std::uint64_t memory(const Child&) const override { return 0; }
+  void rest(const Child&, bool) const override {}
 
   // Every mode of a mount and every limit of this version.
-  Result<void> accepts(const Policy&) const override { return {}; }
+  Result<void> accepts(const Policy& policy) const override {
+    if (policy.processes.value_or(false)) {
+      return fail(
+          "[evidence] processes: the tier native can't tell of processes yet; leave it out, or use --tier gvisor");
+    }
+    return {};
+  }
 
   Result<Started> start(const Plan& plan, const room::Room& room, const int (&stdio)[3]) const override {
     BH_TRY(Arguments arguments, make_arguments(plan, first_free_fd));
@@ -61,7 +70,7 @@ class Native final : public Isolation {
     options.before_exec = [&]() -> Result<void> {
       BH_CHECK(make_stage(plan));
       warm(served(plan));
-      return {};
+      return hold_to_cpus(plan.limits, false);
     };
     // bubblewrap's own children live on for a moment without it: killed between clone(2) and its
     // first message to them, they would wait for ever.

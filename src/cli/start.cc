@@ -1,0 +1,111 @@
+// bulkhead start: a session that lives until it is stopped, for commands that come later.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/sys.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/common.h"
+#include "cli/labels.h"
+#include "cli/policy_options.h"
+#include "policy/project.h"
+#include "session/session.h"
+
+namespace bulkhead::cli {
+namespace {
+
+constexpr const char* examples =
+    R"(Prints the session's id once it takes commands, and returns; the session goes on until `bulkhead stop`, or one of
+the policy's limits (duration, idle).
+
+Examples:
+  id=$(bulkhead start --tier gvisor)
+  bulkhead exec $id -- python3 job.py
+  bulkhead cp $id:/tmp/plot.png .
+  bulkhead stop $id
+  bulkhead start --label tenant=alice --policy service.toml --json)";
+
+struct StartOptions {
+  PolicyOptions policy;
+  std::vector<std::string> labels;
+  bool quiet = false, json = false;
+};
+
+Result<int> run_session(const StartOptions& options, const std::map<std::string, std::string>& labels, int announce) {
+  BH_TRY(session::Begun begun, session::begin());
+  BH_TRY(PolicyRequest request, policy_request(options.policy, ""));
+  session::Options session;
+  BH_TRY(session.policy, effective_policy(request));
+  if (const std::string note = project_note(request.place.working_directory, request.trusted_project);
+      !options.quiet && !note.empty()) {
+    complain(note, 0);
+  }
+  session.request = request;
+  session.quiet = options.quiet;
+  session.announce = announce;
+  session.labels = labels;
+  return session::run(session, std::move(begun));
+}
+
+// The process that becomes the supervisor: of its caller's it keeps stderr, until the session takes commands.
+[[noreturn]] void become_session(const StartOptions& options, const std::map<std::string, std::string>& labels,
+                                 UniqueFd announce) {
+  ::setsid();
+  const auto null = sys::open("/dev/null", O_RDWR);
+  if (!null || ::dup2(null->get(), 0) < 0 || ::dup2(null->get(), 1) < 0) ::_exit(session::exit_failure);
+  const auto status = run_session(options, labels, announce.release());
+  ::_exit(status ? *status : complain(status.error().message, session::exit_failure));
+}
+
+Result<int> start(const StartOptions& options) {
+  BH_TRY(const auto labels, labels_of(options.labels));
+  BH_TRY(sys::Pair announced, sys::pipe());
+  const pid_t child = ::fork();
+  if (child < 0) return fail_errno("fork", "", errno);
+  if (child == 0) {
+    announced.first.reset();
+    become_session(options, labels, std::move(announced.second));
+  }
+  announced.second.reset();
+  BH_TRY(std::string id, sys::read_all(announced.first.get(), 64, "the session's id"));
+  if (id.empty()) {  // why, it has said itself
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return session::exit_failure;
+  }
+  id.pop_back();
+  if (options.json) {
+    print_json({{"id", id}, {"pid", child}, {"labels", labels}});
+  } else {
+    std::printf("%s\n", id.c_str());
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_start(CLI::App& root, Invocation& invocation) {
+  CLI::App* command = root.add_subcommand("start", "Start a session that lives, for `bulkhead exec`");
+  const auto options = std::make_shared<StartOptions>();
+  add_policy_options(*command, options->policy);
+  add_label_option(*command, options->labels, "For `ps`, the evidence and quotas (`tenant`); may be repeated");
+  command->add_flag("-q,--quiet", options->quiet, "Say nothing unless something fails");
+  command->add_flag("--json", options->json, "The id as part of a JSON object");
+  command->footer(examples);
+  command->callback([options, &invocation] {
+    if (!invocation.after_dashes.empty()) throw usage("it runs no command of its own; see `bulkhead exec`");
+    invocation.action = [options] {
+      const auto status = start(*options);
+      return status ? *status : complain(status.error().message, session::exit_failure);
+    };
+  });
+}
+
+}  // namespace bulkhead::cli

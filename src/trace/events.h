@@ -1,0 +1,20 @@
+// What happened as an event (docs/formats.md).
+#pragma once
+
+#include "evidence/event_text.h"
+#include "trace/decode.h"
+#include "trace/lineage.h"
+#include "trace/pace.h"
+
+namespace bulkhead::trace {
+
+// `process`: the one it is about (of Began, the new one).
+evidence::Event event_of(const Began& what, const Process& process);
+evidence::Event event_of(const Executed& what, const Process& process);
+evidence::Event event_of(const Runs& what, const Process& process);  // where nothing more is known
+evidence::Event event_of(const Ended& what, const Process& process);
+evidence::Event event_of(const Opened& what, const Process& process);
+evidence::Event event_of(const Connected& what, const Process& process);
+evidence::Event event_of(const Pace::Omitted& omitted);
+
+}  // namespace bulkhead::trace

@@ -1,0 +1,142 @@
+"""What gVisor tells of the processes inside, in the session's record; and X39: hiding from it."""
+import os
+import shutil
+import signal
+
+from support import Case, case, procs
+
+TRUE = "/usr/bin/true"
+
+
+class Trace(Case):
+    tier = "gvisor"
+
+    def executed(self, path):
+        return [event for event in self.recorded("process.exec") if event.get("path") == path]
+
+    def python(self, script, policy="", **more):
+        self.write("work/script.py", script)
+        return self.inside(["/usr/bin/python3", "script.py"], policy, **more)
+
+    def test_programs_with_their_parents(self):
+        self.ok(self.inside(["/bin/sh", "-c", "/bin/sh -c '/usr/bin/env true a \"b c\"; exit 3'; /bin/sh -c 'kill -9 $$'; true"]))
+        first = [e for e in self.executed("/usr/bin/dash") if e["arguments"][-1].endswith("; true")][0]
+        second = [e for e in self.executed("/usr/bin/dash") if e["arguments"][-1].endswith("exit 3")][0]
+        self.assertEqual(second["parent"], first["pid"])
+        self.assertEqual(second["name"], "dash")
+        self.assertEqual(second["seen_by"], "gvisor")
+        self.assertEqual(second["source"], "trace")
+        last = self.executed(TRUE)[0]
+        self.assertEqual(last["arguments"], ["true", "a", "b c"])
+        self.assertEqual(last["parent"], second["pid"])
+        ends = {e["pid"]: e for e in self.recorded("process.exit")}
+        self.assertEqual(ends[second["pid"]]["exit_status"], 3)
+        self.assertEqual(ends[last["pid"]]["exit_status"], 0)
+        self.assertIn(9, [e.get("signal") for e in ends.values()])
+        started = {e["pid"]: e for e in self.recorded("process.start")}
+        self.assertEqual(started[second["pid"]]["parent"], first["pid"])
+        self.assertEqual(self.recorded("process.omitted"), [])
+
+    def test_files_and_connections(self):
+        self.python("import os, socket\n"
+                    "open('made', 'w').close()\n"
+                    "os.chdir('/tmp'); open('there', 'a').close()\n"
+                    "os.close(os.open('beside', os.O_CREAT | os.O_RDONLY, dir_fd=os.open('/dev/shm', os.O_RDONLY)))\n"
+                    "open('/etc/hostname').read()\n"
+                    "try: open('/etc/hostname', 'w')\n"
+                    "except OSError as e: print(e)\n"
+                    "for family, address in ((socket.AF_INET, ('10.1.2.3', 81)), (socket.AF_INET6, ('fd00::7', 81)), (socket.AF_UNIX, '/tmp/none')):\n"
+                    "  try: socket.socket(family).connect(address)\n"
+                    "  except OSError as e: print(e)\n")
+        opened = {e["path"]: e for e in self.recorded("file.open")}
+        self.assertEqual(opened[f"{self.work}/made"]["how"], ["write", "create", "truncate"])
+        self.assertEqual(opened["/tmp/there"]["how"], ["write", "create", "append"])
+        self.assertEqual(opened["/dev/shm/beside"]["how"], ["create"])
+        self.assertIn(opened["/etc/hostname"]["error"], ("EROFS", "EACCES"))
+        self.assertEqual(opened["/tmp/there"]["name"][:6], "python")
+        self.assertFalse([path for path in opened if path.endswith("script.py")], "what is only read is not recorded")
+        connected = {(e["family"], e["address"], e.get("port")): e for e in self.recorded("net.connect")}
+        self.assertIn(("inet", "10.1.2.3", 81), connected)
+        self.assertIn(("inet6", "fd00::7", 81), connected)
+        self.assertEqual(connected[("unix", "/tmp/none", None)]["error"], "ENOENT")
+
+    def test_X39_the_environment_is_never_recorded(self):
+        policy = '[env.set]\nMARK = "planted-in-the-environment"\n'
+        result = self.ok(self.inside(["/bin/sh", "-c", "export OTHER=$MARK-2; /usr/bin/env | grep -c planted"], policy))
+        self.assertEqual(result.out, "2\n")
+        for path in self.state_files():
+            for line in self.read(path).splitlines():
+                if '"source":"trace"' in line:
+                    self.assertNotIn("planted-in-the-environment", line)
+        self.assertTrue(self.executed("/usr/bin/env"))
+
+    def test_X39_words_that_are_not_text(self):
+        """gVisor can't send them, and would leave the whole message out."""
+        self.ok(self.python("import ctypes, os, subprocess\n"
+                            f"subprocess.run([b'{TRUE}', b'word-\\xff'])\n"
+                            f"subprocess.run(['{TRUE}', 'marked-1'], env={{'X': b'\\xff'}})\n"
+                            "ctypes.CDLL(None).prctl(15, b'\\xff\\xfe')\n"
+                            "os.mkdir(b'/tmp/\\xff'); os.chdir(b'/tmp/\\xff')\n"
+                            f"subprocess.run(['{TRUE}', 'marked-2'])\n"))
+        untold = [e for e in self.recorded("process.exec") if e.get("untold")]
+        self.assertEqual(len(untold), 2, self.recorded("process.exec"))
+        self.assertTrue(all("path" not in e and e["parent"] for e in untold))
+        self.assertIn([TRUE, "marked-2"], [e["arguments"] for e in self.executed(TRUE)], "neither its name nor its folder hides it")
+        ends = {e["pid"] for e in self.recorded("process.exit")}
+        self.assertTrue({e["pid"] for e in untold} <= ends)
+
+    def test_X39_a_flood_hides_nothing_of_another_kind(self):
+        self.ok(self.python("import os, subprocess\n"
+                            "for i in range(14000): os.close(os.open('/tmp/x', os.O_CREAT | os.O_WRONLY))\n"
+                            f"subprocess.run(['{TRUE}', 'after-the-flood'])\n", timeout=120))
+        self.assertIn("after-the-flood", [e["arguments"][-1] for e in self.executed(TRUE)])
+        omitted = self.recorded("process.omitted")
+        self.assertGreater(sum(e["open"] for e in omitted), 1000)
+        self.assertEqual(sum(e["unsent"] + e["exec"] for e in omitted), 0, omitted)
+        opened = len(self.recorded("file.open"))
+        self.assertGreaterEqual(opened, 10000)
+        self.assertGreaterEqual(opened + sum(e["open"] for e in omitted), 14000)
+
+    def test_X39_who_is_told_is_killed(self):
+        """gVisor itself would go on."""
+        child = self.start_inside(["/bin/sh", "-c", "echo up > up; while :; do echo x >> beat; sleep 0.02; done"])
+        self.wait_for_file("up")
+        everybody = [child.pid, *procs.descendants(child.pid)]
+        told = [p for p in everybody if procs.name(p) == "bulkhead-trace"]
+        self.assertEqual(len(told), 1)
+        os.kill(told[0], signal.SIGKILL)
+        _, err = child.communicate(timeout=20)
+        self.assertEqual(child.returncode, 125, err)
+        self.assertIn(b"trace", err)
+        self.wait_until(lambda: not [p for p in everybody if procs.alive(p)], 10, "everything is gone")
+        self.assertEqual([e["type"] for e in self.recorded("session.end")], ["session.end"])
+
+    def test_X39_nobody_to_tell(self):
+        """A bulkhead-trace that takes no connection: nothing runs."""
+        folder = os.path.join(self.tmp, "tree/build/x/bin")
+        shutil.copytree(case.bin_folder(), folder)
+        for name in ("profiles", "presets", "control", "secrets"):
+            shutil.copytree(os.path.join(case.ROOT, name), os.path.join(self.tmp, "tree", name))
+        shutil.copy(TRUE, os.path.join(folder, "bulkhead-trace"))
+        self.program = os.path.join(folder, "bulkhead")
+        result = self.inside(["/bin/touch", "ran"])
+        self.assertEqual(result.status, 125, result)
+        self.assertIn("trace", result.err)
+        self.assertFalse(os.path.exists(os.path.join(self.work, "ran")))
+
+    def test_turned_off(self):
+        child = self.start_inside(["/bin/sh", "-c", "echo up > up; exec sleep 20"], "[evidence]\nprocesses = false\n")
+        self.wait_for_file("up")
+        self.assertEqual([p for p in procs.descendants(child.pid) if procs.name(p) == "bulkhead-trace"], [])
+        child.terminate()
+        child.communicate(timeout=20)
+        self.assertEqual(self.recorded("process.exec"), [])
+
+    def test_native_refuses_it(self):
+        self.tier = "native"
+        result = self.inside(["/bin/touch", "ran"], "[evidence]\nprocesses = true\n")
+        self.assertEqual(result.status, 125, result)
+        self.assertIn("processes", result.err)
+        self.assertIn("native", result.err)
+        self.assertFalse(os.path.exists(os.path.join(self.work, "ran")))
+        self.ok(self.inside(["/bin/true"]))
