@@ -25,7 +25,8 @@
 // notification on it is in the workload's mount namespace: paths mean there what they mean to the workload. It is
 // invisible from inside. The supervisor and it say:
 //   {"type":"own","devices":[…]}                           once: the devices of the session's own in-memory folders
-//   {"type":"listen"} + a filter's listener                once the workload has its filter; in a session that lives, for
+//   {"type":"listen"} + a filter's listener                once the workload has its filter; in a session that lives,
+//   for
 //                                                          each of its commands
 //   {"type":"publish","ports":[80]} + the way to the relay before that, where ports are published (relay/relay.h): for
 //                                                          each question on it a socket is made in the room, and its

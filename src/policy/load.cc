@@ -289,8 +289,8 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
 
 Result<void> load_limits(const TomlValue& table, Document& document) {
   const TableReader reader(table, "[limits]", document.file);
-  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration", "image_size", "image_files", "cpu", "cpus",
-                        "output", "file_size", "idle", "tenant_sessions", "tenant_memory"}));
+  BH_CHECK(reader.only({"memory", "processes", "open_files", "tmp", "duration", "image_size", "image_files", "cpu",
+                        "cpus", "output", "file_size", "idle", "tenant_sessions", "tenant_memory"}));
   Limits& limits = document.limits;
   BH_TRY(limits.memory, reader.size("memory", 1000'000));
   BH_TRY(limits.processes, reader.count("processes", 1, 4194304));     // PID_MAX_LIMIT on 64 bits

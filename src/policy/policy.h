@@ -213,10 +213,10 @@ struct Limits {
   std::optional<std::chrono::seconds> duration;
   // Of what an image is unpacked to: bytes, and files with folders.
   std::optional<std::uint64_t> image_size, image_files;
-  std::optional<std::chrono::seconds> cpu;  // of all its processes together
-  std::optional<std::uint64_t> cpus;        // how many it may run on at once
-  std::optional<std::uint64_t> output;      // bytes on the command's standard output and error
-  std::optional<std::uint64_t> file_size;   // bytes, of each file a process writes
+  std::optional<std::chrono::seconds> cpu;       // of all its processes together
+  std::optional<std::uint64_t> cpus;             // how many it may run on at once
+  std::optional<std::uint64_t> output;           // bytes on the command's standard output and error
+  std::optional<std::uint64_t> file_size;        // bytes, of each file a process writes
   std::optional<std::chrono::seconds> idle;      // a session that lives, without a command
   std::optional<std::uint64_t> tenant_sessions;  // that run at once and have the same label `tenant`
   std::optional<std::uint64_t> tenant_memory;    // bytes; what those may have together

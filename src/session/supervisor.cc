@@ -115,8 +115,9 @@ class Supervisor {
     BH_TRY(isolation_, tier::open_tier(policy_.tier));
     BH_CHECK(isolation_->accepts(policy_));
     if (options_.announce && policy_.limits.output) {
-      return fail("limits.output: what a command of a session that lives writes goes to whoever called `bulkhead exec`, who "
-                  "has --max-output; leave the limit out, or use `bulkhead run`");
+      return fail(
+          "limits.output: what a command of a session that lives writes goes to whoever called `bulkhead exec`, who "
+          "has --max-output; leave the limit out, or use `bulkhead run`");
     }
     if (!policy_.processes) policy_.processes = isolation_->tells();
     BH_TRY(files_, open_helper_files(policy_));

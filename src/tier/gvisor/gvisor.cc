@@ -14,9 +14,9 @@
 #include "tier/gvisor/carry.h"
 #include "tier/gvisor/find.h"
 #include "tier/gvisor/memory.h"
+#include "tier/gvisor/rest.h"
 #include "tier/gvisor/tracing.h"
 #include "tier/stage/cpus.h"
-#include "tier/gvisor/rest.h"
 
 namespace bulkhead::tier::gvisor {
 namespace {

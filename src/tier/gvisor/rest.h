@@ -1,5 +1,5 @@
-// gVisor's systrap (2024) wakes 2,500 times a second to see how busy it is, also where nothing runs: two hundredths of a
-// CPU for each sandbox (google/gvisor#13361, mended in 2026). So where nothing runs inside, its kernel is stopped.
+// gVisor's systrap (2024) wakes 2,500 times a second to see how busy it is, also where nothing runs: two hundredths of
+// a CPU for each sandbox (google/gvisor#13361, mended in 2026). So where nothing runs inside, its kernel is stopped.
 #pragma once
 
 #include <sys/types.h>
