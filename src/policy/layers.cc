@@ -438,7 +438,12 @@ Result<Policy> merge_layers(const std::vector<Document>& strongest_first, const 
   merge_scalars(strongest_first, policy);
   BH_CHECK(merge_mounts(strongest_first, place, policy));
   // A table of their own in a file, and behind the other mounts there.
-  std::ranges::stable_partition(policy.mounts, [](const Mount& mount) { return !mount.output; });
+  std::vector<Mount> outputs;
+  for (Mount& mount : policy.mounts) {
+    if (mount.output) outputs.push_back(mount);
+  }
+  std::erase_if(policy.mounts, [](const Mount& mount) { return mount.output.has_value(); });
+  policy.mounts.insert(policy.mounts.end(), outputs.begin(), outputs.end());
   merge_environment(strongest_first, policy);
   merge_grants(strongest_first, policy);
   BH_CHECK(merge_publish(strongest_first, policy));
