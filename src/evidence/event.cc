@@ -7,11 +7,18 @@ namespace bulkhead::evidence {
 
 namespace {
 constexpr std::array events = {
-    EventType{"session.start", "supervisor", "tier, command, workspace, profile, uid, missing[]",
-              "A session begins; `missing` names the guarantees this machine can't give"},
-    EventType{"session.policy", "supervisor", "policy, sources[]",
-              "The policy in force, layers merged, and the files it came from; `upstream` in it is the proxy "
-              "everything goes through. Rules have `fingerprints`, by which `policy replay` knows them again"},
+    EventType{"session.start", "supervisor", "tier, command, workspace, profile, uid, missing[], lives, labels",
+              "A session begins; `missing` names the guarantees this machine can't give. `lives`: it has no command of "
+              "its own (`bulkhead start`); `labels` are those it was given"},
+    EventType{
+        "session.policy", "supervisor", "policy, sources[]",
+        "The policy in force, layers merged, and the files it came from; `upstream` in it is the proxy "
+        "everything goes through, `image` (path, digest) the root file system in place of the host's; without a digest "
+        "it is a folder as it is. Rules have `fingerprints`, by which `policy replay` knows them again"},
+    EventType{
+        "output.collected", "supervisor", "folder, review, result, files, folders, bytes, left_out, why",
+        "What an output held went into its review: done, or refused (`why`: too much, or it could not be read; then "
+        "the review is empty). `left_out`: links and special files"},
     EventType{"trust.untrusted", "supervisor", "path, count, files[], hidden, complete",
               "A folder the session may write holds control files that nobody trusted: `files` has path, class, sha256 "
               "and why (new, changed, or what keeps it from being trusted), cut where it is long; `count` is all of "
@@ -19,6 +26,12 @@ constexpr std::array events = {
               "looked through"},
     EventType{"session.end", "supervisor", "exit_status, signal, reason, seconds",
               "The workload is gone and why: exited, signal, stopped, limit, or which helper died"},
+    EventType{"command.start", "supervisor", "number, command, directory, terminal",
+              "`bulkhead exec`: a command begins in a session that lives. `command` is cut after 24 KiB"},
+    EventType{
+        "command.end", "supervisor", "number, exit_status, reason",
+        "It has ended; without `exit_status` it was ended, because its caller went away, or it was lost. `reason` "
+        "says so, or why it could not be executed"},
     EventType{"session.revoke", "supervisor", "grants[], before[], credentials[]",
               "The session's owner took grants back for good: those of now, those gone already, the secrets "
               "forgotten"},
