@@ -11,6 +11,7 @@ namespace bulkhead::shim {
 namespace {
 
 constexpr std::size_t at_once = 64 * 1024;
+constexpr std::size_t most_held = 256 * 1024;  // more than a pty holds, Linux' or gVisor's (2024)
 
 bool make_nonblocking(int fd) {
   const int flags = ::fcntl(fd, F_GETFL);
@@ -96,9 +97,11 @@ void PtyLane::resize(const WindowSize& size, int slave) const {
 }
 
 void PtyLane::finish() {
-  while (is_open()) {
+  // What others of the session's write meanwhile is not waited for: they may go on for ever.
+  for (std::size_t taken = 0; is_open() && taken < most_held;) {
     from_pty();
-    if (out_.empty()) break;  // nothing is left: nobody is there any more who could write
+    if (out_.empty()) break;
+    taken += out_.size();
     while (!out_.empty()) {
       pollfd p{socket_.get(), POLLOUT, 0};
       ::poll(&p, 1, -1);

@@ -1,6 +1,7 @@
 #include "session/commands.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@ namespace bulkhead::session {
 namespace {
 
 constexpr std::size_t max_commands = shim::max_commands;
+constexpr rlim_t descriptors = 16 * max_commands;
 constexpr std::size_t max_waiting = 1024;        // messages to one command
 constexpr std::size_t max_recorded = 24 * 1024;  // of a command line
 
@@ -39,12 +41,21 @@ std::string name_of_variable(const std::string& variable) {
   return variable.substr(0, variable.find('='));
 }
 
+// For so many commands the usual 1024 are too few. Nothing is started here any more that would inherit it.
+void allow_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= descriptors) return;
+  limit.rlim_cur = std::min(limit.rlim_max, descriptors);
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 void Commands::begin(Session session, evidence::Recorder& recorder) {
   session_ = std::move(session);
   if (session_.setup.own_kernel) mux_.emplace(std::move(session_.stream));
   recorder_ = &recorder;
+  allow_descriptors();
   idle_since_ = Clock::now();
 }
 
@@ -153,6 +164,7 @@ Result<void> Commands::from_client(Command& command) {
     if (!done) {
       tell_client(command, shim::Failed{125, done.error().message});
       command.over = true;
+      if (command.set_up) return record_end(command, {{"exit_status", 125}, {"reason", done.error().message}});
     }
     return {};
   }
@@ -201,8 +213,8 @@ Result<void> Commands::begin_inside(Command& command, const shim::Setup& wanted)
   BH_CHECK(record_start(command, setup));
   command.set_up = true;
   BH_CHECK(session_.wake());
-  ++begun_;
   BH_CHECK(connect(command, setup));
+  ++begun_;  // where it could not be told of, the inside has not counted it either
   command.given.clear();
   command.to_shim.assign(datagrams.begin(), datagrams.end());
   flush(command);

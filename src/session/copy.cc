@@ -4,13 +4,18 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/fs.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <memory>
+#include <optional>
 #include <thread>
 
 #include "base/confine.h"
@@ -61,6 +66,7 @@ Result<int> run_inside(const CopySession& session, std::vector<std::string> comm
   what.command = std::move(command);
   what.own_kernel = session.own_kernel;
   what.directory = "/";
+  what.ends_at_interrupt = true;  // a stranger's tar need not
   what.stdio[0] = in < 0 ? null.get() : in;
   what.stdio[1] = out < 0 ? null.get() : out;
   what.stdio[2] = null.get();
@@ -105,24 +111,44 @@ Result<Child> start_unpacking(int archive, int folder, std::uint64_t most) {
 // Between the two: no more than `most` bytes go through.
 class Counted {
  public:
-  Counted(UniqueFd from, UniqueFd to, std::uint64_t most)
-      : thread_([this, from = std::move(from), to = std::move(to), most] { run(from.get(), to.get(), most); }) {}
+  static Result<std::unique_ptr<Counted>> begin(UniqueFd from, UniqueFd to, std::uint64_t most) {
+    BH_TRY(sys::Pair over, sys::pipe());
+    return std::unique_ptr<Counted>(new Counted(std::move(from), std::move(to), std::move(over), most));
+  }
   ~Counted() { join(); }
   Counted(const Counted&) = delete;
   Counted& operator=(const Counted&) = delete;
 
+  // The command is over: what it said until now goes through, and nothing that it left running adds to that.
   bool join() {
+    over_.reset();
     if (thread_.joinable()) thread_.join();
     return !too_much_;
   }
 
  private:
-  void run(int from, int to, std::uint64_t most) {
+  Counted(UniqueFd from, UniqueFd to, sys::Pair over, std::uint64_t most)
+      : over_(std::move(over.second)),
+        thread_([this, from = std::move(from), to = std::move(to), told = std::move(over.first), most] {
+          run(from.get(), to.get(), told.get(), most);
+        }) {}
+
+  void run(int from, int to, int told, std::uint64_t most) {
     std::uint64_t passed = 0;
-    for (;;) {
-      const ssize_t n = ::splice(from, nullptr, to, nullptr, std::size_t{1} << 16, 0);
+    for (std::optional<int> left; !left || *left > 0;) {
+      pollfd fds[2] = {{from, POLLIN, 0}, {told, 0, 0}};
+      if (!left && ::poll(fds, 2, -1) < 0 && errno != EINTR) return;
+      if (!left && fds[1].revents != 0) {
+        int held = 0;
+        if (::ioctl(from, FIONREAD, &held) != 0 || held == 0) return;
+        left = held;
+      }
+      if (!left && fds[0].revents == 0) continue;
+      const std::size_t piece = std::min(std::size_t{1} << 16, static_cast<std::size_t>(left.value_or(1 << 16)));
+      const ssize_t n = ::splice(from, nullptr, to, nullptr, piece, 0);
       if (n < 0 && errno == EINTR) continue;
       if (n <= 0) return;
+      if (left) *left -= static_cast<int>(n);
       passed += static_cast<std::uint64_t>(n);
       if (passed <= most) continue;
       too_much_ = true;
@@ -130,6 +156,7 @@ class Counted {
     }
   }
   std::atomic<bool> too_much_ = false;
+  UniqueFd over_;
   std::thread thread_;
 };
 
@@ -168,11 +195,11 @@ Result<void> unpack(const CopySession& session, const Split& source, int folder,
   BH_TRY(Child tar, start_unpacking(counted.first.get(), folder, most));
   counted.first.reset();
   ::signal(SIGPIPE, SIG_IGN);
-  Counted counting(std::move(said.first), std::move(counted.second), most);
+  BH_TRY(const auto counting, Counted::begin(std::move(said.first), std::move(counted.second), most));
   const auto status = run_inside(session, {"tar", "--create", "--directory=" + source.folder, "--", source.name}, -1,
                                  said.second.get());
   said.second.reset();
-  const bool fits = counting.join();
+  const bool fits = counting->join();
   BH_TRY(const ExitStatus unpacked, tar.wait());
   if (!fits) return fail("it is more than " + size_text(most) + "; --max-size allows more");
   BH_CHECK(status.map([](int) {}));
@@ -182,6 +209,15 @@ Result<void> unpack(const CopySession& session, const Split& source, int folder,
                 "; is the disk full?)");
   }
   return {};
+}
+
+// What would end us at once would leave behind what is unpacked beside; and the thread that counts would take it, where
+// the main one has it blocked. From here on a command's caller hears of it (execute.h), which takes down all of it.
+void hold_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) sigaddset(&set, s);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
 }
 
 // For tar's --transform: each character means itself.
@@ -208,6 +244,7 @@ Result<Copied> copy_out(const CopySession& session, const std::string& from, con
   const std::string there = "\"" + escape_for_terminal(copied.path, 300) + "\" is there already; ";
   struct stat st{};
   if (::lstat(copied.path.c_str(), &st) == 0) return fail(there + "remove it, or name another place");
+  hold_signals();
   BH_TRY(const Beside beside, Beside::make(goal.folder));
   BH_CHECK(unpack(session, source, beside.folder(), most));
   // Of the name that was asked for, and nothing beside it.

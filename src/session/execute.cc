@@ -44,7 +44,7 @@ class Caller {
     terminal_.emplace(std::move(terminal));
     BH_CHECK(ask());
     auto done = loop();
-    terminal_->close();
+    terminal_->close(true);  // what the command left running may have it, too
     BH_CHECK(std::move(done));
     Executed out{status_, "", "", false};
     if (captured) {
@@ -148,7 +148,7 @@ class Caller {
         if (pump) pump->handle(fds);
       }
       if (ended_ && until_ && Clock::now() >= *until_) break;
-      if (leave_at_ && Clock::now() >= *leave_at_) return fail("it did not end within 3 seconds of SIGTERM: killed");
+      if (leave_at_ && Clock::now() >= *leave_at_) return fail("it did not end within 3 seconds of the signal: killed");
     }
     if (terminal_->layout().any()) tell(shim::Finish{});
     return {};
@@ -166,6 +166,12 @@ class Caller {
 
   void tell(const shim::ToShim& message) const {
     if (session_) (void)ipc::send(session_.get(), std::string_view(shim::encode(message)));
+  }
+
+  void leave_soon(int signal) {
+    tell(shim::Signal{signal, false});
+    tell(shim::Signal{SIGCONT, false});
+    leave_at_ = Clock::now() + term_grace;
   }
 
   static void stop_as_a_job() {
@@ -196,12 +202,14 @@ class Caller {
           break;
         case SIGTERM:
         case SIGHUP:
-          tell(shim::Signal{number, false});
-          tell(shim::Signal{SIGCONT, false});
-          leave_at_ = Clock::now() + term_grace;
+          leave_soon(number);
           break;
         default:
-          tell(shim::Signal{number, terminal_->layout().any()});
+          if (what_.ends_at_interrupt || ended_) {
+            leave_soon(number);
+          } else {
+            tell(shim::Signal{number, terminal_->layout().any()});
+          }
       }
     }
     return {};

@@ -19,6 +19,7 @@ struct Execution {
   std::size_t capture = 0;
   // The command's 0, 1 and 2 (unless captured); what is a terminal becomes a pty of the session's.
   int stdio[3] = {0, 1, 2};
+  bool ends_at_interrupt = false;  // Ctrl-C is the caller's, not the command's: as SIGTERM
 };
 
 struct Executed {

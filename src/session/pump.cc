@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "base/sys.h"
 
@@ -86,6 +89,12 @@ void Pump::move_in(short user, short pipe) {
   }
 }
 
+void Pump::end() {
+  ending_ = true;
+  if (!pipe_ || ::ioctl(pipe_.get(), FIONREAD, &left_) != 0) left_ = 0;
+  if (left_ == 0) pipe_.reset();
+}
+
 void Pump::keep() {
   const std::size_t room = most_ - std::min(most_, captured_.size());
   cut_ = cut_ || pending_.size() > room;
@@ -95,11 +104,12 @@ void Pump::keep() {
 
 void Pump::move_out(short user, short pipe) {
   if ((pipe != 0 || ending_) && pending_.empty() && pipe_) {
-    pending_.resize(at_once);
+    pending_.resize(ending_ ? std::min(at_once, static_cast<std::size_t>(left_)) : at_once);
     const ssize_t n = ::read(pipe_.get(), pending_.data(), pending_.size());
     const bool later = n < 0 && not_now();
     pending_.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
-    if (n == 0 || (n < 0 && (!later || ending_))) pipe_.reset();
+    if (ending_ && n > 0) left_ -= static_cast<int>(n);
+    if (n == 0 || (n < 0 && (!later || ending_)) || (ending_ && left_ <= 0)) pipe_.reset();
     if (user_ < 0) keep();
     return;
   }

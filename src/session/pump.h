@@ -25,7 +25,8 @@ class Pump {
   // Nothing more comes, and all that came was given on (or nobody takes it any more).
   bool done() const { return !pipe_ && pending_.empty(); }
   // The command is over: what the pipe holds now is the last of it, and handle() takes it without being told of it.
-  void end() { ending_ = true; }
+  // No more than that: what it left running may go on writing.
+  void end();
 
   const std::string& captured() const { return captured_; }
   bool cut() const { return cut_; }
@@ -40,6 +41,7 @@ class Pump {
   int user_ = -1;  // -1: captured
   bool inwards_ = false, ending_ = false, cut_ = false;
   std::size_t most_ = 0;
+  int left_ = 0;  // ending: bytes
   std::string pending_, captured_;
 };
 

@@ -1,10 +1,13 @@
 """bulkhead cp: files into a session that lives and out of it, also where what comes out is made to harm."""
 import json
 import os
+import signal
 import stat
+import subprocess
 import time
 
 from session.test_live import Live
+from support import bin_folder
 
 # In place of tar inside: writes the archive that a test wants, whatever it is asked for.
 HOSTILE = """#!/usr/bin/python3
@@ -100,6 +103,44 @@ class Copies(Live):
                         self.assertTrue(os.path.islink(path) or "planted-netrc" not in open(path).read() if name in names else True)
                 self.nothing_beside()
                 self.ok(self.bulkhead("stop", session))
+
+    def test_what_stays_behind_inside_does_not_hold_it_up(self):
+        session = self.hostile("""add("want")
+out.close()
+sys.stdout.flush()
+if os.fork() == 0:
+    os.setsid()
+    import time
+    time.sleep(30)
+os._exit(0)""")
+        begun = time.monotonic()
+        self.ok(self.cp(f"{session}:/tmp/want", "to"))
+        self.assertLess(time.monotonic() - begun, 15)
+        self.assertEqual(self.read("work/to"), "planted")
+
+    def test_an_interrupted_one_ends_and_leaves_nothing(self):
+        session = self.hostile("""import signal, time
+for s in (signal.SIGINT, signal.SIGTERM): signal.signal(s, signal.SIG_IGN)
+add("want")
+sys.stdout.flush()
+time.sleep(60)""")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(number):
+                child = subprocess.Popen(self.lab.command([os.path.join(bin_folder(), "bulkhead"), "cp", f"{session}:/tmp/want", "to"],
+                                                          guard=False),
+                                         env=self.environment(), cwd=self.work, stderr=subprocess.PIPE)
+                self._children.append(child)
+                self.addCleanup(child.stderr.close)
+                end = time.monotonic() + 20
+                while not any(n.startswith(".bulkhead-cp") for n in os.listdir(self.work)) and time.monotonic() < end:
+                    time.sleep(0.05)
+                time.sleep(0.5)
+                begun = time.monotonic()
+                self.signal_caller(child, number)
+                self.assertEqual(child.wait(20), 1)
+                self.assertLess(time.monotonic() - begun, 15)
+                self.nothing_beside()
+                self.assertFalse(os.path.lexists(os.path.join(self.work, "to")))
 
     def test_X24_its_size_is_bounded(self):
         session = self.hostile('add("want", b"x" * 3_000_000)')

@@ -132,6 +132,29 @@ class Live(Case):
         answer = json.loads(self.sh(session, "printf '\\377'", options=("--json",)).out)
         self.assertIs(answer["utf8"], False)
 
+    def test_a_closed_descriptor_becomes_no_other(self):
+        session = self.start()
+        for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            words = " ".join(f"'{w}'" for w in self.exec_command(
+                session, ["/bin/sh", "-c", "readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2 > /tmp/fds"]))
+            done = self._run(["/bin/sh", "-c", f"{words} {closed}"], [], self.environment(), None, "", 60)
+            self.assertEqual(done.status, 0, done)
+            for name in self.exec(session, ["cat", "/tmp/fds"]).out.split():
+                self.assertRegex(name, "^(/dev/null|pipe:.*|/tmp/fds|/.*)$")
+                self.assertNotRegex(name, "anon_inode|socket|/bulkhead/")
+
+    def test_what_a_command_leaves_running_does_not_keep_its_terminal(self):
+        session = self.start()
+        noisy = "(trap '' HUP INT; while :; do echo noise; done) & (trap '' HUP INT; yes) & sleep 0.3; exit 4"
+        terminal = Terminal(self.exec_command(session, ["/bin/sh", "-c", noisy]), self.environment(), self.work)
+        self.addCleanup(terminal.close)
+        begun = time.monotonic()
+        self.assertEqual(terminal.wait(), 4)
+        self.assertLess(time.monotonic() - begun, 12)
+        self.assertTrue(terminal.settings_restored())
+        captured = self.sh(session, "yes & yes & sleep 0.3; exit 3", options=("--json",))
+        self.assertEqual(json.loads(captured.out)["exit_status"], 3)
+
     def test_terminals(self):
         session = self.start()
 

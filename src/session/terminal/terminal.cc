@@ -25,6 +25,7 @@ constexpr std::size_t max_keys = 4096;
 constexpr int reads_per_turn = 8;                     // signals and helpers want their turn too
 constexpr char end_of_file = 4;                       // VEOF of a fresh pty
 constexpr auto last_words = std::chrono::seconds(3);  // without a byte of progress
+constexpr auto moment = std::chrono::milliseconds(500);
 constexpr auto before_a_stop = std::chrono::seconds(1);
 // How long the pty is a row shorter, so that what runs in it notices and draws again.
 constexpr auto resized_for = std::chrono::milliseconds(60);
@@ -354,7 +355,7 @@ bool Terminal::flushed() const {
   return s.input_ended && s.shown.empty() && (s.pty_quiet || s.pty_ended);
 }
 
-void Terminal::close() {
+void Terminal::close(bool shared) {
   State& s = *state_;
   if (std::exchange(s.closed, true) || !s.started) return;
   s.end_question();
@@ -362,7 +363,10 @@ void Terminal::close() {
   // The slave's last writer is gone, so the kernel hands over everything it still has and then says
   // EIO.
   auto until = std::chrono::steady_clock::now() + last_words;
-  while (s.master && !s.display_gone && !(s.pty_ended && s.shown.empty()) && std::chrono::steady_clock::now() < until) {
+  const auto heard_until = std::chrono::steady_clock::now() + moment;
+  while (s.master && !s.display_gone && std::chrono::steady_clock::now() < until) {
+    if (shared && std::chrono::steady_clock::now() >= heard_until) s.pty_ended = true;
+    if (s.pty_ended && s.shown.empty()) break;
     std::vector<pollfd> fds;
     prepare(fds);
     if (fds.empty()) break;

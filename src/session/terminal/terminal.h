@@ -98,7 +98,8 @@ class Terminal {
   // Throws away answers to what the workload asked the terminal, switches off what it left on, puts
   // the settings back. Takes a terminal's round trip where the workload asked it something; bounded
   // (drain.h).
-  void close();
+  // `shared`: others may go on writing to the pty, so that its end is not waited for longer than a moment.
+  void close(bool shared = false);
 
  private:
   struct State;
