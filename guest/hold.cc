@@ -123,7 +123,7 @@ class Holder {
       if (next >= fds.size()) return;
       given.stdio[i] = fds[next++].get();
     }
-    (void)start_command(given);
+    if (!start_command(given)) reap();  // perhaps nothing runs, which nobody would say again
   }
 
   // With own_kernel: makes the descriptors here, as they can't be sent.

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,8 +17,10 @@ constexpr std::size_t head = 8;
 constexpr std::size_t max_payload = 32 * 1024;
 constexpr std::uint32_t stream_window = 128 * 1024;
 constexpr std::uint32_t control_window = 4 * max_datagram;
-constexpr std::size_t enough = 256 * 1024;  // on its way into the stream: then nothing more is read
-constexpr int turns = 16;                   // reads of one poll
+constexpr std::size_t enough = 256 * 1024;   // on its way into the stream: then nothing more is read
+constexpr std::size_t too_much = 8 << 20;    // what is said about commands comes on top of that, from an end that reads
+constexpr std::uint32_t datagram_cost = 64;  // of a window, beside its bytes: many small ones are not to be free
+constexpr int turns = 16;                    // reads of one poll
 
 std::uint32_t window(std::uint8_t channel) {
   return channel == control ? control_window : stream_window;
@@ -96,7 +99,7 @@ void Mux::queue(std::uint32_t number, std::uint8_t channel, Kind kind, std::stri
 
 bool Mux::may_read(const Lane& lane, std::uint8_t channel) const {
   // A datagram is taken as a whole.
-  const std::uint32_t least = channel == control ? max_datagram : 1;
+  const std::uint32_t least = channel == control ? max_datagram + datagram_cost : 1;
   return lane.reads && lane.room >= least && out_.size() - out_at_ < enough;
 }
 
@@ -154,14 +157,13 @@ void Mux::read_lane(std::uint32_t number, Command& command, std::uint8_t channel
     buffer.resize(channel == control ? max_datagram : std::min<std::size_t>(max_payload, lane.room));
     const ssize_t n = ::read(lane.fd.get(), buffer.data(), buffer.size());
     if (n < 0 && not_now()) {
-      // Its process is gone: what else has the pipe open belongs to nobody's command.
       if (command.draining) end_reading(number, lane, channel);
       return;
     }
     if (n <= 0) {
       // Inside, the command is over; that is said when all it wrote has been sent.
       if (channel == control && begin_) {
-        command.draining = true;
+        begin_draining(command);
         stop_reading(lane);
       } else {
         end_reading(number, lane, channel);
@@ -169,12 +171,23 @@ void Mux::read_lane(std::uint32_t number, Command& command, std::uint8_t channel
       return;
     }
     std::string_view rest(buffer.data(), static_cast<std::size_t>(n));
-    lane.room -= static_cast<std::uint32_t>(n);
+    lane.room -= static_cast<std::uint32_t>(n) + (channel == control ? datagram_cost : 0);
+    lane.drained += static_cast<std::size_t>(n);
     while (rest.size() > max_payload) {
       queue(number, channel, channel == control ? more : data, rest.substr(0, max_payload));
       rest.remove_prefix(max_payload);
     }
     queue(number, channel, data, rest);
+  }
+}
+
+// Its process is gone. What its pipes hold now is its; what comes later is somebody's whom it has left running.
+void Mux::begin_draining(Command& command) {
+  command.draining = true;
+  for (Lane& lane : command.lanes) {
+    int bytes = 0;
+    if (!lane.reads || ::ioctl(lane.fd.get(), FIONREAD, &bytes) != 0) continue;
+    lane.last_byte = lane.drained + static_cast<std::size_t>(std::max(bytes, 0));
   }
 }
 
@@ -214,8 +227,9 @@ void Mux::write_lane(std::uint32_t number, Lane& lane, std::uint8_t channel) {
       queue(number, channel, shut);
       return;
     }
-    lane.held -= static_cast<std::size_t>(n);
-    lane.taken += static_cast<std::uint32_t>(n);
+    const std::uint32_t cost = static_cast<std::uint32_t>(n) + (channel == control ? datagram_cost : 0);
+    lane.held -= cost;
+    lane.taken += cost;
     first.erase(0, static_cast<std::size_t>(n));
     if (first.empty()) lane.waiting.pop_front();
   }
@@ -232,6 +246,8 @@ bool Mux::finish(std::uint32_t number, Command& command) {
   if (command.draining) {
     bool left = false;
     for (std::uint8_t channel = 0; channel < channels; ++channel) {
+      Lane& lane = command.lanes[channel];
+      if (lane.last_byte && lane.drained >= *lane.last_byte) end_reading(number, lane, channel);
       if (command.lanes[channel].reads && may_read(command.lanes[channel], channel))
         read_lane(number, command, channel);
       left = left || command.lanes[channel].reads;
@@ -313,12 +329,16 @@ Result<void> Mux::take_data(Lane& lane, std::uint8_t channel, bool last, std::st
   if (lane.held + payload.size() > window(channel)) return nonsense();
   lane.held += payload.size();
   if (channel != control) {
-    lane.waiting.emplace_back(payload);
+    // One text, however small its pieces: each of its own would cost more than its bytes.
+    if (lane.waiting.empty()) lane.waiting.emplace_back();
+    lane.waiting.back().append(payload);
     return {};
   }
   lane.part.append(payload);
   if (lane.part.size() > max_datagram) return nonsense();
-  if (last) lane.waiting.push_back(std::exchange(lane.part, {}));
+  if (!last) return {};
+  lane.held += datagram_cost;
+  lane.waiting.push_back(std::exchange(lane.part, {}));
   return {};
 }
 
@@ -336,6 +356,7 @@ Result<void> Mux::begin_command(std::uint32_t number, std::string_view payload) 
 }
 
 Result<void> Mux::write_stream() {
+  if (out_.size() - out_at_ > too_much) return fail("the session's inside does not listen", EPIPE);
   while (out_at_ < out_.size()) {
     const ssize_t n = ::send(stream_.get(), out_.data() + out_at_, out_.size() - out_at_, MSG_NOSIGNAL);
     if (n < 0 && not_now()) break;

@@ -13,8 +13,8 @@
 //   end    nothing more comes on that channel. On `control`: the command is over, and all it wrote has been sent
 //   shut   nothing more is taken on that channel
 //
-// A channel holds at most `window` bytes that its reader has not taken: who reads slowly holds up who writes, and
-// nobody else.
+// A channel holds at most `window` bytes that its reader has not taken (a datagram counts 64 more than it has): who
+// reads slowly holds up who writes, and nobody else.
 #pragma once
 
 #include <poll.h>
@@ -24,6 +24,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,6 +69,8 @@ class Mux {
     std::string part;                    // of a datagram
     std::uint32_t taken = 0;             // bytes that went on to fd and are not yet told of
     bool peer_ended = false;
+    std::size_t drained = 0;                              // bytes read from fd, ever
+    std::optional<std::size_t> last_byte = std::nullopt;  // draining: so many are the command's
   };
   struct Command {
     std::array<Lane, channels> lanes;
@@ -89,6 +92,7 @@ class Mux {
   Result<void> begin_command(std::uint32_t number, std::string_view payload);
   void read_lane(std::uint32_t number, Command& command, std::uint8_t channel);
   void write_lane(std::uint32_t number, Lane& lane, std::uint8_t channel);
+  static void begin_draining(Command& command);
   void end_reading(std::uint32_t number, Lane& lane, std::uint8_t channel);
   static void stop_reading(Lane& lane);
   static void stop_writing(Lane& lane);

@@ -168,6 +168,23 @@ TEST_F(MuxTest, ACommandsEndComesAfterAllItWrote) {
   EXPECT_EQ(inside_->commands(), 0U);
 }
 
+// Who goes on writing to it keeps a command's end from nobody.
+TEST_F(MuxTest, ACommandsEndDoesNotWaitForWhatItLeft) {
+  Command far = open();
+  Command& in = begun_[0];
+  in.control.reset();
+  bool ended = false;
+  for (int i = 0; i < 100 && !ended; ++i) {
+    (void)!::write(in.out.get(), "still here\n", 11);
+    ASSERT_TRUE(once(*inside_));
+    (void)!::write(in.out.get(), "still here\n", 11);
+    ASSERT_TRUE(once(*outside_));
+    (void)take(far.out.get());
+    ended = outside_->commands() == 0;
+  }
+  EXPECT_TRUE(ended);
+}
+
 TEST_F(MuxTest, ACallersEndReachesTheCommand) {
   Command far = open();
   far = Command();
@@ -270,6 +287,30 @@ TEST(MuxFrames, NonsenseIsRefused) {
     ASSERT_GT(::poll(fds.data(), fds.size(), 0), 0);
     EXPECT_EQ(mux.handle(fds).has_value(), c.fine) << c.what;
   }
+}
+
+// Many small datagrams are held to the window as few large ones are.
+TEST(MuxFrames, ADatagramCostsMoreThanItsBytes) {
+  auto stream = sys::socket_pair(SOCK_STREAM);
+  Mux mux(std::move(stream->first));
+  Ends near;
+  auto control_pair = sys::socket_pair(SOCK_SEQPACKET);
+  near[control] = std::move(control_pair->first);
+  ASSERT_TRUE(mux.open(std::move(near)));
+  std::string flood;
+  for (int i = 0; i < 1000; ++i)
+    flood += std::string("\1\0\0\0", 4) + static_cast<char>(control) + '\1' + '\1' + '\0' + "x";
+  Result<void> done;
+  int times = 0;
+  for (; times < 100 && done; ++times) {  // nobody reads what is said about the command
+    ASSERT_EQ(::write(stream->second.get(), flood.data(), flood.size()), static_cast<ssize_t>(flood.size()));
+    std::vector<pollfd> fds;
+    mux.prepare(fds);
+    ASSERT_GT(::poll(fds.data(), fds.size(), 0), 0);
+    done = mux.handle(fds);
+  }
+  EXPECT_FALSE(done);
+  EXPECT_LT(times, 20);
 }
 
 // More than a channel's window, without having been told that there is room.

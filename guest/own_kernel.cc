@@ -69,7 +69,10 @@ Result<void> prepare_terminal(const Setup& setup, const Pty& pty) {
   unsigned number = 0;
   if (::ioctl(pty.master.get(), TIOCGPTN, &number) != 0) return fail("the session's pty has no number", errno);
   const std::string name = "pts/" + std::to_string(number);
-  if ((::unlink("/dev/tty") != 0 && errno != ENOENT) || ::symlink(name.c_str(), "/dev/tty") != 0) {
+  // Two commands may open a terminal at once.
+  const std::string beside = "/dev/.tty-" + std::to_string(number);
+  if ((::unlink(beside.c_str()) != 0 && errno != ENOENT) || ::symlink(name.c_str(), beside.c_str()) != 0 ||
+      ::rename(beside.c_str(), "/dev/tty") != 0) {
     return fail("can't make /dev/tty inside the session", errno);
   }
   return {};

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t max_commands = shim::max_commands;
 constexpr rlim_t descriptors = 16 * max_commands;
+constexpr auto setup_patience = std::chrono::seconds(30);
 constexpr std::size_t max_waiting = 1024;        // messages to one command
 constexpr std::size_t max_recorded = 24 * 1024;  // of a command line
 
@@ -111,6 +112,20 @@ Result<Commands::Command> Commands::accept(const nlohmann::json& request, std::v
   command.given = std::move(fds);
   command.number = ++last_;
   return command;
+}
+
+std::optional<Commands::Clock::time_point> Commands::deadline() const {
+  std::optional<Clock::time_point> next;
+  for (const Command& command : commands_) {
+    if (!command.set_up && (!next || command.since + setup_patience < *next)) next = command.since + setup_patience;
+  }
+  return next;
+}
+
+void Commands::check(Clock::time_point now) {
+  std::erase_if(commands_,
+                [&](const Command& command) { return !command.set_up && now >= command.since + setup_patience; });
+  prepared_.clear();
 }
 
 void Commands::prepare(std::vector<pollfd>& fds) {

@@ -62,6 +62,10 @@ class Commands {
   void empty(std::uint32_t begun) { empty_after_ = begun; }
   // No command runs, and nothing that one has left.
   bool nothing_inside() const { return begun() && commands_.empty() && empty_after_ == begun_; }
+  // When a client is given up that has not said what it wants.
+  std::optional<Clock::time_point> deadline() const;
+  void check(Clock::time_point now);
+
   std::size_t running() const { return commands_.size(); }
   Clock::time_point idle_since() const { return idle_since_; }
 
@@ -73,6 +77,7 @@ class Commands {
     bool is_given[3] = {false, false, false};
     shim::SetupReader setup;
     bool set_up = false, recorded_end = false;
+    Clock::time_point since = Clock::now();
     UniqueFd lane;                    // with own_kernel, for the client: what its pty says and is told
     std::deque<std::string> to_shim;  // on their way
     bool over = false;

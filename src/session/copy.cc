@@ -252,6 +252,8 @@ Result<Copied> copy_out(const CopySession& session, const std::string& from, con
   if (names.size() != 1 || names.front() != source.name) {
     return fail("what came out of the session is not \"" + escape_for_terminal(source.name, 200) + "\"");
   }
+  // From here on nobody else gets in there, nor to what is looked at by name.
+  if (::geteuid() == 0 && ::fchown(beside.folder(), 0, 0) != 0) return fail_errno("chown", goal.folder, errno);
   BH_CHECK(settle(beside.folder(), copied));
   if (copied.files == 0) return fail("it is no file and no folder, or a link that leads elsewhere: not copied");
   if (::renameat2(beside.folder(), source.name.c_str(), beside.parent(), goal.name.c_str(), RENAME_NOREPLACE) != 0) {

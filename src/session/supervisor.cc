@@ -406,6 +406,7 @@ class Supervisor {
     consider(ask_.deadline());
     consider(terminal_->deadline());
     consider(disks_.deadline());
+    consider(commands_.deadline());
     consider(idle_deadline());
     consider(rest_deadline());
     if (policy_.limits.memory && !resting_) consider(Clock::now() + look_at_memory_each());
@@ -427,6 +428,7 @@ class Supervisor {
       session_deadline_.reset();
       stop("the session reached its limit: duration");
     }
+    commands_.check(now);
     if (const auto idle = idle_deadline(); idle && now >= *idle) stop("the session reached its limit: idle");
     if (kill_at_ && now >= *kill_at_) kill_tier();
     if (auto done = owner_.check(now); !done) stop(done.error().message);
