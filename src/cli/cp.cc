@@ -44,7 +44,7 @@ Result<void> cp(const CpOptions& options) {
   }
   BH_TRY(const std::uint64_t most, parse_size(options.max_size));
   BH_TRY(SessionControl control, SessionControl::open(from.session.empty() ? to.session : from.session));
-  const session::SessionInfo info = control.session();
+  const session::SessionInfo& info = control.session();
   if (!info.lives)
     return fail("session " + info.id + " runs one command; `bulkhead start` makes sessions that take more");
   const session::CopySession session{[&info]() -> Result<UniqueFd> {
