@@ -1,5 +1,6 @@
 """Sessions that live: start, exec, stop; what one command leaves for the next, and what it can't reach of it."""
 import concurrent.futures
+import fcntl
 import hashlib
 import json
 import os
@@ -214,6 +215,16 @@ class Live(Case):
             results = list(pool.map(lambda n: self.try_start(policy), range(6)))
         self.assertEqual(sorted(r.status for r in results), [0, 0, 125, 125, 125, 125], "\n".join(map(str, results)))
         self.assertEqual(len(self.listed()), 2)
+        # Whoever counts waits for who is counting.
+        self.ok(self.bulkhead("stop", "--all"))
+        with open(os.path.join(self.home, ".local/state/bulkhead/sessions/quota")) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                waiting = pool.submit(self.try_start, policy)
+                time.sleep(1)
+                self.assertEqual(self.listed(), [])
+                fcntl.flock(lock, fcntl.LOCK_UN)
+                self.ok(waiting.result(20))
 
     def test_lifetimes(self):
         for limit, reason in (('idle = "2s"', "idle"), ('duration = "2s"', "duration")):
