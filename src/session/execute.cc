@@ -19,6 +19,7 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "guest/protocol.h"
+#include "session/job_signals.h"
 #include "session/pump.h"
 #include "session/terminal/terminal.h"
 
@@ -36,7 +37,7 @@ class Caller {
   Caller(UniqueFd session, const Execution& what) : session_(std::move(session)), what_(what) {}
 
   Result<Executed> run() {
-    BH_CHECK(block_signals());
+    BH_TRY(signals_, receive_job_signals());
     const int none[3] = {-1, -1, -1};
     const bool captured = what_.capture > 0;
     const int shown[3] = {what_.stdio[0], captured ? none[1] : what_.stdio[1], captured ? none[2] : what_.stdio[2]};
@@ -56,17 +57,6 @@ class Caller {
   }
 
  private:
-  Result<void> block_signals() {
-    sigset_t set;
-    sigemptyset(&set);
-    for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT}) sigaddset(&set, s);
-    if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return fail_errno("sigprocmask", "", errno);
-    ::signal(SIGPIPE, SIG_IGN);
-    signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (!signals_) return fail_errno("signalfd", "", errno);
-    return {};
-  }
-
   // The descriptor that stands for 0, 1 or 2 inside: the caller's own, or a pipe to what carries its bytes. Unset:
   // none.
   Result<std::optional<UniqueFd>> given(int i) {
@@ -172,15 +162,6 @@ class Caller {
     tell(shim::Signal{signal, false});
     tell(shim::Signal{SIGCONT, false});
     leave_at_ = Clock::now() + term_grace;
-  }
-
-  static void stop_as_a_job() {
-    sigset_t tstp;
-    sigemptyset(&tstp);
-    sigaddset(&tstp, SIGTSTP);
-    ::raise(SIGTSTP);
-    ::sigprocmask(SIG_UNBLOCK, &tstp, nullptr);  // here
-    ::sigprocmask(SIG_BLOCK, &tstp, nullptr);
   }
 
   Result<void> on_signal() {

@@ -28,6 +28,7 @@
 #include "session/disk_guard.h"
 #include "session/environment.h"
 #include "session/helpers.h"
+#include "session/job_signals.h"
 #include "session/kept.h"
 #include "session/limits.h"
 #include "session/logins.h"
@@ -69,7 +70,7 @@ class Supervisor {
         pending_room_(std::move(room)) {}
 
   Result<int> run() {
-    BH_CHECK(block_signals());
+    BH_TRY(signals_, receive_job_signals());
     if (!identity_.from_root) BH_CHECK(furnish_room());
     BH_CHECK(prepare());
     Result<int> ended = exit_failure;
@@ -88,17 +89,6 @@ class Supervisor {
  private:
   void say(const std::string& text) const {
     if (!options_.quiet) std::fprintf(stderr, "bulkhead: %s\n", text.c_str());
-  }
-
-  Result<void> block_signals() {
-    sigset_t set;
-    sigemptyset(&set);
-    for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT}) sigaddset(&set, s);
-    if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return fail_errno("sigprocmask", "", errno);
-    ::signal(SIGPIPE, SIG_IGN);
-    signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (!signals_) return fail_errno("signalfd", "", errno);
-    return {};
   }
 
   // Nobody can be asked without a terminal in front of the session; then what is not granted is denied, as always.
@@ -496,17 +486,6 @@ class Supervisor {
 
   void tell_shim(const shim::ToShim& message) {
     if (!shim_closed_) (void)ipc::send(tier_.control.get(), std::string_view(shim::encode(message)));
-  }
-
-  // By SIGTSTP's default action: the kernel leaves it out where no shell is there to continue us (an orphaned process
-  // group, setpgid(2)), and a workload must not stop whoever keeps its limits.
-  static void stop_as_a_job() {
-    sigset_t tstp;
-    sigemptyset(&tstp);
-    sigaddset(&tstp, SIGTSTP);
-    ::raise(SIGTSTP);
-    ::sigprocmask(SIG_UNBLOCK, &tstp, nullptr);  // here
-    ::sigprocmask(SIG_BLOCK, &tstp, nullptr);
   }
 
   void maybe_open_gate() {
