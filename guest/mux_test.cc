@@ -232,6 +232,14 @@ TEST_F(MuxTest, ThereAreNotTooMany) {
   EXPECT_FALSE(outside_->open(ends(more, 1, false)));
 }
 
+// There is something to hear.
+Result<void> next_turn(Mux& mux) {
+  std::vector<pollfd> fds;
+  mux.prepare(fds);
+  EXPECT_GT(::poll(fds.data(), fds.size(), 0), 0);
+  return mux.handle(fds);
+}
+
 // As the other end of a supervisor's: everything that a frame can lie about.
 TEST(MuxFrames, NonsenseIsRefused) {
   const auto frame = [](std::uint32_t number, int channel, int kind, const std::string& payload, int size = -1) {
@@ -282,10 +290,7 @@ TEST(MuxFrames, NonsenseIsRefused) {
     }
     ASSERT_TRUE(mux.open(std::move(near)));
     ASSERT_EQ(::write(stream->second.get(), c.bytes.data(), c.bytes.size()), static_cast<ssize_t>(c.bytes.size()));
-    std::vector<pollfd> fds;
-    mux.prepare(fds);
-    ASSERT_GT(::poll(fds.data(), fds.size(), 0), 0);
-    EXPECT_EQ(mux.handle(fds).has_value(), c.fine) << c.what;
+    EXPECT_EQ(next_turn(mux).has_value(), c.fine) << c.what;
   }
 }
 
@@ -304,10 +309,7 @@ TEST(MuxFrames, ADatagramCostsMoreThanItsBytes) {
   int times = 0;
   for (; times < 100 && done; ++times) {  // nobody reads what is said about the command
     ASSERT_EQ(::write(stream->second.get(), flood.data(), flood.size()), static_cast<ssize_t>(flood.size()));
-    std::vector<pollfd> fds;
-    mux.prepare(fds);
-    ASSERT_GT(::poll(fds.data(), fds.size(), 0), 0);
-    done = mux.handle(fds);
+    done = next_turn(mux);
   }
   EXPECT_FALSE(done);
   EXPECT_LT(times, 20);
@@ -328,10 +330,7 @@ TEST(MuxFrames, AFloodIsRefused) {
   Result<void> done;
   for (int i = 0; i < 40 && done; ++i) {
     ASSERT_EQ(::write(stream->second.get(), flood.data(), flood.size()), static_cast<ssize_t>(flood.size()));
-    std::vector<pollfd> fds;
-    mux.prepare(fds);
-    ASSERT_GT(::poll(fds.data(), fds.size(), 0), 0);
-    done = mux.handle(fds);
+    done = next_turn(mux);
   }
   EXPECT_FALSE(done);
 }

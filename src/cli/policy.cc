@@ -13,9 +13,7 @@
 #include "policy/profile.h"
 #include "policy/project.h"
 #include "policy/show.h"
-#ifdef BULKHEAD_HAS_SESSION
 #include "session/reach.h"
-#endif
 
 namespace bulkhead::cli {
 
@@ -26,7 +24,6 @@ struct ShowOptions {
   bool reach = false, json = false;
 };
 
-#ifdef BULKHEAD_HAS_SESSION
 Result<void> show_reach(const Policy& policy, const PolicyRequest& request, bool json) {
   BH_TRY(const auto reached, session::reach(policy, request));
   if (json) {
@@ -36,11 +33,6 @@ Result<void> show_reach(const Policy& policy, const PolicyRequest& request, bool
   }
   return {};
 }
-#else
-Result<void> show_reach(const Policy&, const PolicyRequest&, bool) {
-  return fail("this build has no supervisor");
-}
-#endif
 
 Result<void> show(const ShowOptions& options, const std::string& command) {
   BH_TRY(const PolicyRequest request, policy_request(options.policy, command));

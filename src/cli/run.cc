@@ -4,8 +4,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/policy_options.h"
-#include "policy/project.h"
-#include "session/session.h"
+#include "cli/session_options.h"
 
 namespace bulkhead::cli {
 
@@ -40,26 +39,11 @@ struct RunOptions {
 };
 
 Result<int> run(const RunOptions& options, const std::vector<std::string>& command) {
-#ifdef BULKHEAD_HAS_SESSION
   BH_TRY(session::Begun begun, session::begin());
-#endif
-  BH_TRY(PolicyRequest request, policy_request(options.policy, command.front()));
-  request.flags.ask = options.ask;
-  session::Options session;
-  BH_TRY(session.policy, effective_policy(request));
-  if (const std::string note = project_note(request.place.working_directory, request.trusted_project);
-      !options.quiet && !note.empty()) {
-    complain(note, 0);
-  }
-  session.request = request;
+  BH_TRY(session::Options session, session_options(options.policy, command.front(), options.ask, options.quiet));
   session.command = command;
   session.command.insert(session.command.begin() + 1, session.policy.arguments.begin(), session.policy.arguments.end());
-  session.quiet = options.quiet;
-#ifdef BULKHEAD_HAS_SESSION
   return session::run(session, std::move(begun));
-#else
-  return fail("this build has no supervisor");
-#endif
 }
 
 }  // namespace

@@ -14,8 +14,7 @@
 #include "cli/common.h"
 #include "cli/labels.h"
 #include "cli/policy_options.h"
-#include "policy/project.h"
-#include "session/session.h"
+#include "cli/session_options.h"
 
 namespace bulkhead::cli {
 namespace {
@@ -39,15 +38,7 @@ struct StartOptions {
 
 Result<int> run_session(const StartOptions& options, const std::map<std::string, std::string>& labels, int announce) {
   BH_TRY(session::Begun begun, session::begin());
-  BH_TRY(PolicyRequest request, policy_request(options.policy, ""));
-  session::Options session;
-  BH_TRY(session.policy, effective_policy(request));
-  if (const std::string note = project_note(request.place.working_directory, request.trusted_project);
-      !options.quiet && !note.empty()) {
-    complain(note, 0);
-  }
-  session.request = request;
-  session.quiet = options.quiet;
+  BH_TRY(session::Options session, session_options(options.policy, "", false, options.quiet));
   session.announce = announce;
   session.labels = labels;
   return session::run(session, std::move(begun));
