@@ -146,7 +146,7 @@ void make(fuse_req_t request, fuse_ino_t parent, const char* name, const Make& m
              Doing doing(at, parent, name);
              BH_TRY(const struct stat st, make(at, path));
              doing.done();
-             at.names.wrote(parent);
+             at.names.asks_again(parent);
              return told(at, parent, name, st, watched);
            }));
     reply(request, at, entry);
@@ -266,7 +266,7 @@ void get_attributes(fuse_req_t request, fuse_ino_t id, fuse_file_info* info) {
     Found found = find(at, id, info, false);
     if (info != nullptr) found.about.path.reset();
     BH_TRY(const struct stat st, at.folder.look(found.about));
-    if (at.names.told(id, st)) at.watch.doubt_below(id);
+    if (at.watch.answered(id, st)) at.watch.doubt_below(id);
     const struct stat shown = at.folder.shown(st);
     (void)::fuse_reply_attr(request, &shown, belief(at, id, st, watched));
     return {};
@@ -315,7 +315,7 @@ void set_attributes(fuse_req_t request, fuse_ino_t id, struct stat* wanted, int 
     About about = found.about;
     if (about.file != nullptr) about.path.reset();
     BH_TRY(const struct stat st, at.folder.look(about));
-    if (at.names.told(id, st)) at.watch.doubt_below(id);
+    if (at.watch.answered(id, st)) at.watch.doubt_below(id);
     const struct stat shown = at.folder.shown(st);
     (void)::fuse_reply_attr(request, &shown, belief(at, id, st, watched));
     return {};
@@ -427,10 +427,10 @@ void open_file(fuse_req_t request, fuse_ino_t id, fuse_file_info* info) {
     // What was read of it before holds while its attributes do, which the kernel asks for then.
     info->keep_cache = 1;
     if ((info->flags & O_TRUNC) != 0) {
-      at.names.wrote(id);
+      at.names.asks_again(id);
     } else if (const Names::Told known = at.names.about(id); !known.loose && known.seen != Seen::of(st)) {
-      info->keep_cache = 0;  // nobody told of it: a memory map of the host's
-      at.watch.doubt(id);
+      info->keep_cache = 0;  // nobody told of it yet, or will: a memory map of the host's
+      at.watch.doubt_at_once(id);
     }
     keep_open(at, id, std::move(file), info);
     if (::fuse_reply_open(request, info) == -ENOENT) close_file(at, id, info);
@@ -451,7 +451,7 @@ void create_file(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t
     }));
     BH_CHECK(begin_with_nothing(at, info, *file));
     BH_TRY(const struct stat st, sys::stat_fd(file->fd.get(), name));
-    at.names.wrote(parent);
+    at.names.asks_again(parent);
     const fuse_entry_param entry = told(at, parent, name, st, watched);
     keep_open(at, entry.ino, std::move(file), info);
     if (::fuse_reply_create(request, &entry, info) == -ENOENT) {
@@ -475,7 +475,7 @@ void read_file(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, f
 void write_file(fuse_req_t request, fuse_ino_t id, const char* bytes, std::size_t size, off_t offset,
                 fuse_file_info* info) {
   answer(request, [&](Served& at) -> Result<void> {
-    at.names.wrote(id);
+    at.names.asks_again(id);
     BH_TRY(const std::size_t written, at.folder.write(*handle(info), bytes, size, offset));
     (void)::fuse_reply_write(request, written);
     return {};
@@ -484,7 +484,7 @@ void write_file(fuse_req_t request, fuse_ino_t id, const char* bytes, std::size_
 
 void allocate(fuse_req_t request, fuse_ino_t id, int mode, off_t offset, off_t length, fuse_file_info* info) {
   answer(request, [&](Served& at) -> Result<void> {
-    at.names.wrote(id);
+    at.names.asks_again(id);
     BH_CHECK(at.folder.allocate(*handle(info), mode, offset, length));
     (void)::fuse_reply_err(request, 0);
     return {};
@@ -673,9 +673,10 @@ Doubts Connection::doubts() const {
                   (void)::fuse_lowlevel_notify_inval_entry(session, parent, name.data(), name.size());
                 }
               },
-          .file = [session = session_](
-                      Names::Id id,
-                      bool content) { (void)::fuse_lowlevel_notify_inval_inode(session, id, content ? 0 : -1, 0); }};
+          .file =
+              [session = session_](Names::Id id, bool content) {
+                return ::fuse_lowlevel_notify_inval_inode(session, id, content ? 0 : -1, 0) == 0;
+              }};
 }
 
 }  // namespace bulkhead::keep

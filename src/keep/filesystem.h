@@ -30,7 +30,7 @@ class Connection {
   Connection& operator=(Connection&&) = delete;
   ~Connection();
   int serve();
-  // For Watch::run.
+  // For Watch::begin.
   Doubts doubts() const;
 
  private:

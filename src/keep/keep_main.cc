@@ -90,7 +90,8 @@ bulkhead::Result<void> run() {
   BH_CHECK(ipc::send(supervisor.get(), nlohmann::json{{"type", "ready"}}));
   std::promise<int> promise;
   std::future<int> ended = promise.get_future();
-  std::thread([&] { watch.run(connection.doubts()); }).detach();
+  watch.begin(connection.doubts());
+  std::thread([&] { watch.run(); }).detach();
   std::thread([&] {
     const int code = connection.serve();
     // Without anybody to answer, whoever uses the mount would wait for ever.

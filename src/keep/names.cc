@@ -194,7 +194,7 @@ void Names::renamed(Id from, std::string_view old_name, Id to, std::string_view 
   if (there != nullptr && !exchanged) drop_if_unused(*there);
 }
 
-void Names::wrote(Id id) {
+void Names::asks_again(Id id) {
   const std::scoped_lock held(mutex_);
   if (Node* const at = node(id)) at->loose = true;
 }

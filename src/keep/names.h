@@ -58,13 +58,14 @@ class Names {
   Id found(Id parent, std::string_view name, const struct stat& st, bool& replaced);
   // It is told what is at `id` now. True: it is another folder, as above.
   bool told(Id id, const struct stat& st);
+  // The kernel will ask for its attributes before it uses them: it was told to, or the workload wrote to it.
+  void asks_again(Id id);
   // The kernel forgot that it was told so often.
   void forget(Id id, std::uint64_t times);
 
   // Done by the workload; the kernel knows, and asks again for what that changed.
   void removed(Id parent, std::string_view name);
   void renamed(Id from, std::string_view old_name, Id to, std::string_view new_name, bool exchanged);
-  void wrote(Id id);
 
   // Files that are open, for when they have no name any more.
   void opened(Id id, const std::shared_ptr<OpenFile>& file);

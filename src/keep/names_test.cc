@@ -91,7 +91,7 @@ TEST_F(NamesTest, OnesOwnDoingIsKnownFromTheHosts) {
   EXPECT_FALSE(names_.about(Names::root, "b", true).absent);
   const auto a = found(Names::root, "a", file(2));
   EXPECT_FALSE(names_.about(a).loose);
-  names_.wrote(a);
+  names_.asks_again(a);
   EXPECT_TRUE(names_.about(a).loose);
   names_.unwatched(7);
   EXPECT_FALSE(names_.watched(Names::root));

@@ -80,12 +80,38 @@ void Watch::doubt(Names::Id id) {
   (void)!::write(woken_.second.get(), "", 1);
 }
 
-void Watch::say(const Doubt& doubt, const Doubts& doubts) {
-  if (doubt.name.empty()) {
-    doubts.file(doubt.id, doubt.content);
-  } else {
-    doubts.name(doubt.id, doubt.name);
+void Watch::doubt_at_once(Names::Id id) {
+  const std::scoped_lock held(telling_);
+  if (doubts_.file(id, false)) names_.asks_again(id);
+}
+
+bool Watch::answered(Names::Id id, const struct stat& st) {
+  const std::scoped_lock held(telling_);
+  return names_.told(id, st);
+}
+
+// What it holds of a file's content the kernel drops by itself when it asks for attributes and finds others.
+void Watch::say(const Doubt& doubt) {
+  if (doubt.asked_anyway) return;
+  if (!doubt.name.empty()) return doubts_.name(doubt.id, doubt.name);
+  if (S_ISDIR(names_.about(doubt.id).seen.mode)) {
+    (void)doubts_.file(doubt.id, doubt.content);
+    return;
   }
+  const std::scoped_lock held(telling_);
+  if (names_.about(doubt.id).loose) return;
+  if (doubts_.file(doubt.id, false)) names_.asks_again(doubt.id);
+}
+
+// Whoever has mapped a file asks for nothing.
+void Watch::say_again(const Doubt& doubt) {
+  if (!doubt.name.empty()) return doubts_.name(doubt.id, doubt.name);
+  const Names::Told told = names_.about(doubt.id);
+  if (S_ISREG(told.seen.mode)) {
+    const bool asked_since = !told.loose;
+    if (asked_since ? !differs(doubt.id, told.seen, false) : doubt.asked_anyway) return;
+  }
+  (void)doubts_.file(doubt.id, doubt.content);
 }
 
 void Watch::doubt_below(Names::Id folder) {
@@ -109,29 +135,30 @@ void Watch::everything(std::set<Doubt>& out) {
   folder_.protection().look_again();
 }
 
+bool Watch::differs(Names::Id id, const Seen& seen, bool only_file) {
+  const auto path = names_.path(id);
+  if (!path) return false;  // it has no name here any more, and nobody asks by it
+  const auto now = folder_.look(About{.path = path});
+  if (!now) return true;
+  const Seen there = Seen::of(*now);
+  return only_file ? !there.same_file(seen) || (there.mode & S_IFMT) != (seen.mode & S_IFMT) : there != seen;
+}
+
 void Watch::event(int watch, std::uint32_t what, std::string_view name, std::set<Doubt>& out) {
   if ((what & IN_Q_OVERFLOW) != 0) return everything(out);
   if ((what & IN_IGNORED) != 0) return names_.unwatched(watch);
   const auto folder = names_.by_watch(watch);
   if (!folder) return;
-  const auto differs = [&](Names::Id id, const Seen& seen, bool only_file) {
-    const auto path = names_.path(id);
-    if (!path) return false;  // it has no name here any more, and nobody asks by it
-    const auto now = folder_.look(About{.path = path});
-    if (!now) return true;
-    const Seen there = Seen::of(*now);
-    return only_file ? !there.same_file(seen) || (there.mode & S_IFMT) != (seen.mode & S_IFMT) : there != seen;
-  };
   if (name.empty()) {
     const Names::Told told = names_.about(*folder);
-    if (!told.loose && differs(*folder, told.seen, false)) out.insert({*folder, "", false});
+    if (!told.loose && differs(*folder, told.seen, false)) out.insert({*folder, ""});
     return;
   }
   const bool name_changed = (what & names_change) != 0;
   const Names::Told told = names_.about(*folder, name, name_changed);
   if (!name_changed) {
-    if (told.child && !told.loose && differs(*told.child, told.seen, false)) {
-      out.insert({*told.child, "", (what & IN_MODIFY) != 0});
+    if (told.child && (told.loose || differs(*told.child, told.seen, false))) {
+      out.insert({*told.child, "", (what & IN_MODIFY) != 0, told.loose});
     }
     return;
   }
@@ -152,7 +179,7 @@ void Watch::event(int watch, std::uint32_t what, std::string_view name, std::set
   }
 }
 
-void Watch::hear(const Doubts& doubts) {
+void Watch::hear() {
   std::set<Doubt> out;
   alignas(inotify_event) std::array<char, 65536> buffer;
   for (;;) {
@@ -176,8 +203,8 @@ void Watch::hear(const Doubts& doubts) {
   }
   const Clock::time_point later = Clock::now() + said_again;
   for (const Doubt& one : out) {
-    say(one, doubts);
-    again_.emplace(later, one);
+    say(one);
+    if (again_.insert(one).second) again_at_.emplace(later, one);
   }
 }
 
@@ -186,11 +213,11 @@ void Watch::stop() {
   (void)!::write(woken_.second.get(), "", 1);
 }
 
-void Watch::run(const Doubts& doubts) {
+void Watch::run() {
   while (!stopped_) {
     int timeout = -1;
-    if (!again_.empty()) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(again_.begin()->first - Clock::now()).count();
+    if (!again_at_.empty()) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(again_at_.begin()->first - Clock::now()).count();
       timeout = static_cast<int>(std::max<std::int64_t>(left, 0));
     }
     pollfd fds[] = {{events_.get(), POLLIN, 0}, {woken_.first.get(), POLLIN, 0}};
@@ -198,10 +225,12 @@ void Watch::run(const Doubts& doubts) {
     char bytes[64];
     while (::read(woken_.first.get(), bytes, sizeof bytes) > 0) {
     }
-    hear(doubts);
-    while (!again_.empty() && again_.begin()->first <= Clock::now()) {
-      say(again_.begin()->second, doubts);
-      again_.erase(again_.begin());
+    hear();
+    while (!again_at_.empty() && again_at_.begin()->first <= Clock::now()) {
+      const Doubt one = std::move(again_at_.begin()->second);
+      again_at_.erase(again_at_.begin());
+      again_.erase(one);
+      say_again(one);
     }
   }
 }

@@ -25,10 +25,12 @@ namespace bulkhead::keep {
 
 constexpr double short_belief = 1.0, long_belief = 60.0;  // seconds
 
-// How the kernel is told; each may block while the workload's own operation there is under way.
+// How the kernel is told. But for a file's attributes alone, each may block while the workload's own operation there is
+// under way.
 struct Doubts {
   std::function<void(Names::Id parent, const std::string& name)> name;  // may mean something else by now
-  std::function<void(Names::Id id, bool content)> file;  // attributes, and what was read of it or listed in it
+  // Attributes, and what was read of it or listed in it. False: the kernel does not know it (yet).
+  std::function<bool(Names::Id id, bool content)> file;
 };
 
 class Watch {
@@ -43,27 +45,37 @@ class Watch {
   bool look_at(Names::Id folder);
   // It has changed by the workload's own doing in a way the kernel does not know of.
   void doubt(Names::Id id);
+  // It was seen to have changed, and no event told of it yet: when this returns, the kernel knows.
+  void doubt_at_once(Names::Id id);
+  // Names::told(), so that the kernel is not told to ask for what it is just being answered: it would throw the answer
+  // away (fuse_change_attributes() in its fs/fuse/inode.c) and go on with the size it knew before.
+  bool answered(Names::Id id, const struct stat& st);
   // That folder is another one than before.
   void doubt_below(Names::Id folder);
 
+  // To be called first of all.
+  void begin(Doubts doubts) { doubts_ = std::move(doubts); }
   // Until stop().
-  void run(const Doubts& doubts);
+  void run();
   void stop();
 
  private:
   using Clock = std::chrono::steady_clock;
   struct Doubt {
     Names::Id id = 0;
-    std::string name;  // of that folder; empty: the file itself
+    std::string name = {};  // of that folder; empty: the file itself
     bool content = false;
+    bool asked_anyway = false;  // the kernel will ask, or is asking, so it is not told at once
     auto operator<=>(const Doubt&) const = default;
   };
 
-  void hear(const Doubts& doubts);
+  void hear();
   void event(int watch, std::uint32_t what, std::string_view name, std::set<Doubt>& out);
   void everything(std::set<Doubt>& out);
   static void add(const std::vector<Names::Entry>& entries, std::set<Doubt>& out);
-  static void say(const Doubt& doubt, const Doubts& doubts);
+  bool differs(Names::Id id, const Seen& seen, bool only_file);
+  void say(const Doubt& doubt);
+  void say_again(const Doubt& doubt);
 
   LiveFolder& folder_;
   Names& names_;
@@ -75,7 +87,11 @@ class Watch {
   sys::Pair woken_;
   std::mutex own_mutex_;
   std::set<Doubt> own_;
-  std::multimap<Clock::time_point, Doubt> again_;
+  // What was said, or heard of what the kernel asks for anyway; each once.
+  std::set<Doubt> again_;
+  std::multimap<Clock::time_point, Doubt> again_at_;
+  Doubts doubts_;
+  std::mutex telling_;  // of what is told of files' attributes; nothing blocks under it
 };
 
 }  // namespace bulkhead::keep

@@ -36,8 +36,7 @@ class WatchTest : public testing::Test {
           errno = ENOSPC;
           return -1;
         });
-    runs_ = std::thread([this] {
-      watch_->run({.name =
+    watch_->begin({.name =
                        [this](Names::Id parent, const std::string& name) {
                          std::unique_lock held(mutex_);
                          news_.wait(held, [this] { return !deaf_; });
@@ -50,8 +49,9 @@ class WatchTest : public testing::Test {
                          news_.wait(held, [this] { return !deaf_; });
                          heard_.insert((content ? "content " : "file ") + std::to_string(id));
                          news_.notify_all();
+                         return known_;
                        }});
-    });
+    runs_ = std::thread([this] { watch_->run(); });
     if (!watch_->look_at(Names::root)) GTEST_SKIP() << "no inotify on this file system";
   }
   void TearDown() override {
@@ -93,7 +93,7 @@ class WatchTest : public testing::Test {
   std::mutex mutex_;
   std::condition_variable news_;
   std::set<std::string> heard_;
-  bool deaf_ = false;
+  bool deaf_ = false, known_ = true;
   std::atomic<int> watches_left_ = 1'000'000, exhausted_ = 0;
 };
 
@@ -115,7 +115,7 @@ TEST_F(WatchTest, WhatTheWorkloadDidTheKernelKnows) {
   auto file = folder_->create("own", O_WRONLY | O_EXCL, 0644);
   ASSERT_TRUE(file);
   const auto own = told(Names::root, "own", "own");
-  names_.wrote(own);
+  names_.asks_again(own);
   ASSERT_TRUE(folder_->write(**file, "text", 4, 0));
   EXPECT_TRUE(quiet());
   (void)names_.told(own, *folder_->look({.path = "own"}));
@@ -192,7 +192,7 @@ TEST_F(WatchTest, ManyAtOnce) {
           if (const auto st = folder_->look({.path = *path + "/" + name})) {
             bool replaced = false;
             const auto id = names_.found(d, name, *st, replaced);
-            names_.wrote(id);
+            names_.asks_again(id);
             if (file) names_.opened(id, std::make_shared<OpenFile>());
             watch_->doubt(id);
             (void)names_.parent_watched(id);

@@ -292,6 +292,30 @@ while time.time() < end:
         child.terminate()
         child.wait(20)
 
+    def test_what_the_host_rewrote_is_read_whole_on_a_busy_machine(self):
+        """The workload opens it before the process that serves it got to hear of the change."""
+        self.write("work/a", "first")
+        busy = [subprocess.Popen(["/bin/sh", "-c", "while :; do :; done"], start_new_session=True) for _ in range(6)]
+        try:
+            child = self.start_inside(["/bin/sh", "-c", "while read -r line; do cat a; echo; done"], POLICY,
+                                      stdin=subprocess.PIPE, text=True)
+            wrong = []
+            for i in range(200):
+                text = str(i) * (i * 5 % 7 + 1)
+                self.write("work/a", text)
+                child.stdin.write("x\n")
+                child.stdin.flush()
+                found = child.stdout.readline()
+                if found != text + "\n":
+                    wrong.append((text, found))
+        finally:
+            for one in busy:
+                one.kill()
+                one.wait()
+        child.stdin.close()
+        self.assertEqual(child.wait(20), 0)
+        self.assertEqual(wrong, [])
+
     def test_killed_nothing_is_lost(self):
         before = self.plant()
         child = self.start_inside(["/bin/sh", "-c", "rm -rf d; echo x > a; echo up > up; sleep 60; echo late > late"], POLICY)
