@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,7 +32,7 @@ class MuxTest : public testing::Test {
     const auto give = [&](Channel channel, UniqueFd& theirs, bool first_is_near, int type) {
       if ((used >> channel & 1) == 0) return;
       auto pair = type == 0 ? sys::pipe() : sys::socket_pair(type);
-      near[channel] = std::move(first_is_near ? pair->first : pair->second);
+      near[channel] = std::move(first_is_near ? pair.value().first : pair.value().second);
       theirs = std::move(first_is_near ? pair->second : pair->first);
       (void)sys::set_nonblocking(theirs.get(), true);
     };
@@ -226,6 +227,11 @@ TEST_F(MuxTest, WhatCannotBeBegunIsOver) {
 }
 
 TEST_F(MuxTest, ThereAreNotTooMany) {
+  // Four descriptors for each, all of them in this process; a login's 1,024 are too few.
+  rlimit files{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = std::min<rlim_t>(files.rlim_max, 8 * max_commands);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
   std::vector<Command> far;
   for (std::uint32_t i = 0; i < max_commands; ++i) far.push_back(open(1));
   Command more;
