@@ -106,13 +106,9 @@ Result<Entry> made_once(const Cache& cache, Blobs& blobs, const Descriptor& mani
 
 // It may have been made under wider bounds.
 Result<void> judge_size(const Entry& entry, const Bounds& bounds) {
-  if (entry.size.bytes > bounds.bytes) {
-    return fail("unpacked it is larger than " + size_text(bounds.bytes) + ", which is the most it may be; " +
-                "`image_size` in [limits] says so");
-  }
-  if (entry.size.files <= bounds.files) return {};
-  return fail("it has more than " + std::to_string(bounds.files) + " files, which is the most it may have; " +
-              "`image_files` in [limits] says so");
+  if (entry.size.bytes > bounds.bytes) return too_large(bounds);
+  if (entry.size.files > bounds.files) return too_many_files(bounds);
+  return {};
 }
 
 Result<Image> open_packed(const Reference& reference, const Wanted& wanted) {

@@ -60,14 +60,8 @@ class Walk {
     ++size.files;
     const bool again = st.st_nlink > 1 && !S_ISDIR(st.st_mode) && !seen_.insert(st.st_ino).second;
     if (!again) size.bytes += static_cast<std::uint64_t>(st.st_blocks) * 512;
-    if (size.files > most_.files) {
-      return fail("it has more than " + std::to_string(most_.files) + " files, which is the most it may have; " +
-                  "`image_files` in [limits] says so");
-    }
-    if (size.bytes > most_.bytes) {
-      return fail("unpacked it is larger than " + size_text(most_.bytes) + ", which is the most it may be; " +
-                  "`image_size` in [limits] says so");
-    }
+    if (size.files > most_.files) return too_many_files(most_);
+    if (size.bytes > most_.bytes) return too_large(most_);
     return {};
   }
 
@@ -101,6 +95,16 @@ Result<Size> walk(int folder, const Bounds& most, bool change) {
 }
 
 }  // namespace
+
+tl::unexpected<Error> too_large(const Bounds& most) {
+  return fail("unpacked it is larger than " + size_text(most.bytes) + ", which is the most it may be; " +
+              "`image_size` in [limits] says so");
+}
+
+tl::unexpected<Error> too_many_files(const Bounds& most) {
+  return fail("it has more than " + std::to_string(most.files) + " files, which is the most it may have; " +
+              "`image_files` in [limits] says so");
+}
 
 Result<Size> measure(int folder, const Bounds& most) {
   return walk(folder, most, false);

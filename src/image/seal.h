@@ -12,6 +12,10 @@ struct Size {
   std::uint64_t bytes = 0, files = 0;  // as on the disk; folders and links are files
 };
 
+// What is said of more than that.
+tl::unexpected<Error> too_large(const Bounds& most);
+tl::unexpected<Error> too_many_files(const Bounds& most);
+
 // While it grows: what is there at the moment, or the error that it is more than `most`. What can't be looked at yet is
 // left out.
 Result<Size> measure(int folder, const Bounds& most);

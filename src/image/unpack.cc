@@ -170,6 +170,8 @@ Result<void> unpack(const std::string& layout, const std::string& into, const Bo
   const ssize_t n = ::read(messages.first.get(), buffer, sizeof buffer);
   std::string said = n > 0 ? std::string(buffer, static_cast<std::size_t>(n)) : "";
   while (!said.empty() && said.back() == '\n') said.pop_back();
+  // A file that may not grow any more; what there was of it umoci has removed by now.
+  if (said.ends_with(": file too large")) return too_large(bounds);
   return fail("umoci can't unpack it (" +
               (said.empty() ? "status " + std::to_string(ended.shell()) : escape_for_terminal(said, 500)) + ")");
 }
