@@ -11,11 +11,11 @@
 #include "base/text.h"
 #include "room/wire.h"
 #include "tier/gvisor/bundle.h"
-#include "tier/gvisor/carry.h"
 #include "tier/gvisor/find.h"
 #include "tier/gvisor/memory.h"
 #include "tier/gvisor/rest.h"
 #include "tier/gvisor/tracing.h"
+#include "tier/stage/carry.h"
 #include "tier/stage/cpus.h"
 
 namespace bulkhead::tier::gvisor {
@@ -109,7 +109,7 @@ class Gvisor final : public Isolation {
                                "--pass-fd=" + same_inside(lane_fd), "session"};
     options.arguments.insert(options.arguments.end(), std::begin(run), std::end(run));
     int in = stdio[0], out = stdio[1], err = stdio[2];
-    BH_TRY(Carried carried, carry_files(in, out, err));
+    BH_TRY(Carried carried, carry(Carry::files, in, out, err));
     options.fds = {in, out, err, control.second.get(), lane.second.get()};
     if (options.fds[2] < 0) options.fds[2] = messages.second.get();
     options.enter = [&]() -> Result<void> {

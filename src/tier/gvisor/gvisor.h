@@ -1,7 +1,7 @@
 // tier/gvisor/: the workload's kernel is gVisor's, a program (runsc's "sentry") that runs unprivileged and asks the
 // host's kernel for little; the room is reached by a wire (room/wire.h), at whose end is gVisor's own network stack.
 //
-//   bundle.h   Plan -> what the host's side stages, and the OCI configuration of what is shown
+//   bundle.h   Plan -> the OCI configuration of what is shown (stage/inside.h stages it)
 //   find.h     where runsc is, and whether it is one that can do this
 //   tracing.h  what it tells of the processes inside
 //   gvisor.h   starting it beyond the wire
