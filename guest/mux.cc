@@ -358,7 +358,9 @@ Result<void> Mux::begin_command(std::uint32_t number, std::string_view payload) 
 Result<void> Mux::write_stream() {
   if (out_.size() - out_at_ > too_much) return fail("the session's inside does not listen", EPIPE);
   while (out_at_ < out_.size()) {
-    const ssize_t n = ::send(stream_.get(), out_.data() + out_at_, out_.size() - out_at_, MSG_NOSIGNAL);
+    ssize_t n = ::send(stream_.get(), out_.data() + out_at_, out_.size() - out_at_, MSG_NOSIGNAL);
+    // A virtual machine's port.
+    if (n < 0 && errno == ENOTSOCK) n = ::write(stream_.get(), out_.data() + out_at_, out_.size() - out_at_);
     if (n < 0 && not_now()) break;
     if (n < 0) return fail("the session's inside is gone", EPIPE);
     out_at_ += static_cast<std::size_t>(n);

@@ -8,7 +8,7 @@
 namespace bulkhead::shim {
 
 // A user namespace in which uid and gid are what 0 is outside it: files of the session's then show the owner that they
-// have on the host, and nothing inside looks like root.
+// have on the host, and nothing inside looks like root. Nothing to do where it is that uid already.
 Result<void> become(uid_t uid, gid_t gid);
 
 // Setup's folders and links.

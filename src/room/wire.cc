@@ -6,11 +6,13 @@
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -151,12 +153,9 @@ bool has_ipv6() {
 
 }  // namespace
 
-Result<void> lay_wire(int far) {
-  if (has_ipv6() && !refuse_advertisements()) {
-    return fail("can't switch IPv6 router advertisements off (/proc/sys/net/ipv6 is read-only here)");
-  }
-  BH_TRY(const UniqueFd socket, open_rtnetlink());
-  BH_CHECK(make_pair(socket.get(), far));
+namespace {
+
+Result<void> furnish_room_end(const UniqueFd& socket) {
   BH_TRY(const int index, index_of(room_end));
   BH_CHECK(add_address(socket.get(), index, wire_room, wire_prefix));
   if (has_ipv6()) BH_CHECK(add_address(socket.get(), index, wire_room6, wire_prefix6));
@@ -168,6 +167,46 @@ Result<void> lay_wire(int far) {
   BH_CHECK(make_every_address_local(AF_INET6, RT_TABLE_LOCAL));
   BH_CHECK(route_to_far(socket.get(), index, wire_far6));
   return order_rules(socket.get(), AF_INET6);
+}
+
+Result<void> listen_to_no_router() {
+  if (!has_ipv6() || refuse_advertisements()) return {};
+  return fail("can't switch IPv6 router advertisements off (/proc/sys/net/ipv6 is read-only here)");
+}
+
+}  // namespace
+
+Result<void> lay_wire(int far) {
+  BH_CHECK(listen_to_no_router());
+  BH_TRY(const UniqueFd socket, open_rtnetlink());
+  BH_CHECK(make_pair(socket.get(), far));
+  return furnish_room_end(socket);
+}
+
+Result<UniqueFd> lay_tap() {
+  BH_CHECK(listen_to_no_router());
+  auto tap = sys::open(tap_device, O_RDWR | O_NONBLOCK);
+  if (!tap) {
+    return fail(std::string("can't open ") + tap_device + " (" + ::strerror(tap.error().code) +
+                "), which the tier vm needs; `modprobe tun` makes it, and udev lets everybody use it");
+  }
+  ifreq wanted{};
+  ::strncpy(wanted.ifr_name, room_end, sizeof wanted.ifr_name - 1);
+  wanted.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+  if (::ioctl(tap->get(), TUNSETIFF, &wanted) != 0) return fail_errno("ioctl(TUNSETIFF)", room_end, errno);
+  BH_TRY(const UniqueFd socket, open_rtnetlink());
+  BH_CHECK(furnish_room_end(socket));
+  return std::move(*tap);
+}
+
+Result<void> leave_room() {
+  const uid_t uid = ::geteuid();
+  const gid_t gid = ::getegid();
+  if (::unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) != 0) {
+    return fail_errno("unshare(CLONE_NEWUSER|CLONE_NEWNET)", "below the room's", errno);
+  }
+  if (::prctl(PR_SET_DUMPABLE, 1) != 0) return fail_errno("prctl(PR_SET_DUMPABLE)", "", errno);
+  return sys::write_id_maps(0, uid, uid, gid, gid);
 }
 
 Result<void> take_wire() {

@@ -7,6 +7,7 @@
 // address in there may be an answer's source.
 #pragma once
 
+#include "base/fd.h"
 #include "base/result.h"
 
 namespace bulkhead::room {
@@ -28,5 +29,13 @@ Result<void> take_wire();
 // the room's, and in a network namespace of that one's whose wire is laid. Before it the caller is in the room
 // (room::enter); afterwards it has no capability over that.
 Result<void> go_beyond_wire();
+
+// For a virtual machine: in place of the pair a tap whose other end is the descriptor, so there is no second namespace.
+// In the room, with CAP_NET_ADMIN over it. What take_wire() does happens in the machine.
+inline constexpr const char* tap_device = "/dev/net/tun";
+Result<UniqueFd> lay_tap();
+// The calling process from then on: the same uid in a user namespace below the room's, and in an empty network
+// namespace of that one's.
+Result<void> leave_room();
 
 }  // namespace bulkhead::room

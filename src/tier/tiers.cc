@@ -1,6 +1,7 @@
 #include "tier/gvisor/gvisor.h"
 #include "tier/native/native.h"
 #include "tier/tier.h"
+#include "tier/vm/vm.h"
 
 namespace bulkhead::tier {
 
@@ -11,9 +12,9 @@ Result<std::unique_ptr<Isolation>> open_tier(Tier tier) {
     case Tier::gvisor:
       return gvisor::open();
     case Tier::vm:
-      break;
+      return vm::open();
   }
-  return fail(std::string("tier \"") + name_of(tier) + "\" is not part of this version; use --tier native or gvisor");
+  return fail("there is no such tier");
 }
 
 }  // namespace bulkhead::tier

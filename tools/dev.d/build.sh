@@ -10,6 +10,7 @@ dev_help() {
 ./dev fuzz [--fast] [SECONDS [NAME…]]
                         the fuzz targets over their corpus, then for SECONDS each; --fast: without sanitizers
 ./dev runsc             fetch Debian 13's gVisor into .cache/ (for `--tier gvisor`)
+./dev machine           fetch Debian's cloud kernel into .cache/ and build what it boots (for `--tier vm`)
 ./dev packages          only the set-up: install the Debian packages that all of these need
 ./dev bench             the figures, each as a ratio against a baseline of the same run
 ./dev bench egress      the gateway beside Squid, mitmproxy, sandbox-runtime, HAProxy and nginx
@@ -20,8 +21,15 @@ dev_build() { build "${1:-release}"; }
 
 dev_runsc() { need_runsc; }
 
+dev_machine() {
+  need "${vm_packages[@]}"
+  need_machine
+  build release
+}
+
 dev_run() {
   need "${run_packages[@]}"
+  [[ " $* " != *" vm "* && " $* " != *"=vm "* ]] || need "${vm_packages[@]}"
   build release
   [[ " $* " != *" gvisor "* && " $* " != *"=gvisor "* ]] || need_runsc
   exec build/release/bin/bulkhead run "$@"

@@ -2,7 +2,7 @@
 
 # packages: everything that building, running, testing and checking need, for a machine where that is decided once.
 dev_packages() {
-  need "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}" "${check_packages[@]}" "${fuzz_packages[@]}"
+  need "${build_packages[@]}" "${run_packages[@]}" "${vm_packages[@]}" "${test_packages[@]}" "${check_packages[@]}" "${fuzz_packages[@]}"
   need_unstarted docker-registry
   need "${client_packages[@]}"
   need_boost
@@ -48,7 +48,7 @@ unit_tests() {
 
 # test [PATTERN…]: everything, or only the whole-program tests whose name contains a pattern.
 dev_test() {
-  need "${run_packages[@]}" "${test_packages[@]}"
+  need "${run_packages[@]}" "${vm_packages[@]}" "${test_packages[@]}"
   need_agents
   need_runsc
   build release

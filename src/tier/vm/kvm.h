@@ -1,0 +1,11 @@
+// Whether KVM can be used. That /dev/kvm opens, and even that a virtual processor runs, says little: on some machines
+// in a cloud it is emulated, a thousand times slower than QEMU's own translation (TCG).
+#pragma once
+
+namespace bulkhead::tier::vm {
+
+// Lets a virtual processor count to two million in a process of its own, for half a second at most. False also where
+// there is no /dev/kvm, or none for this user.
+bool kvm_is_usable();
+
+}  // namespace bulkhead::tier::vm

@@ -1,0 +1,156 @@
+#include "tier/vm/qemu.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "guest/boot.h"
+#include "guest/landlock.h"
+#include "tier/vm/capabilities.h"
+#include "tier/vm/find.h"
+
+namespace bulkhead::tier::vm {
+namespace {
+
+using shim::Access;
+
+Result<void> touch_only(const std::vector<shim::Rule>& rules) {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("prctl(PR_SET_NO_NEW_PRIVS)", "", errno);
+  const int abi = shim::landlock_abi();
+  return abi == 0 ? Result<void>() : shim::apply_landlock(rules, true, abi);
+}
+
+// virtiofsd gives up its supplementary groups, which in a user namespace of one id nobody may (user_namespaces(7)), and
+// ends if it can't. It has the user's; the machine's users are none of them.
+Result<void> answer_setgroups() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setgroups, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{sizeof program / sizeof program[0], program};
+  if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) return fail_errno("prctl(PR_SET_SECCOMP)", "", errno);
+  return {};
+}
+
+// What virtiofsd asks for, whatever it needs (setup_capabilities() in QEMU's tools/virtiofsd/passthrough_ll.c), and
+// chroot(2).
+constexpr std::uint64_t virtiofsd_capabilities =
+    1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE | 1U << CAP_FOWNER | 1U << CAP_FSETID | 1U << CAP_SETGID |
+    1U << CAP_SETUID | 1U << CAP_MKNOD | 1U << CAP_SETFCAP | 1U << CAP_SYS_CHROOT | 1U << CAP_SETPCAP;
+
+Result<Child> start(const char* path, std::vector<std::string> arguments, std::vector<int> fds,
+                    std::function<Result<void>()> confine) {
+  BH_TRY(const UniqueFd program, sys::open(path, O_PATH));
+  SpawnOptions options;
+  options.program = program.get();
+  options.arguments = std::move(arguments);
+  options.environment = {"PATH=/usr/bin", "G_SLICE=always-malloc"};
+  options.fds = std::move(fds);
+  options.before_exec = std::move(confine);
+  return spawn(options);
+}
+
+}  // namespace
+
+Result<Child> start_qemu(const Machine& machine, int console, int messages, int port, int tap, int files) {
+  const std::string megabytes = std::to_string(machine.memory >> 20);
+  const std::string folder(machine_folder);
+  const std::vector<std::string> arguments = {
+      "qemu-system-x86_64",
+      "-nodefaults",
+      "-no-user-config",
+      "-no-reboot",
+      "-display",
+      "none",
+      "-sandbox",
+      "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+      "-machine",
+      std::string("q35,memory-backend=memory,usb=off,vmport=off,accel=") + (machine.kvm ? "kvm" : "tcg"),
+      "-cpu",
+      machine.kvm ? "host" : "max",
+      "-smp",
+      std::to_string(machine.processors),
+      "-m",
+      megabytes + "M",
+      // Shared with virtiofsd, which reads and writes the machine's requests there.
+      "-object",
+      "memory-backend-memfd,id=memory,share=on,size=" + megabytes + "M",
+      "-kernel",
+      folder + "/vmlinuz",
+      "-initrd",
+      folder + "/initrd",
+      "-append",
+      "console=ttyS0 quiet panic=-1 reboot=t random.trust_cpu=on",
+      "-chardev",
+      "socket,id=console,fd=3",
+      "-device",
+      "isa-serial,chardev=console",
+      "-device",
+      "virtio-serial-pci",
+      "-chardev",
+      "socket,id=port,fd=4",
+      "-device",
+      std::string("virtserialport,chardev=port,name=") + shim::port_name,
+      "-netdev",
+      "tap,id=room,fd=5",
+      "-device",
+      "virtio-net-pci,netdev=room,romfile=",
+      "-chardev",
+      "socket,id=files,fd=6",
+      "-device",
+      std::string("vhost-user-fs-pci,chardev=files,tag=") + shim::share_tag,
+      "-object",
+      "rng-random,id=random,filename=/dev/urandom",
+      "-device",
+      "virtio-rng-pci,rng=random",
+  };
+  return start(qemu_path, arguments, {-1, messages, messages, console, port, tap, files}, []() -> Result<void> {
+    BH_CHECK(keep_capabilities(0));
+    return touch_only({{"/usr", Access::run},
+                       {"/lib", Access::run},
+                       {"/lib64", Access::run},
+                       {"/etc/ld.so.cache", Access::read},
+                       {machine_folder, Access::read},
+                       {"/proc", Access::read},
+                       {"/dev", Access::write}});
+  });
+}
+
+Result<Child> start_virtiofsd(int messages, int listening) {
+  const std::vector<std::string> arguments = {"virtiofsd",
+                                              "--fd=3",
+                                              "-f",
+                                              "-o",
+                                              std::string("source=") + share_folder,
+                                              "-o",
+                                              "sandbox=chroot",
+                                              "-o",
+                                              "cache=auto",
+                                              "-o",
+                                              "log_level=err",
+                                              "-o",
+                                              "modcaps=-dac_override:-mknod:-setfcap:-chown:-fsetid"};
+  return start(virtiofsd_path, arguments, {-1, messages, messages, listening}, []() -> Result<void> {
+    BH_CHECK(keep_capabilities(virtiofsd_capabilities));
+    BH_CHECK(touch_only({{"/usr", Access::run},
+                         {"/lib", Access::run},
+                         {"/lib64", Access::run},
+                         {"/etc/ld.so.cache", Access::read},
+                         {"/proc", Access::read},
+                         {"/dev/null", Access::write},
+                         {share_folder, Access::full}}));
+    return answer_setgroups();
+  });
+}
+
+}  // namespace bulkhead::tier::vm
