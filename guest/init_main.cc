@@ -134,7 +134,7 @@ Result<void> devices() {
   const struct {
     const char* name;
     unsigned major, minor;
-  } all[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}};
+  } all[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
   for (const auto& one : all) {
     const std::string path = dev + "/" + one.name;
     if (::mknod(path.c_str(), S_IFCHR | 0666, makedev(one.major, one.minor)) != 0 || ::chmod(path.c_str(), 0666) != 0) {

@@ -119,7 +119,8 @@ Result<void> furnish(Stage& stage, const Plan& plan) {
   }
   for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
     const PlannedMount& mount = plan.mounts[i];
-    BH_CHECK(stage.bind(mount, numbered("/mounts/", i)));
+    const std::string path = numbered("/mounts/", i);
+    BH_CHECK(mount.served ? stage.serve(mount, path) : stage.bind(mount, path));
     BH_CHECK(stage.restrict(numbered("/mounts/", i), mount.mode != MountMode::ro));
     if (stands_in_root(plan, mount)) BH_CHECK(add_place(stage, mount, root + mount.target));
   }

@@ -11,7 +11,6 @@
 
 #include "base/random.h"
 #include "base/sys.h"
-#include "base/text.h"
 #include "guest/boot.h"
 #include "room/wire.h"
 #include "tier/stage/carry.h"
@@ -30,10 +29,6 @@ constexpr const char* shared_folders[] = {"/root", "/system", "/files", "/mounts
 constexpr std::uint64_t default_memory = 1ULL << 30;
 constexpr std::uint64_t least_memory = 128ULL << 20;
 constexpr std::uint64_t default_processors = 2;
-
-std::string shown(const Mount& mount) {
-  return "mount \"" + escape_for_terminal(mount.path) + "\"";
-}
 
 Result<void> show_programs(Stage& stage) {
   BH_CHECK(stage.folder("/usr"));
@@ -129,14 +124,6 @@ class Vm final : public Isolation {
   void rest(const Child&, bool) const override {}
 
   Result<void> accepts(const Policy& policy) const override {
-    for (const Mount& mount : policy.mounts) {
-      if (mount.mode == MountMode::rw_no_delete) {
-        return fail(shown(mount) + ": the tier vm can't enforce mode rw-no-delete yet; use review, or --tier native");
-      }
-      if (is_served(mount)) {
-        return fail(shown(mount) + ": the tier vm can't enforce `protect` yet; use mode review, or --tier native");
-      }
-    }
     if (policy.limits.memory && *policy.limits.memory < least_memory) {
       return fail("limits.memory: a virtual machine needs 128MB at least");
     }
