@@ -37,10 +37,10 @@ const char* name_of(Kind kind) {
       return "required";
     case Kind::useful:
       return "useful";
-    case Kind::tier:
-      return "tier";
-    case Kind::later:
-      return "later";
+    case Kind::gvisor:
+      return "gvisor";
+    case Kind::vm:
+      return "vm";
   }
   return "?";
 }
@@ -100,19 +100,27 @@ State state_of(const Guarantee& guarantee, const std::vector<ProbeResult>& resul
   return worst;
 }
 
-bool gvisor_works(const std::vector<ProbeResult>& results) {
-  return session::usable(results) && std::ranges::none_of(results, [](const ProbeResult& r) {
-           return r.probe->kind == Kind::tier && r.finding.state != State::ok;
+bool tier_works(Kind kind, const std::vector<ProbeResult>& results) {
+  return session::usable(results) && std::ranges::none_of(results, [&](const ProbeResult& r) {
+           return r.probe->kind == kind && r.finding.state == State::missing;
          });
 }
 
 // Which of native's guarantees it does not give.
-std::string gvisor_lacks() {
+std::string lacks(Tier tier) {
   std::vector<std::string> ids;
   for (const Guarantee& g : session::guarantees()) {
-    if (session::holds_on(g, Tier::native) && !session::holds_on(g, Tier::gvisor)) ids.emplace_back(g.id);
+    if (session::holds_on(g, Tier::native) && !session::holds_on(g, tier)) ids.emplace_back(g.id);
   }
   return join(ids, ", ");
+}
+
+void print_tier(Tier tier, bool works) {
+  if (works) {
+    std::printf("The tier %s can be used; it does not give: %s.\n", name_of(tier), lacks(tier).c_str());
+  } else {
+    std::printf("The tier %s can't be used here.\n", name_of(tier));
+  }
 }
 
 nlohmann::json to_json(const std::vector<ProbeResult>& results, const Given& given) {
@@ -143,7 +151,10 @@ nlohmann::json to_json(const std::vector<ProbeResult>& results, const Given& giv
                            {"root", ::geteuid() == 0},
                            {"probes", probes},
                            {"guarantees", guarantees},
-                           {"tiers", {{"native", session::usable(results)}, {"gvisor", gvisor_works(results)}}}};
+                           {"tiers",
+                            {{"native", session::usable(results)},
+                             {"gvisor", tier_works(Kind::gvisor, results)},
+                             {"vm", tier_works(Kind::vm, results)}}}};
   return all;
 }
 
@@ -155,7 +166,7 @@ std::string padded(std::string_view text, std::size_t width) {
 
 void print_probe(const ProbeResult& r, const Colours& c) {
   const session::Finding& f = r.finding;
-  const bool other = r.probe->kind == Kind::later || r.probe->kind == Kind::tier;
+  const bool other = r.probe->kind == Kind::gvisor || r.probe->kind == Kind::vm;
   const bool quiet = other && f.state != State::ok;
   const std::string_view colour = quiet                                                          ? c.dim
                                   : f.state == State::ok                                         ? c.good
@@ -178,10 +189,10 @@ void print_human(const std::vector<ProbeResult>& results, const Given& given, bo
   const Colours c = colours_for(1);
   std::printf("bulkhead %s, %s%s\n\n", BULKHEAD_VERSION, escape_for_terminal(kernel()).c_str(),
               ::geteuid() == 0 ? ", as root (a session gets an unprivileged uid of its own)" : "");
-  bool other = false, later = false;
+  bool gvisor = false, vm = false;
   for (const ProbeResult& r : results) {
-    if (r.probe->kind == Kind::tier && !std::exchange(other, true)) std::puts("\nFor the tier gvisor:");
-    if (r.probe->kind == Kind::later && !std::exchange(later, true)) std::puts("\nFor tiers and modes to come:");
+    if (r.probe->kind == Kind::gvisor && !std::exchange(gvisor, true)) std::puts("\nFor the tier gvisor:");
+    if (r.probe->kind == Kind::vm && !std::exchange(vm, true)) std::puts("\nFor the tier vm:");
     print_probe(r, c);
   }
   std::printf("\nGuarantees of the native tier%s\n", verbose ? ":" : " that are weaker here (--verbose shows all):");
@@ -201,11 +212,8 @@ void print_human(const std::vector<ProbeResult>& results, const Given& given, bo
   if (weaker == 0) std::puts(verbose ? "All of them hold." : "  none: all of them hold.");
   std::puts(session::usable(results) ? "\nThe native tier works here."
                                      : "\nThe native tier can't run here: see what is required and missing above.");
-  if (gvisor_works(results)) {
-    std::printf("The tier gvisor can be used; it does not give: %s.\n", gvisor_lacks().c_str());
-  } else {
-    std::puts("The tier gvisor can't be used here.");
-  }
+  print_tier(Tier::gvisor, tier_works(Kind::gvisor, results));
+  print_tier(Tier::vm, tier_works(Kind::vm, results));
 }
 
 // What sessions kept of rw-no-delete folders, until somebody forgets it.

@@ -49,7 +49,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr auto start_deadline = std::chrono::seconds(30);
+constexpr auto start_deadline = std::chrono::seconds(30), machine_start_deadline = std::chrono::seconds(180);
 constexpr auto term_grace = std::chrono::seconds(3);       // between SIGTERM and SIGKILL
 constexpr auto helper_grace = milliseconds(1000);          // for helpers to end once told
 constexpr auto evidence_grace = std::chrono::seconds(10);  // for a slow disk
@@ -207,12 +207,13 @@ class Supervisor {
     recorder_.emplace(std::move(helpers_.supervisor_evidence));
     BH_CHECK(record_start(policy));
     BH_CHECK(send_setup());
-    deadline_ = Clock::now() + start_deadline;
+    deadline_ = Clock::now() + (policy_.tier == Tier::vm ? machine_start_deadline : start_deadline);
     return {};
   }
 
   Result<void> record_start(const nlohmann::json& policy) {
     for (const Missing& missing : start_line_missing(policy_.tier)) missing_.push_back(missing.what);
+    for (const std::string& what : isolation_->lacks()) missing_.push_back(what);
     for (const Missing& missing : missing_by_policy(policy_)) missing_.push_back(missing.what);
     BH_CHECK(recorder_->record("session.policy", policy));
     for (const Untrusted& project : planned_.projects.untrusted) {
@@ -413,7 +414,7 @@ class Supervisor {
   void check_time() {
     trim_.check();
     const Clock::time_point now = Clock::now();
-    if (deadline_ && now >= *deadline_) stop("the session did not start within 30 seconds");
+    if (deadline_ && now >= *deadline_) stop("the session did not start in time");
     if (session_deadline_ && now >= *session_deadline_) {
       session_deadline_.reset();
       stop("the session reached its limit: duration");

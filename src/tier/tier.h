@@ -89,6 +89,8 @@ class Isolation {
   virtual Tier tier() const = 0;
   // Names what the plan asks for and this tier can't enforce; a mode is never approximated.
   virtual Result<void> accepts(const Policy& policy) const = 0;
+  // What this machine can't give the tier, in a few words each, for the session's first line.
+  virtual std::vector<std::string> lacks() const { return {}; }
   // What the tier can tell of the processes inside it tells on Plan::tracing; false: nothing.
   virtual bool tells() const = 0;
   // `stdio`: the workload's 0, 1, 2; -1 where it gets the session's own pty.

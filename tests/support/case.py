@@ -20,6 +20,7 @@ BUILD = os.environ.get("BULKHEAD_BUILD", os.path.join(ROOT, "build/release"))
 
 # On which tier sessions run whose test names none.
 TIER = os.environ.get("BULKHEAD_TIER", "native")
+SLOWER = {"vm": 6}  # without KVM
 
 # Set: what a test runs inside is a command of a session that lives.
 LIVES = bool(os.environ.get("BULKHEAD_LIVES"))
@@ -240,6 +241,7 @@ class Case(unittest.TestCase):
         process = subprocess.Popen(command, env=env, cwd=cwd or self.work, pass_fds=pass_fds,
                                    stdin=subprocess.DEVNULL if data is None else subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        timeout *= SLOWER.get(self.tier, 1)
         try:
             out, err = process.communicate(data, timeout)
         except subprocess.TimeoutExpired:
@@ -270,6 +272,7 @@ class Case(unittest.TestCase):
     # Judging ----------------------------------------------------------------------------------------------
 
     def wait_until(self, condition, seconds=10, what="the condition"):
+        seconds *= SLOWER.get(self.tier, 1)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             value = condition()

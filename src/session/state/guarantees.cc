@@ -17,12 +17,13 @@ constexpr std::array table = {
         "The workload sees the system's programs, its toolchains and the mounts of its policy; nothing else of "
         "HOME or of any other data on the host.",
         "mount namespace built by bubblewrap from an allow-list, each path opened and judged first and mounted "
-        "by descriptor (bubblewrap 0.8); gvisor: the same list, staged for the sentry, which holds descriptors of it",
-        "native gvisor", "X01 X29", "userns bwrap"},
+        "by descriptor (bubblewrap 0.8); gvisor: the same list, staged for the sentry, which holds descriptors of it; vm: "
+        "the same, for virtiofsd, which is confined to it (Landlock)",
+        "native gvisor vm", "X01 X29", "userns bwrap"},
     Guarantee{"fs-ro", "What is mounted `ro` can't be changed; what is written outside the mounts is gone afterwards.",
               "read-only mounts in a namespace whose capabilities are dropped; fresh tmpfs for the rest (gvisor: the "
               "sentry's)",
-              "native gvisor", "X01 X29", "userns bwrap"},
+              "native gvisor vm", "X01 X29", "userns bwrap"},
     Guarantee{
         "fs-review",
         "What is written to a folder in mode `review` the host does not see until it is applied; applying takes all "
@@ -30,21 +31,21 @@ constexpr std::array table = {
         "or set-user-ID bit.",
         "overlayfs mounted in the session's user namespace (Linux 5.11), its upper layer in the user's state; "
         "openat2(2) without links, renames that a synced journal lists first",
-        "native gvisor", "X01 X02 X07", "userns overlay"},
+        "native gvisor vm", "X01 X02 X07", "userns overlay"},
     Guarantee{
         "fs-keep",
         "In a folder mounted `rw-no-delete`, what existed when the session began can be brought back with its "
         "mode, times and attributes, whatever the workload does to it.",
         "a FUSE mount in the session's user namespace (Linux 4.18), served from outside by a process that keeps an "
         "original before the operation that would lose it and is confined to that folder (Landlock ABI 2, 5.19)",
-        "native", "X03 X08 X10 X34", "userns fuse"},
+        "native vm", "X03 X08 X10 X34", "userns fuse"},
     Guarantee{
         "fs-protect",
         "In a folder mounted `rw` with `protect`, or `rw-no-delete`, no file that the host's tools run or obey can be "
         "made, changed, moved or removed, at any depth and in any spelling, but what `allow_control` names.",
         "the same FUSE server, which judges the whole path of every operation, and what a folder's move would make of "
         "the files in it",
-        "native", "X04 X05 X09 X33 X37", "userns fuse"},
+        "native vm", "X04 X05 X09 X33 X37", "userns fuse"},
     Guarantee{
         "landlock",
         "A second, independent layer repeats the view of the files; a read-only mount below HOME, /tmp or another "
@@ -54,39 +55,39 @@ constexpr std::array table = {
     Guarantee{"fs-secrets",
               "No mount brings in what logs the tools of a home folder in (SSH keys, clouds' and registries' logins, "
               "browsers' profiles, keyrings) unless it is said twice.",
-              "a list of places, judged over what was opened", "native gvisor", "M02", ""},
+              "a list of places, judged over what was opened", "native gvisor vm", "M02", ""},
     Guarantee{
         "managed",
         "What an administrator rules out no user, flag, profile, project, reload or answer brings back; rules that "
         "others could have written stop every session.",
         "judged last, over the finished policy, what was opened, and what changes while a session runs",
-        "native gvisor", "M01", ""},
+        "native gvisor vm", "M01", ""},
     Guarantee{
         "net-room",
         "Whatever address the workload dials, by whatever protocol, it reaches Bulkhead's gateway or nothing: no "
         "network, no loopback service of the host, no other session.",
         "a network namespace in which every address is local (AnyIP, Linux 2.6.37), entered without "
         "capabilities; socket families by allow-list (seccomp); gvisor: a network stack of the sentry's own, whose one "
-        "interface is a wire into that namespace",
-        "native gvisor", "U01 U02 U03 X20 X35", "userns room seccomp"},
+        "interface is a wire into that namespace; vm: the machine's one network card is a tap there",
+        "native gvisor vm", "U01 U02 U03 X20 X35", "userns room seccomp"},
     Guarantee{"net-grants",
               "A request leaves only when one grant allows its host, port, method, path, query and headers, judged "
               "twice; an empty list allows nothing; what is not canonical is refused.",
-              "front and egress, two processes that judge separately", "native gvisor", "N16 H01 H02 H03", "room"},
+              "front and egress, two processes that judge separately", "native gvisor vm", "N16 H01 H02 H03", "room"},
     Guarantee{"net-dns",
               "No name that the workload asks for leaves the machine; only granted names are resolved, outside, once.",
-              "DNS answered inside the room", "native gvisor", "D06 D07 D09", "room"},
+              "DNS answered inside the room", "native gvisor vm", "D06 D07 D09", "room"},
     Guarantee{"net-address",
               "No granted name leads to a private, link-local, metadata or own address; what was checked is what is "
               "dialled. Not where the policy lets a proxy resolve names.",
               "egress resolves once and dials the address it checked, through a proxy by CONNECT to that address",
-              "native gvisor", "D01 D02", ""},
+              "native gvisor vm", "D01 D02", ""},
     Guarantee{
         "trust",
         "In mode review a session sees no control file (hooks, tasks, agent settings, instructions) but those that "
         "the user trusted as they are now, in this folder; what changes is hidden and asked about again. Not in "
         "mode rw, whose start line names them.",
-        "whiteouts in an overlayfs layer (Linux 5.11); content hashes in the user's state", "native gvisor",
+        "whiteouts in an overlayfs layer (Linux 5.11); content hashes in the user's state", "native gvisor vm",
         "X05 X06 X09 X11 X12 X13 X33 X37", "overlay"},
     Guarantee{
         "handoff",
@@ -96,7 +97,7 @@ constexpr std::array table = {
         "a list of such files, judged over both sides of each change; what is about to be renamed into place is "
         "compared "
         "with the content that was accepted",
-        "native gvisor", "X04 X05 X06 X09 X15 X37", "overlay"},
+        "native gvisor vm", "X04 X05 X06 X09 X15 X37", "overlay"},
     Guarantee{
         "image",
         "Of an image nothing is shown or run before every part of it was verified by its digest; unpacking it writes "
@@ -104,54 +105,56 @@ constexpr std::array table = {
         "of a folder, which is shown as it is.",
         "SHA-256 of each blob; umoci in namespaces of its own with that image and one folder (seccomp); all else lies "
         "over it in an overlay (Linux 5.11), read-only, nosuid",
-        "native gvisor", "X01 X07 X10 X16 X22 X26", "overlay"},
+        "native gvisor vm", "X01 X07 X10 X16 X22 X26", "overlay"},
     Guarantee{
         "output",
         "An output is bounded while it is written; what is collected follows no link and brings no device, set-user-ID "
         "bit or part of too much; what the host would run or obey waits for somebody's word.",
-        "a tmpfs of the size that the policy says; openat2(2) without links; the gate of mode review", "native gvisor",
+        "a tmpfs of the size that the policy says; openat2(2) without links; the gate of mode review", "native gvisor vm",
         "X05 X10 X27", "overlay"},
     Guarantee{"publish",
               "Through a published port connections come in, and none goes out: each begins on the host, at an address "
               "that was named (by itself only the loopback's), and ends at one port of the room.",
               "a relay without socket(2) and connect(2); sockets inside made by a process that is in the room",
-              "native gvisor", "U04", "userns room seccomp"},
+              "native gvisor vm", "U04", "userns room seccomp"},
     Guarantee{"net-tls",
               "Every granted HTTPS host is verified against the system's roots before anything is sent; a session's CA "
               "and token are worth nothing in another session.",
-              "OpenSSL 3 in egress; a CA made in front for each session, never on disk", "native gvisor", "T11 T13",
+              "OpenSSL 3 in egress; a CA made in front for each session, never on disk", "native gvisor vm", "T11 T13",
               ""},
     Guarantee{
         "cred-token",
         "No credential is in the workload's environment, files or memory: it holds the session's token, exchanged "
         "outside, only in the grant's one slot; any other key is refused.",
-        "one egress process per credential, exec'd with an empty environment", "native gvisor", "C01 C02 X29 X30 X38",
+        "one egress process per credential, exec'd with an empty environment", "native gvisor vm", "C01 C02 X29 X30 X38",
         ""},
     Guarantee{"helpers", "The processes that read hostile bytes hold no capability, see no file, start no program.",
-              "empty mount namespace, seccomp allow-list, no_new_privs, not dumpable", "native gvisor", "X21",
+              "empty mount namespace, seccomp allow-list, no_new_privs, not dumpable", "native gvisor vm", "X21",
               "userns seccomp"},
     Guarantee{
         "kernel-seccomp",
         "System calls that everyday tools don't need are refused: io_uring, bpf, perf events, userfaultfd, keyrings, "
         "foreign ABIs, typing into terminals.",
-        "seccomp filter on the workload (Linux 3.5; clone3 by ENOSYS); gvisor: the same, applied by the sentry",
-        "native gvisor", "X17 X18 X19 X20", "seccomp"},
+        "seccomp filter on the workload (Linux 3.5; clone3 by ENOSYS); gvisor, vm: the same, applied by their kernel",
+        "native gvisor vm", "X17 X18 X19 X20", "seccomp"},
     Guarantee{"own-kernel",
               "The workload's system calls are answered by a kernel of the session's own, which is an unprivileged "
-              "program; none of its processes is one of the host's.",
-              "gVisor (runsc of 2024 or later, systrap), under its own seccomp filter, without capabilities, as the "
-              "session's uid in the session's namespaces",
-              "gvisor", "X19 X21", "runsc"},
+              "program or runs in one; none of its processes is one of the host's.",
+              "gVisor (runsc of 2024 or later, systrap), under its own seccomp filter, or Linux in a virtual machine "
+              "(QEMU, KVM where it works) under QEMU's filter and Landlock; without capabilities, as the session's uid "
+              "in the session's namespaces",
+              "gvisor vm", "X19 X21 X25", ""},
     Guarantee{
         "userns", "The workload can't make user namespaces and holds no capability in any.",
-        "bubblewrap --disable-userns (0.8), --cap-drop ALL, and seccomp; gvisor: seccomp and an empty bounding set",
-        "native gvisor", "X19", "userns bwrap"},
+        "bubblewrap --disable-userns (0.8), --cap-drop ALL, and seccomp; gvisor, vm: seccomp and an empty bounding "
+        "set",
+        "native gvisor vm", "X19", "userns bwrap"},
     Guarantee{"no-new-privs",
               "No program inside gains privilege by being executed: set-id bits and file capabilities do nothing.",
-              "no_new_privs (Linux 3.5), mounts without suid", "native gvisor", "X22", "bwrap"},
+              "no_new_privs (Linux 3.5), mounts without suid", "native gvisor vm", "X22", "bwrap"},
     Guarantee{"uid", "The workload's uid never maps to the host's root, also when Bulkhead was started as root.",
               "an unprivileged uid for the session; what belongs to root is mounted id-mapped (Linux 5.12)",
-              "native gvisor", "X32", "idmap"},
+              "native gvisor vm", "X32", "idmap"},
     Guarantee{"proc-sys", "/proc shows the session's own processes, and /proc/sys can't be written.",
               "pid namespace with its own proc, /proc/sys bound read-only", "native", "X21 X22 X32", "proc"},
     Guarantee{
@@ -160,15 +163,15 @@ constexpr std::array table = {
         "be reached.",
         "ipc and network namespaces, the view, descriptors closed; a broker makes every connection to a unix socket "
         "(seccomp notification, Linux 5.19); abstract sockets and signals also scoped by Landlock ABI 6 (Linux 6.12); "
-        "gvisor: the sentry's own, none of which reaches the host's (--host-uds=none)",
-        "native gvisor", "X16 X17 X36", "userns seccomp-notify"},
+        "gvisor: the sentry's own, none of which reaches the host's (--host-uds=none); vm: its kernel's own",
+        "native gvisor vm", "X16 X17 X36", "userns seccomp-notify"},
     Guarantee{
         "terminal",
         "Nothing inside can type into the user's terminal, nor answer or paint over what Bulkhead asks there, and what "
         "it "
         "prints can't make the terminal answer into the shell or write the clipboard.",
         "a pty and terminal session of its own, output filtered, held while a question is open, and drained at the end",
-        "native gvisor", "X18 X31", "devpts"},
+        "native gvisor vm", "X18 X31", "devpts"},
     Guarantee{
         "lifetime",
         "When any process of a session dies, by whatever hand, the workload dies, and no process, mount, socket or "
@@ -176,15 +179,15 @@ constexpr std::array table = {
         "pid namespace, PR_SET_PDEATHSIG, pidfd (Linux 5.3); the next start sweeps what a crash left; gvisor: all of "
         "runsc's "
         "is in memory that goes with it",
-        "native gvisor", "X23", "syscalls"},
+        "native gvisor vm", "X23", "syscalls"},
     Guarantee{
         "limits",
         "Limits on processes, files, memory, processor time, output and duration hold for the session as a whole, "
         "the host keeps room on its disks, and it can always be stopped.",
         "resource limits counted in the session's user namespace (gvisor: by the sentry, and its memory file "
-        "watched), tmpfs sizes, processor affinity, time and output counted outside, cgroup v2 where the user has "
+        "watched; vm: what the machine has), tmpfs sizes, processor affinity, time and output counted outside, cgroup v2 where the user has "
         "one; the session ends when a disk it writes to runs low",
-        "native gvisor", "X10 X24", "userns cgroup"},
+        "native gvisor vm", "X10 X24", "userns cgroup"},
     Guarantee{"trace",
               "Each process that begins, runs a program or ends, each file opened to be changed and each connection is "
               "recorded, or counted where there are too many; nothing inside can switch that off, and a session nobody "
@@ -193,14 +196,17 @@ constexpr std::array table = {
     Guarantee{"evidence",
               "Start, policy, each credential's release and the end are on the disk before they take effect, each "
               "request within 200 ms, written by a process that nothing inside can reach.",
-              "bulkhead-evidence, sole holder of the log; fdatasync; a reserve for a full disk", "native gvisor", "X23",
+              "bulkhead-evidence, sole holder of the log; fdatasync; a reserve for a full disk", "native gvisor vm", "X23",
               "state-dir"},
 };
 
-constexpr std::array<std::string_view, 12> not_promised = {
+constexpr std::array<std::string_view, 13> not_promised = {
     "A flaw in the host's kernel: the native tier's workload talks to it directly, through a filter.",
     "A flaw in gVisor: what gets through it on the tier gvisor is a process of the session's uid that sees what the "
     "session was shown, and talks to the host's kernel through gVisor's own filter.",
+    "A flaw in QEMU or virtiofsd: what gets through one on the tier vm is a process of the session's uid with QEMU's "
+    "filter, or one that sees the folders that the session was shown; and, without KVM, a machine's own kernel is kept "
+    "from its workload's by QEMU's emulation, which is not made for that.",
     "What a granted function can be told. A model's API sees whatever the agent sends it; a grant to write an issue "
     "can write anything into it; what is said in a WebSocket is counted, not judged.",
     "Timing, sizes, order and number of granted requests carry a little information out; budgets bound it.",
@@ -273,12 +279,11 @@ std::string guarantees_markdown() {
       "first line, or `doctor`, says what is missing.\n\n"
       "| check | what it looks for | required | guarantees that need it |\n|---|---|---|---|\n";
   for (const Probe& probe : probes()) {
-    if (probe.kind == Kind::later) continue;
     std::vector<std::string> ids;
     for (const Guarantee* g : guarantees_needing(probe.id)) ids.push_back("`" + std::string(g->id) + "`");
     out += "| `" + std::string(probe.id) + "` | " + std::string(probe.title) + " | " +
            (probe.kind == Kind::required ? "yes"
-            : probe.kind == Kind::tier   ? "for that tier"
+            : probe.kind == Kind::gvisor || probe.kind == Kind::vm ? "for that tier"
                                          : "no") +
            " | " + join(ids, ", ") + " |\n";
   }
@@ -287,7 +292,7 @@ std::string guarantees_markdown() {
 
 std::vector<Missing> start_line_missing(Tier tier) {
   std::vector<Missing> missing;
-  if (tier == Tier::gvisor) return {{"landlock", "a second layer over the files (Landlock)"}};
+  if (tier != Tier::native) return {{"landlock", "a second layer over the files (Landlock)"}};
   const int abi = landlock_abi();
   if (const std::string lacks = landlock_lacks(abi); !lacks.empty()) {
     missing.push_back({"landlock", abi == 0 ? "no Landlock" : "Landlock ABI " + std::to_string(abi) + ": no " + lacks});

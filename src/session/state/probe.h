@@ -16,8 +16,8 @@ enum class State { ok, degraded, missing };
 enum class Kind {
   required,  // missing: no session on the native tier
   useful,    // missing: a guarantee is weaker
-  tier,      // missing: another tier than native can't be used
-  later,     // for tiers and modes to come; only told
+  gvisor,    // missing: the tier gvisor can't be used
+  vm,        // missing: the tier vm can't be used
 };
 
 // What a probe needs to know about its caller.

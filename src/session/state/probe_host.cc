@@ -12,7 +12,10 @@
 #include "base/sys.h"
 #include "session/state/probes.h"
 #include "session/state/state.h"
+#include "room/wire.h"
 #include "tier/gvisor/find.h"
+#include "tier/vm/find.h"
+#include "tier/vm/kvm.h"
 
 namespace bulkhead::session {
 
@@ -49,12 +52,6 @@ Result<Output> run(const std::string& program, std::vector<std::string> argument
 
 std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
-}
-
-Finding for_later(const std::string& name, const std::string& fix) {
-  const std::string path = find_program(name);
-  if (path.empty()) return {State::missing, "not installed", "", fix};
-  return {State::ok, path, "", ""};
 }
 
 }  // namespace
@@ -147,7 +144,26 @@ Finding probe_runsc(const ProbeContext&) {
   return {State::ok, runsc->path + ", of " + std::to_string(*date), "", ""};
 }
 Finding probe_qemu(const ProbeContext&) {
-  return for_later("qemu-system-x86_64", "sudo apt-get install qemu-system-x86");
+  const auto parts = tier::vm::find_parts();
+  if (!parts) return {State::missing, parts.error().message, "the tier vm", ""};
+  return {State::ok, tier::vm::qemu_path, "", ""};
+}
+
+Finding probe_tun(const ProbeContext&) {
+  const auto tun = sys::open(room::tap_device, O_RDWR);
+  if (tun) return {State::ok, room::tap_device, "", ""};
+  return {State::missing, tun.error().message, "the tier vm",
+          tun.error().code == EACCES ? "sudo chmod 666 /dev/net/tun   # as udev does" : "sudo modprobe tun"};
+}
+
+// Without it the tier works.
+Finding probe_kvm(const ProbeContext&) {
+  if (tier::vm::kvm_is_usable()) return {State::ok, "/dev/kvm", "", ""};
+  const auto kvm = sys::open("/dev/kvm", O_RDWR);
+  const bool denied = !kvm && kvm.error().code == EACCES;
+  return {State::degraded, kvm ? "/dev/kvm opens, and what runs in it is slow or fails" : kvm.error().message,
+          "machines are emulated, many times slower",
+          denied ? "sudo usermod -aG kvm $USER   # then log in again" : ""};
 }
 
 }  // namespace bulkhead::session

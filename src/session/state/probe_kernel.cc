@@ -79,15 +79,4 @@ Finding probe_yama(const ProbeContext&) {
           scope.empty() ? "" : "sudo sysctl -w kernel.yama.ptrace_scope=1"};
 }
 
-Finding probe_kvm(const ProbeContext&) {
-  const int fd = ::open("/dev/kvm", O_RDWR | O_CLOEXEC);
-  if (fd >= 0) {
-    ::close(fd);
-    return {State::ok, "/dev/kvm opens (some nested machines have it and are slow; the tier will measure)", "", ""};
-  }
-  const int code = errno;
-  return {State::missing, errno_error("open", "/dev/kvm", code).message, "a vm runs many times slower",
-          code == EACCES ? "sudo usermod -aG kvm $USER   # then log in again" : ""};
-}
-
 }  // namespace bulkhead::session

@@ -25,7 +25,6 @@ Finding probe_syscalls(const ProbeContext&);
 Finding probe_landlock(const ProbeContext&);
 Finding probe_core_pattern(const ProbeContext&);
 Finding probe_yama(const ProbeContext&);
-Finding probe_kvm(const ProbeContext&);
 
 // probe_host.cc
 Finding probe_bwrap(const ProbeContext&);
@@ -33,6 +32,8 @@ Finding probe_state_dir(const ProbeContext&);
 Finding probe_cgroup(const ProbeContext&);
 Finding probe_runsc(const ProbeContext&);
 Finding probe_qemu(const ProbeContext&);
+Finding probe_tun(const ProbeContext&);
+Finding probe_kvm(const ProbeContext&);
 
 // Why user namespaces don't work, from what the kernel says about itself (userns_reason.cc). Pure.
 struct UsernsFacts {

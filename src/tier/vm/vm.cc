@@ -119,6 +119,9 @@ class Vm final : public Isolation {
 
   Tier tier() const override { return Tier::vm; }
   bool own_kernel() const override { return true; }
+  std::vector<std::string> lacks() const override {
+    return kvm_ ? std::vector<std::string>() : std::vector<std::string>{"KVM (the machine is emulated, and slow)"};
+  }
   bool tells() const override { return false; }
   std::uint64_t memory(const Child&) const override { return 0; }  // the machine has what it was given
   void rest(const Child&, bool) const override {}

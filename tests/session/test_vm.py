@@ -1,0 +1,67 @@
+"""The tier vm: what is its own, and of the tests of every tier some that stand for the rest."""
+import os
+
+from session import test_image, test_keep, test_life, test_live, test_outputs, test_run
+from support import Case, procs
+from support.tiers import on_tier
+
+Run = on_tier("vm", test_run.Start, ["test_nothing_configured"])
+Streams = on_tier("vm", test_run.Streams, [
+    "test_a_closed_reader_ends_the_writer", "test_standard_output_is_the_commands_alone"])
+Life = on_tier("vm", test_life.Life, [
+    "test_X23_a_clean_end_leaves_nothing_but_the_record", "test_X23_background_processes_end_with_the_command"])
+Exhaustion = on_tier("vm", test_life.Exhaustion, [
+    "test_X24_fork_bomb", "test_X24_duration", "test_X24_disk_in_memory"])
+Images = on_tier("vm", test_image.Image, ["test_what_lies_over_it", "test_mounts_at_places_the_image_lacks"])
+Outputs = on_tier("vm", test_outputs.Outputs, [
+    "test_it_is_empty_at_first_and_reviewed_at_the_end", "test_X27_links_and_special_files_stay_out"])
+Keep = on_tier("vm", test_keep.Keep, ["test_the_host_sees_it_at_once_and_is_seen"])
+for one in (Run, Streams, Life, Exhaustion, Images, Outputs, Keep):
+    one.__module__ = __name__
+
+
+class Vm(Case):
+    tier = "vm"
+
+    def test_X19_the_kernel_is_its_own(self):
+        """No process of the workload's is one of the host's; the kernel is Debian's, and not the host's."""
+        child = self.start_inside(["/bin/sh", "-c", "uname -r; echo up > up; exec sleep 30.126"])
+        self.wait_for_file("up", 120)
+        self.assertEqual([p for p in procs.with_text("sleep 30.126") if procs.name(p) == "sleep"], [])
+        child.terminate()
+        out, err = child.communicate(timeout=20)
+        self.assertRegex(out.decode(), r"^6\.\d+\.\d+-\d+-cloud")
+        self.assertIn("vm tier", err.decode())
+
+    def test_nothing_inside_is_root_or_reaches_a_device(self):
+        script = ("id -u; grep -E '^Cap(Prm|Eff|Bnd)' /proc/self/status; ls -A /dev; ls /sys; mount -t tmpfs x /mnt; "
+                  "cat /proc/sys/kernel/hostname; dmesg | head -1; unshare -Ur true")
+        result = self.inside(["/bin/sh", "-c", script])
+        uid, *rest = result.out.splitlines()
+        self.assertNotEqual(uid, "0")
+        self.assertEqual([line.split()[1] for line in rest[:3]], ["0" * 16] * 3)
+        self.assertEqual(rest[3:15], ["fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom"])
+        self.assertNotEqual(result.status, 0, "unshare")
+
+    def test_X01_read_only_mounts(self):
+        folder = self.folder("shown")
+        self.write("shown/file", "as it was\n")
+        script = f"cat {folder}/file; echo x > {folder}/file; rm -f {folder}/file; touch {folder}/new /usr/new /etc/new /new"
+        result = self.inside(["/bin/sh", "-c", script], options=["--mount", f"{folder}:ro"])
+        self.assertEqual(result.out, "as it was\n")
+        self.assertEqual(os.listdir(folder), ["file"])
+        self.assertEqual(self.read("shown/file"), "as it was\n")
+
+    def test_it_lives(self):
+        """Commands in one machine, with input, status, and at once."""
+        identity = self.ok(self.bulkhead("start", "--tier", "vm", "--policy", self.policy(""), timeout=180)).out.strip()
+        self.addCleanup(lambda: self.bulkhead("stop", identity))
+        self.ok(self.bulkhead("exec", identity, "--", "/bin/sh", "-c", "echo kept > /tmp/kept"))
+        self.assertEqual(self.bulkhead("exec", identity, "--", "/bin/sh", "-c", "cat /tmp/kept; exit 9").status, 9)
+        self.assertEqual(self.bulkhead("exec", identity, "--", "/bin/cat", "/tmp/kept").out, "kept\n")
+        self.ok(self.bulkhead("stop", identity))
+
+    def test_a_policy_that_no_machine_fits(self):
+        result = self.inside(["/bin/true"], '[limits]\nmemory = "64MB"\n')
+        self.assertEqual(result.status, 125)
+        self.assertIn("a virtual machine needs 128MB at least", result.err)
