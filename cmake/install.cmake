@@ -2,10 +2,13 @@
 include(GNUInstallDirs)
 install(TARGETS bulkhead RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS bulkhead-front bulkhead-egress bulkhead-credential bulkhead-login bulkhead-evidence bulkhead-holder bulkhead-keep bulkhead-look bulkhead-relay bulkhead-trace
+        bulkhead-machine
         bulkhead-shim
         RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead)
 # The one of the build's, where there is one: an installation that is given no runsc looks for the system's.
 install(PROGRAMS ${BULKHEAD_RUNSC} DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead RENAME runsc OPTIONAL)
+install(FILES ${CMAKE_BINARY_DIR}/machine/vmlinuz ${CMAKE_BINARY_DIR}/machine/initrd
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/bulkhead/machine OPTIONAL)
 install(DIRECTORY profiles presets control secrets DESTINATION ${CMAKE_INSTALL_DATADIR}/bulkhead)
 install(FILES man/bulkhead.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES man/bulkhead-policy.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)

@@ -32,7 +32,7 @@ _bulkhead_policy_value() {
   case $option in
     -p | --policy) mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null ;;
     -P | --profile) _bulkhead_words "$current" "$(bulkhead policy profiles 2>/dev/null)" ;;
-    -t | --tier) _bulkhead_words "$current" native gvisor ;;
+    -t | --tier) _bulkhead_words "$current" native gvisor vm ;;
     -m | --mount | -i | --image | --allow-secrets) mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null ;;
     --publish) ;;
     -e | --env) mapfile -t COMPREPLY < <(compgen -e -- "$current") ;;

@@ -1,5 +1,5 @@
-// The first program of a virtual machine (boot.h has the conversation). It gives the machine what a session sees, starts
-// the shim, and carries the shim's descriptors over the one stream to the host (mux.h).
+// The first program of a virtual machine (boot.h has the conversation). It gives the machine what a session sees,
+// starts the shim, and carries the shim's descriptors over the one stream to the host (mux.h).
 //
 // Nothing here is a boundary against the workload but that the shim runs without privilege: who takes this kernel over
 // has the machine, and what the host's side holds is outside of it.

@@ -89,13 +89,22 @@ double belief(Served& at, Names::Id id, const struct stat& st, bool watched) {
   return watched && st.st_nlink == 1 ? long_belief : short_belief;
 }
 
+// Who reaches the mount through another server (virtiofsd) takes a number for a file for as long as it holds the
+// mount's, which keeps nothing of the host's from being given away again: then it is the one that the kernel has from
+// us.
+struct stat shown(Served& at, Names::Id id, const struct stat& st) {
+  struct stat out = at.folder.shown(st);
+  if (at.own_numbers) out.st_ino = id;
+  return out;
+}
+
 // The kernel is told of `name`; from now on it will say when it forgets it.
 fuse_entry_param told(Served& at, fuse_ino_t parent, const char* name, const struct stat& st, bool watched) {
   fuse_entry_param entry{};
   bool replaced = false;
   entry.ino = at.names.found(parent, name, st, replaced);
   if (replaced) at.watch.doubt_below(entry.ino);
-  entry.attr = at.folder.shown(st);
+  entry.attr = shown(at, entry.ino, st);
   entry.entry_timeout = watched ? long_belief : short_belief;
   entry.attr_timeout = belief(at, entry.ino, st, watched);
   return entry;
@@ -208,6 +217,8 @@ void make_link(fuse_req_t request, const char* target, fuse_ino_t parent, const 
 
 void link_entry(fuse_req_t request, fuse_ino_t id, fuse_ino_t parent, const char* name) {
   make(request, parent, name, [&](Served& at, const std::string& path) -> Result<struct stat> {
+    // Two names are two files to us, and that server takes them for one: it would lose both with the first.
+    if (at.own_numbers) return fail("no second name for a file here", EPERM);
     BH_TRY(const std::string from, path_of(at, id));
     auto made = at.folder.link(from, path);
     // The kernel takes the other name for another file.
@@ -267,8 +278,8 @@ void get_attributes(fuse_req_t request, fuse_ino_t id, fuse_file_info* info) {
     if (info != nullptr) found.about.path.reset();
     BH_TRY(const struct stat st, at.folder.look(found.about));
     if (at.watch.answered(id, st)) at.watch.doubt_below(id);
-    const struct stat shown = at.folder.shown(st);
-    (void)::fuse_reply_attr(request, &shown, belief(at, id, st, watched));
+    const struct stat answer = shown(at, id, st);
+    (void)::fuse_reply_attr(request, &answer, belief(at, id, st, watched));
     return {};
   });
 }
@@ -316,8 +327,8 @@ void set_attributes(fuse_req_t request, fuse_ino_t id, struct stat* wanted, int 
     if (about.file != nullptr) about.path.reset();
     BH_TRY(const struct stat st, at.folder.look(about));
     if (at.watch.answered(id, st)) at.watch.doubt_below(id);
-    const struct stat shown = at.folder.shown(st);
-    (void)::fuse_reply_attr(request, &shown, belief(at, id, st, watched));
+    const struct stat answer = shown(at, id, st);
+    (void)::fuse_reply_attr(request, &answer, belief(at, id, st, watched));
     return {};
   });
 }

@@ -19,6 +19,7 @@ struct Served {
   LiveFolder& folder;
   Names& names;
   Watch& watch;
+  bool own_numbers = false;  // inode numbers are ours, and never another file's
 };
 
 // `device`: /dev/fuse, mounted (fuse(4)). begin() says nothing to it yet; serve() returns when the mount is gone, with

@@ -3,7 +3,7 @@
 // message:
 //
 //   {"type":"keep", "keeps":bool, "quota":BYTES, "protects":[{"id","match":[],"except":[]}], "allow":[patterns],
-//    "folder_hex": where it is on the host}
+//    "folder_hex": where it is on the host, "own_numbers":bool (filesystem.h)}
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -83,7 +83,7 @@ bulkhead::Result<void> run() {
       ::getgid());
   keep::Names names;
   keep::Watch watch(folder, names, [tell] { tell(nlohmann::json{{"type", "watches"}}); });
-  keep::Served served{folder, names, watch};
+  keep::Served served{folder, names, watch, told.at("own_numbers").get<bool>()};
   BH_TRY(keep::Connection connection, keep::Connection::begin(device.fds[0].get(), served));
   (void)device.fds[0].release();  // libfuse's
   BH_CHECK(confine(Role::keep, folders));

@@ -148,12 +148,16 @@ Result<nlohmann::json> protected_names(const std::vector<KeptMount>& mounts, con
   return out;
 }
 
-Result<void> serve_kept(std::vector<KeptMount>& mounts, const nlohmann::json& names, Helpers& helpers,
+Result<void> serve_kept(std::vector<KeptMount>& mounts, const nlohmann::json& names, bool own_numbers, Helpers& helpers,
                         const HelperFiles& files) {
   for (KeptMount& mount : mounts) {
-    const nlohmann::json about{
-        {"type", "keep"},    {"keeps", static_cast<bool>(mount.kept)}, {"quota", quota},
-        {"protects", names}, {"allow", mount.allow_control},           {"folder_hex", hex(mount.host)}};
+    const nlohmann::json about{{"type", "keep"},
+                               {"keeps", static_cast<bool>(mount.kept)},
+                               {"quota", quota},
+                               {"protects", names},
+                               {"allow", mount.allow_control},
+                               {"folder_hex", hex(mount.host)},
+                               {"own_numbers", own_numbers}};
     BH_CHECK(start_keep(helpers, files, escape_for_terminal(mount.target), mount.tree.get(), mount.device.get(),
                         mount.kept.get(), about));
     mount.tree.reset();

@@ -30,8 +30,9 @@ Result<std::vector<KeptMount>> prepare_kept(Planned& planned, const Identity& id
 // What they protect, as bulkhead-keep is told it; null: no such mount. With the caller's own privileges.
 Result<nlohmann::json> protected_names(const std::vector<KeptMount>& mounts, const std::string& data,
                                        const Paths& paths);
-// Starts the processes. What they need is theirs afterwards.
-Result<void> serve_kept(std::vector<KeptMount>& mounts, const nlohmann::json& names, Helpers& helpers,
+// Starts the processes. What they need is theirs afterwards. `own_numbers`: another server stands between the mount and
+// the workload (keep/filesystem.h).
+Result<void> serve_kept(std::vector<KeptMount>& mounts, const nlohmann::json& names, bool own_numbers, Helpers& helpers,
                         const HelperFiles& files);
 
 }  // namespace bulkhead::session

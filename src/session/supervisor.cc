@@ -190,7 +190,7 @@ class Supervisor {
     // helpers to come up.
     BH_TRY(helpers_, start_helpers(files_, policy_, directory_.id(), std::move(ca_)));
     if (tracing.second) BH_CHECK(start_trace(helpers_, files_, tracing.second.get()));
-    BH_CHECK(serve_kept(kept_, protected_names_, helpers_, files_));
+    BH_CHECK(serve_kept(kept_, protected_names_, policy_.tier == Tier::vm, helpers_, files_));
     helpers_.logins = std::move(logins_.helpers);
     if (!identity_.from_root) {
       BH_TRY(credentials_, reader_.finish(policy_, signals_.get()));

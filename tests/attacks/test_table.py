@@ -39,7 +39,7 @@ class Attacks(Case):
                    else self.lab.command(self.bulkhead_command(argv, ""), guard=False))
         terminal = Terminal(command, self.environment(), self.work)
         self.addCleanup(terminal.close)
-        status = terminal.wait()
+        status = terminal.wait(20 * case.SLOWER.get(self.tier, 1))
         typed = terminal.pending_input()
         self.assertIn(status, (WORKED, REFUSED), terminal.shown)
         return status == WORKED or b"planted" in typed, terminal.shown

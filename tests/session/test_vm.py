@@ -15,7 +15,7 @@ Exhaustion = on_tier("vm", test_life.Exhaustion, [
 Images = on_tier("vm", test_image.Image, ["test_what_lies_over_it", "test_mounts_at_places_the_image_lacks"])
 Outputs = on_tier("vm", test_outputs.Outputs, [
     "test_it_is_empty_at_first_and_reviewed_at_the_end", "test_X27_links_and_special_files_stay_out"])
-Keep = on_tier("vm", test_keep.Keep, ["test_the_host_sees_it_at_once_and_is_seen"])
+Keep = on_tier("vm", test_keep.Keep, ["test_the_host_sees_it_at_once_and_is_seen", "test_X08_tools_work_as_ever"])
 for one in (Run, Streams, Life, Exhaustion, Images, Outputs, Keep):
     one.__module__ = __name__
 

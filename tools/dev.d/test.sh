@@ -7,6 +7,7 @@ dev_packages() {
   need "${client_packages[@]}"
   need_boost
   need_runsc
+  need_machine
 }
 
 # need_unstarted PACKAGE…: without the services they bring; a test that wants one starts its own.

@@ -12,14 +12,14 @@ namespace bulkhead::session {
 namespace {
 
 constexpr std::array table = {
-    Guarantee{
-        "fs-view",
-        "The workload sees the system's programs, its toolchains and the mounts of its policy; nothing else of "
-        "HOME or of any other data on the host.",
-        "mount namespace built by bubblewrap from an allow-list, each path opened and judged first and mounted "
-        "by descriptor (bubblewrap 0.8); gvisor: the same list, staged for the sentry, which holds descriptors of it; vm: "
-        "the same, for virtiofsd, which is confined to it (Landlock)",
-        "native gvisor vm", "X01 X29", "userns bwrap"},
+    Guarantee{"fs-view",
+              "The workload sees the system's programs, its toolchains and the mounts of its policy; nothing else of "
+              "HOME or of any other data on the host.",
+              "mount namespace built by bubblewrap from an allow-list, each path opened and judged first and mounted "
+              "by descriptor (bubblewrap 0.8); gvisor: the same list, staged for the sentry, which holds descriptors "
+              "of it; vm: "
+              "the same, for virtiofsd, which is confined to it (Landlock)",
+              "native gvisor vm", "X01 X29", "userns bwrap"},
     Guarantee{"fs-ro", "What is mounted `ro` can't be changed; what is written outside the mounts is gone afterwards.",
               "read-only mounts in a namespace whose capabilities are dropped; fresh tmpfs for the rest (gvisor: the "
               "sentry's)",
@@ -110,8 +110,8 @@ constexpr std::array table = {
         "output",
         "An output is bounded while it is written; what is collected follows no link and brings no device, set-user-ID "
         "bit or part of too much; what the host would run or obey waits for somebody's word.",
-        "a tmpfs of the size that the policy says; openat2(2) without links; the gate of mode review", "native gvisor vm",
-        "X05 X10 X27", "overlay"},
+        "a tmpfs of the size that the policy says; openat2(2) without links; the gate of mode review",
+        "native gvisor vm", "X05 X10 X27", "overlay"},
     Guarantee{"publish",
               "Through a published port connections come in, and none goes out: each begins on the host, at an address "
               "that was named (by itself only the loopback's), and ends at one port of the room.",
@@ -126,8 +126,8 @@ constexpr std::array table = {
         "cred-token",
         "No credential is in the workload's environment, files or memory: it holds the session's token, exchanged "
         "outside, only in the grant's one slot; any other key is refused.",
-        "one egress process per credential, exec'd with an empty environment", "native gvisor vm", "C01 C02 X29 X30 X38",
-        ""},
+        "one egress process per credential, exec'd with an empty environment", "native gvisor vm",
+        "C01 C02 X29 X30 X38", ""},
     Guarantee{"helpers", "The processes that read hostile bytes hold no capability, see no file, start no program.",
               "empty mount namespace, seccomp allow-list, no_new_privs, not dumpable", "native gvisor vm", "X21",
               "userns seccomp"},
@@ -185,7 +185,8 @@ constexpr std::array table = {
         "Limits on processes, files, memory, processor time, output and duration hold for the session as a whole, "
         "the host keeps room on its disks, and it can always be stopped.",
         "resource limits counted in the session's user namespace (gvisor: by the sentry, and its memory file "
-        "watched; vm: what the machine has), tmpfs sizes, processor affinity, time and output counted outside, cgroup v2 where the user has "
+        "watched; vm: what the machine has), tmpfs sizes, processor affinity, time and output counted outside, cgroup "
+        "v2 where the user has "
         "one; the session ends when a disk it writes to runs low",
         "native gvisor vm", "X10 X24", "userns cgroup"},
     Guarantee{"trace",
@@ -196,8 +197,8 @@ constexpr std::array table = {
     Guarantee{"evidence",
               "Start, policy, each credential's release and the end are on the disk before they take effect, each "
               "request within 200 ms, written by a process that nothing inside can reach.",
-              "bulkhead-evidence, sole holder of the log; fdatasync; a reserve for a full disk", "native gvisor vm", "X23",
-              "state-dir"},
+              "bulkhead-evidence, sole holder of the log; fdatasync; a reserve for a full disk", "native gvisor vm",
+              "X23", "state-dir"},
 };
 
 constexpr std::array<std::string_view, 13> not_promised = {
@@ -282,9 +283,9 @@ std::string guarantees_markdown() {
     std::vector<std::string> ids;
     for (const Guarantee* g : guarantees_needing(probe.id)) ids.push_back("`" + std::string(g->id) + "`");
     out += "| `" + std::string(probe.id) + "` | " + std::string(probe.title) + " | " +
-           (probe.kind == Kind::required ? "yes"
+           (probe.kind == Kind::required                           ? "yes"
             : probe.kind == Kind::gvisor || probe.kind == Kind::vm ? "for that tier"
-                                         : "no") +
+                                                                   : "no") +
            " | " + join(ids, ", ") + " |\n";
   }
   return out;

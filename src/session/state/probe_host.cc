@@ -10,9 +10,9 @@
 
 #include "base/process.h"
 #include "base/sys.h"
+#include "room/wire.h"
 #include "session/state/probes.h"
 #include "session/state/state.h"
-#include "room/wire.h"
 #include "tier/gvisor/find.h"
 #include "tier/vm/find.h"
 #include "tier/vm/kvm.h"
@@ -162,8 +162,7 @@ Finding probe_kvm(const ProbeContext&) {
   const auto kvm = sys::open("/dev/kvm", O_RDWR);
   const bool denied = !kvm && kvm.error().code == EACCES;
   return {State::degraded, kvm ? "/dev/kvm opens, and what runs in it is slow or fails" : kvm.error().message,
-          "machines are emulated, many times slower",
-          denied ? "sudo usermod -aG kvm $USER   # then log in again" : ""};
+          "machines are emulated, many times slower", denied ? "sudo usermod -aG kvm $USER   # then log in again" : ""};
 }
 
 }  // namespace bulkhead::session
