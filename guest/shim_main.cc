@@ -21,8 +21,8 @@
 #include <string_view>
 
 #include "guest/attend.h"
-#include "guest/hold.h"
 #include "guest/first.h"
+#include "guest/hold.h"
 #include "guest/own_kernel.h"
 #include "guest/workload.h"
 
