@@ -56,7 +56,25 @@ class Living(Many):
         super().__exit__()
 
 
+# Work whose result is in memory: what a template saves.
+PREPARE = "mkdir /tmp/lib && cp -r /usr/lib/python3.*/. /tmp/lib/ && python3 -m compileall -q -f /tmp/lib/asyncio /tmp/lib/email >/dev/null; test -d /tmp/lib/asyncio/__pycache__"
+
+
+def template(bench):
+    """A command in a session from a template, against one that first does what the template's did."""
+    policy = ["--quiet", "--tier", "gvisor", "--policy", bench.policy]
+    bench.run([BULKHEAD, "template", "create", "bench", *policy, "--", "sh", "-c", PREPARE])
+    warm, cold, plain = interleaved(bench, [[BULKHEAD, "run", *policy, "--template", "bench", "--", "test", "-d", "/tmp/lib/asyncio"],
+                                            [BULKHEAD, "run", *policy, "--", "sh", "-c", PREPARE],
+                                            [BULKHEAD, "run", *policy, "--", "true"]], ROUNDS // 3)
+    yield row("gvisor: from a template / start and its command", warm * 1e3, cold * 1e3, warm / cold, "<= 0.5", good=warm / cold <= 0.5)
+    yield row("gvisor: from a template / start alone", warm * 1e3, plain * 1e3, warm / plain, "report")
+    listed = json.loads(bench.run([BULKHEAD, "template", "list", "--json"]).stdout)
+    yield row("  its size", listed[0]["bytes"] / 1e6, None, None, "report", "MB")
+
+
 def figures(bench):
+    yield from template(bench)
     for tier in ("native", "gvisor"):
         session = started(bench, tier)
         for name, argv in (("true", ["true"]), ("python3 -c pass", ["python3", "-c", "pass"])):

@@ -41,13 +41,17 @@ _bulkhead_policy_value() {
   return 0
 }
 
+_bulkhead_templates() {
+  bulkhead template list 2>/dev/null | tail -n +2 | cut -d' ' -f1
+}
+
 _bulkhead() {
   COMPREPLY=()
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} i
   local policy_options='--policy --profile --no-profile --tier --image --mount --env --publish --allow-secrets --help'
 
   if ((COMP_CWORD == 1)); then
-    _bulkhead_words "$current" run start exec cp ps stop revoke reload trust diff apply discard handoff restore policy doctor version --help --version
+    _bulkhead_words "$current" run start template exec cp ps stop revoke reload trust diff apply discard handoff restore policy doctor version --help --version
     return
   fi
 
@@ -60,7 +64,7 @@ _bulkhead() {
             ((i++))
             break
             ;;
-          -p | --policy | -P | --profile | -t | --tier | -i | --image | -m | --mount | -e | --env | --publish | --allow-secrets)
+          -p | --policy | -P | --profile | -t | --tier | -i | --image | --template | -m | --mount | -e | --env | --publish | --allow-secrets)
             ((i++))
             # PATH : MODE, NAME = VALUE and PORT : INSIDE are three words each, ADDRESS : PORT : INSIDE five.
             while [[ ${COMP_WORDS[i + 1]-} == [:=] ]]; do ((i += 2)); done
@@ -77,23 +81,42 @@ _bulkhead() {
         fi
         return
       fi
-      if [[ $current == : && ${COMP_WORDS[COMP_CWORD - 2]} == @(-m|--mount) ]]; then
+      if [[ $previous == --template ]]; then
+        _bulkhead_words "$current" "$(_bulkhead_templates)"
+      elif [[ $current == : && ${COMP_WORDS[COMP_CWORD - 2]} == @(-m|--mount) ]]; then
         COMPREPLY=(ro rw protect rw-no-delete review)
       elif [[ $previous == : && ${COMP_WORDS[COMP_CWORD - 3]} == @(-m|--mount) ]]; then
         _bulkhead_words "$current" ro rw protect rw-no-delete review
       elif _bulkhead_policy_value "$previous" "$current"; then
         return
       elif [[ $current == -* && $previous != -- ]]; then
-        _bulkhead_words "$current" "$policy_options" --ask --quiet --
+        _bulkhead_words "$current" "$policy_options" --template --ask --quiet --
       else
         mapfile -t COMPREPLY < <(compgen -c -- "$current" | sort -u)
       fi
       ;;
     start)
-      if _bulkhead_policy_value "$previous" "$current"; then
+      if [[ $previous == --template ]]; then
+        _bulkhead_words "$current" "$(_bulkhead_templates)"
+      elif _bulkhead_policy_value "$previous" "$current"; then
         return
       elif [[ $previous != -l && $previous != --label ]]; then
-        _bulkhead_words "$current" "$policy_options" --label --quiet --json
+        _bulkhead_words "$current" "$policy_options" --template --label --quiet --json
+      fi
+      ;;
+    template)
+      if ((COMP_CWORD == 2)); then
+        _bulkhead_words "$current" create list rm --help
+      elif [[ ${COMP_WORDS[2]} == list ]]; then
+        _bulkhead_words "$current" --json --help
+      elif [[ ${COMP_WORDS[2]} == rm ]]; then
+        if [[ $current == -* ]]; then
+          _bulkhead_words "$current" --help
+        else
+          _bulkhead_words "$current" "$(_bulkhead_templates)"
+        fi
+      elif ! _bulkhead_policy_value "$previous" "$current" && [[ $current == -* ]]; then
+        _bulkhead_words "$current" "$policy_options" --quiet
       fi
       ;;
     exec)

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "guest/first.h"
 #include "guest/landlock.h"
 #include "guest/own_kernel.h"
 #include "guest/pty.h"
@@ -61,8 +62,9 @@ constexpr int not_for_us[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGTSTP,  SIGT
 
 void signal_session(int number) {
   // kill(-1) reaches every process of the pid namespace. In the host's it would be everybody's: a pid below
-  // 300 (RESERVED_PIDS, which are given out once per namespace) shows that this one is young and ours.
-  if (::getpid() < 300) ::kill(-1, number);
+  // 300 (RESERVED_PIDS, which are given out once per namespace) shows that this one is young and ours. A sandbox that
+  // was restored counts on from where it was saved; its first process is ours.
+  if (::getpid() < 300 || beside_first()) ::kill(-1, number);
 }
 
 UniqueFd receive_signals() {

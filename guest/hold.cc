@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "guest/attend.h"
+#include "guest/first.h"
 #include "guest/landlock.h"
 #include "guest/mux.h"
 #include "guest/workload.h"
@@ -163,7 +164,7 @@ class Holder {
 [[noreturn]] void hold(const Link& link, const Setup& setup, int stream) {
   const int abi = setup.landlock && !setup.own_kernel ? landlock_abi() : 0;
   // What a command leaves running is ours to wait for, so that the session is known to be empty.
-  if (!setup.own_kernel && ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
+  if ((!setup.own_kernel || beside_first()) && ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     give_up(link, failure(Error{"prctl(PR_SET_CHILD_SUBREAPER) failed", errno}));
   }
   if (!link.send(Ready{})) ::_exit(125);

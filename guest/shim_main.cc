@@ -3,6 +3,7 @@
 //   bulkhead-shim [FD [LANE]]     FD: its end of the socket, 3 by default
 //                                 LANE: FD + 1, where the pty's bytes go, if its master can't be sent out, or those of
 //                                 all commands, if the session lives
+//   bulkhead-shim init | alone    in a sandbox that is saved or was (first.h)
 //
 // It is the workload's parent and the leader of its terminal session. It holds nothing worth having: no
 // capability, no file, not dumpable. Everything it is told comes from the supervisor; of the workload it only
@@ -17,8 +18,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <string_view>
 
 #include "guest/attend.h"
+#include "guest/first.h"
 #include "guest/hold.h"
 #include "guest/own_kernel.h"
 #include "guest/workload.h"
@@ -63,6 +66,9 @@ Result<void> drop_privileges(const Setup& setup) {
 }  // namespace bulkhead::shim
 
 int main(int argc, char** argv) {
+  const std::string_view word = argc > 1 ? argv[1] : "";
+  if (word == "init") bulkhead::shim::be_first();
+  if (word == "alone") return bulkhead::shim::leave_alone();
   const int socket = argc > 1 ? ::atoi(argv[1]) : bulkhead::shim::default_socket;
   if (socket < 3) return 125;
   const int lane = argc > 2 ? ::atoi(argv[2]) : 0;

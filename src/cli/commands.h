@@ -21,31 +21,32 @@ struct Invocation {
   std::function<int()> action;
 };
 
-void add_run(CLI::App& root, Invocation& invocation);      // run.cc
-void add_start(CLI::App& root, Invocation& invocation);    // start.cc
-void add_exec(CLI::App& root, Invocation& invocation);     // exec.cc
-void add_cp(CLI::App& root, Invocation& invocation);       // cp.cc
-void add_ps(CLI::App& root, Invocation& invocation);       // ps.cc
-void add_stop(CLI::App& root, Invocation& invocation);     // stop.cc
-void add_revoke(CLI::App& root, Invocation& invocation);   // revoke.cc
-void add_reload(CLI::App& root, Invocation& invocation);   // reload.cc
-void add_trust(CLI::App& root, Invocation& invocation);    // trust.cc
-void add_diff(CLI::App& root, Invocation& invocation);     // diff.cc
-void add_apply(CLI::App& root, Invocation& invocation);    // apply.cc
-void add_discard(CLI::App& root, Invocation& invocation);  // apply.cc
-void add_handoff(CLI::App& root, Invocation& invocation);  // handoff.cc
-void add_restore(CLI::App& root, Invocation& invocation);  // restore.cc
-void add_policy(CLI::App& root, Invocation& invocation);   // policy.cc
-void add_doctor(CLI::App& root, Invocation& invocation);   // doctor.cc
-void add_version(CLI::App& root, Invocation& invocation);  // app.cc
+void add_run(CLI::App& root, Invocation& invocation);       // run.cc
+void add_start(CLI::App& root, Invocation& invocation);     // start.cc
+void add_template(CLI::App& root, Invocation& invocation);  // template.cc
+void add_exec(CLI::App& root, Invocation& invocation);      // exec.cc
+void add_cp(CLI::App& root, Invocation& invocation);        // cp.cc
+void add_ps(CLI::App& root, Invocation& invocation);        // ps.cc
+void add_stop(CLI::App& root, Invocation& invocation);      // stop.cc
+void add_revoke(CLI::App& root, Invocation& invocation);    // revoke.cc
+void add_reload(CLI::App& root, Invocation& invocation);    // reload.cc
+void add_trust(CLI::App& root, Invocation& invocation);     // trust.cc
+void add_diff(CLI::App& root, Invocation& invocation);      // diff.cc
+void add_apply(CLI::App& root, Invocation& invocation);     // apply.cc
+void add_discard(CLI::App& root, Invocation& invocation);   // apply.cc
+void add_handoff(CLI::App& root, Invocation& invocation);   // handoff.cc
+void add_restore(CLI::App& root, Invocation& invocation);   // restore.cc
+void add_policy(CLI::App& root, Invocation& invocation);    // policy.cc
+void add_doctor(CLI::App& root, Invocation& invocation);    // doctor.cc
+void add_version(CLI::App& root, Invocation& invocation);   // app.cc
 
 // A mistake in how the command was called: one line, then the exit status for usage.
 inline CLI::ParseError usage(const std::string& text) {
   return {text, 2};
 }
 
-inline constexpr std::array commands = {add_run,     add_start,   add_exec,   add_cp,     add_ps,     add_stop,
-                                        add_revoke,  add_reload,  add_trust,  add_diff,   add_apply,  add_discard,
-                                        add_handoff, add_restore, add_policy, add_doctor, add_version};
+inline constexpr std::array commands = {add_run,     add_start,   add_template, add_exec,   add_cp,     add_ps,
+                                        add_stop,    add_revoke,  add_reload,   add_trust,  add_diff,   add_apply,
+                                        add_discard, add_handoff, add_restore,  add_policy, add_doctor, add_version};
 
 }  // namespace bulkhead::cli

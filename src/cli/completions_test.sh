@@ -44,6 +44,7 @@ refuses() { # "words that must not be there" -- WORD…
   done
 }
 
+offers "create list rm" -- bulkhead template ""
 offers "run ps stop revoke reload trust diff apply discard handoff policy doctor version" -- bulkhead ""
 offers "doctor" -- bulkhead do
 refuses "run" -- bulkhead do
@@ -77,7 +78,7 @@ offers "policy.toml" -- bulkhead reload --policy pol
 
 # Every option that --help shows is offered, and nothing that it does not show.
 help_options() { "$program" "$@" --help | grep -oE -- '^ +(-[A-Za-z],)?--[a-z-]+' | grep -oE -- '--[a-z-]+' | sort -u; }
-for command in run ps stop revoke reload trust diff apply discard handoff doctor "policy show" "policy check" "policy explain" "policy init" "policy replay"; do
+for command in run start "template create" "template list" "template rm" ps stop revoke reload trust diff apply discard handoff doctor "policy show" "policy check" "policy explain" "policy init" "policy replay"; do
   # shellcheck disable=SC2086
   complete_line bulkhead $command --
   offered=$(printf '%s\n' "${COMPREPLY[@]}" | grep -E '^--[a-z]' | sort -u)

@@ -5,6 +5,7 @@
 #include "cli/common.h"
 #include "cli/policy_options.h"
 #include "cli/session_options.h"
+#include "cli/template_options.h"
 
 namespace bulkhead::cli {
 
@@ -35,12 +36,15 @@ class RunFormatter : public CLI::Formatter {
 
 struct RunOptions {
   PolicyOptions policy;
+  std::string from;  // a template
   bool quiet = false, ask = false;
 };
 
 Result<int> run(const RunOptions& options, const std::vector<std::string>& command) {
   BH_TRY(session::Begun begun, session::begin());
-  BH_TRY(session::Options session, session_options(options.policy, command.front(), options.ask, options.quiet));
+  BH_TRY(session::Options session,
+         session_options(for_template(options.policy, options.from), command.front(), options.ask, options.quiet));
+  BH_CHECK(use_template(session, options.from));
   session.command = command;
   session.command.insert(session.command.begin() + 1, session.policy.arguments.begin(), session.policy.arguments.end());
   return session::run(session, std::move(begun));
@@ -54,6 +58,7 @@ void add_run(CLI::App& root, Invocation& invocation) {
   add_policy_options(*command, options->policy);
   command->add_flag("-q,--quiet", options->quiet, "Say nothing unless something fails");
   command->add_flag("--ask", options->ask, "Ask at the terminal about requests that no grant allows");
+  add_template_option(*command, options->from);
   command->footer(examples);
   command->prefix_command();  // its own options may follow the workload's name
   command->formatter(std::make_shared<RunFormatter>());

@@ -15,6 +15,7 @@
 #include "cli/labels.h"
 #include "cli/policy_options.h"
 #include "cli/session_options.h"
+#include "cli/template_options.h"
 
 namespace bulkhead::cli {
 namespace {
@@ -33,12 +34,15 @@ Examples:
 struct StartOptions {
   PolicyOptions policy;
   std::vector<std::string> labels;
+  std::string from;  // a template
   bool quiet = false, json = false;
 };
 
 Result<int> run_session(const StartOptions& options, const std::map<std::string, std::string>& labels, int announce) {
   BH_TRY(session::Begun begun, session::begin());
-  BH_TRY(session::Options session, session_options(options.policy, "", false, options.quiet));
+  BH_TRY(session::Options session,
+         session_options(for_template(options.policy, options.from), "", false, options.quiet));
+  BH_CHECK(use_template(session, options.from));
   session.announce = announce;
   session.labels = labels;
   return session::run(session, std::move(begun));
@@ -89,6 +93,7 @@ void add_start(CLI::App& root, Invocation& invocation) {
   add_label_option(*command, options->labels, "For `ps`, the evidence and quotas (`tenant`); may be repeated");
   command->add_flag("-q,--quiet", options->quiet, "Say nothing unless something fails");
   command->add_flag("--json", options->json, "The id as part of a JSON object");
+  add_template_option(*command, options->from);
   command->footer(examples);
   command->callback([options, &invocation] {
     if (!invocation.after_dashes.empty()) throw usage("it runs no command of its own; see `bulkhead exec`");

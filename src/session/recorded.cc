@@ -90,6 +90,7 @@ nlohmann::json start_event(const Options& options, const std::string& workspace,
                      {"uid", uid},
                      {"missing", missing}};
   if (options.announce) out["lives"] = true;
+  if (options.saved) out["template"] = {{"name", options.saved->name}, {"made", options.saved->make}};
   if (!options.labels.empty()) out["labels"] = options.labels;
   if (options.policy.managed) out["managed"] = managed_event(*options.policy.managed);
   return out;

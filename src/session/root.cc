@@ -89,11 +89,14 @@ Result<void> judge_places(const tier::Plan& plan) {
 
 Result<void> judge_beside_cache(const Mount& mount, const std::string& real, const Paths& paths) {
   if (mount.mode == MountMode::ro || mount.copy || paths.cache.empty()) return {};
-  const auto cache = sys::real_path(paths.cache + "/images");
-  if (!cache || (!at_or_below(real, *cache) && !at_or_below(*cache, real))) return {};
-  return fail("mount \"" + escape_for_terminal(mount.path) + "\" could be written to, and " +
-              (at_or_below(real, *cache) ? "is" : "holds") + " the cache of images (" + escape_for_terminal(*cache) +
-              "), which other sessions run from; mount it ro, or the folder you need");
+  for (const char* name : {"images", "templates"}) {
+    const auto cache = sys::real_path(paths.cache + "/" + name);
+    if (!cache || (!at_or_below(real, *cache) && !at_or_below(*cache, real))) continue;
+    return fail("mount \"" + escape_for_terminal(mount.path) + "\" could be written to, and " +
+                (at_or_below(real, *cache) ? "is" : "holds") + " the cache of " + name + " (" +
+                escape_for_terminal(*cache) + "), which other sessions run from; mount it ro, or the folder you need");
+  }
+  return {};
 }
 
 }  // namespace bulkhead::session

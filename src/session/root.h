@@ -15,7 +15,8 @@ Result<void> add_image(const Policy& policy, const PolicyRequest& request, const
 // leads to.
 Result<void> judge_places(const tier::Plan& plan);
 
-// A live folder that holds the cache of images, or lies in it, would let one session write what the next one runs.
+// A live folder that holds the cache of images or of templates, or lies in it, would let one session write what the
+// next one runs.
 Result<void> judge_beside_cache(const Mount& mount, const std::string& real, const Paths& paths);
 
 }  // namespace bulkhead::session

@@ -15,6 +15,7 @@
 //   identity.h   started as root: the unprivileged uid and id-mapped mounts
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -32,6 +33,15 @@ inline constexpr int exit_failure = 125;
 inline constexpr int exit_not_executable = 126;
 inline constexpr int exit_not_found = 127;
 
+// A template (template/): the session goes on from there, or makes it.
+struct Saved {
+  std::string name, image;  // image: the folder
+  bool make = false;
+  // Hears, with the caller's privileges, what it depends on here (tier.h, Isolation::shape). What it refuses is not
+  // started.
+  std::function<Result<void>(const std::map<std::string, std::string>& shape)> judge;
+};
+
 struct Options {
   Policy policy;
   PolicyRequest request;  // what it was made from, to be loaded again
@@ -40,6 +50,7 @@ struct Options {
   // Set: the session has no command of its own and lives until it is stopped (`bulkhead start`, commands.h). Its id and
   // a line end are written here once it takes commands; from then on 0, 1 and 2 are /dev/null.
   std::optional<int> announce;
+  std::optional<Saved> saved;
   std::map<std::string, std::string> labels;  // of whoever starts it, for `ps` and the evidence
 };
 

@@ -123,6 +123,7 @@ class Supervisor {
     const PlanOf of{directory_.id(), directory_.directory(),  cwd, paths_, options_.command,
                     &reviews,        std::move(logins_.files)};
     BH_TRY(planned_, make_plan(policy_, options_.request, identity_, sources, of));
+    BH_CHECK(plan_template(sources));
     BH_TRY(const UniqueFd state, sys::open(paths_.state, O_PATH | O_DIRECTORY));
     BH_CHECK(disks_.watch(state.get(), paths_.state));  // evidence, reviews, copies and what is kept
     for (const auto& mount : planned_.plan.mounts) {
@@ -152,6 +153,20 @@ class Supervisor {
       BH_TRY(pending_room_, room::begin(holder.get()));
       BH_CHECK(furnish_room());
     }
+    return {};
+  }
+
+  Result<void> plan_template(Sources& sources) {
+    if (!options_.saved) return {};
+    BH_TRY(const auto shape, isolation_->shape(planned_.plan));
+    BH_CHECK(options_.saved->judge(shape));
+    tier::PlannedTemplate saved;
+    saved.make = options_.saved->make;
+    saved.folder.described = "template " + options_.saved->name;
+    BH_TRY(UniqueFd folder, sources.open(options_.saved->image));
+    if (saved.make) BH_CHECK(disks_.watch(folder.get(), options_.saved->image));
+    BH_TRY(saved.folder.source, sources.mountable(std::move(folder), saved.folder.described));
+    planned_.plan.saved = std::move(saved);
     return {};
   }
 
@@ -186,6 +201,7 @@ class Supervisor {
     planned_.plan.mounts.clear();
     planned_.plan.files.clear();
     planned_.plan.image.reset();
+    planned_.plan.saved.reset();
     // The tier's program is busy with its mounts for a while and then waits at the CA and the gate: time for the
     // helpers to come up.
     BH_TRY(helpers_, start_helpers(files_, policy_, directory_.id(), std::move(ca_)));
@@ -564,7 +580,9 @@ class Supervisor {
     tier_ended_ = true;
     drain_shim();
     on_tier_message(0);
-    if (exited_) {
+    if (exited_ && exited_->shell() == 0 && options_.saved && options_.saved->make && (*status)->shell() != 0) {
+      if (failure_.empty()) failure_ = "the session could not be saved (" + escape_for_terminal(tier_messages_) + ")";
+    } else if (exited_) {
       status_ = exited_->shell();
     } else if (shim_failed_) {
       status_ = *shim_failed_;

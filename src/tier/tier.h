@@ -53,6 +53,12 @@ struct PlannedLink {
   std::string to;
 };
 
+// A sandbox's memory: saved there when the workload has ended with status 0 (`make`), or gone on from.
+struct PlannedTemplate {
+  PlannedMount folder;
+  bool make = false;
+};
+
 // What a tier shows and allows. Later entries may lie below earlier ones.
 struct Plan {
   // A root file system in the place of the host's: all else of the plan lies over it (stage/stage.h, Stage::root), and
@@ -67,6 +73,7 @@ struct Plan {
   uid_t uid = 0;                     // the host's: inside it has the same number
   gid_t gid = 0;
   Limits limits;
+  std::optional<PlannedTemplate> saved;  // where the tier has a shape() for it
   // Where tells() of the tier: the other end of a socket of the one that is told of every process (trace/trace.h).
   UniqueFd tracing;
 };
@@ -103,6 +110,11 @@ class Isolation {
   // Nothing runs inside (true), or something is about to (false): for a kernel of its own, which may use the CPU for
   // nothing. What can't be stopped is left as it is.
   virtual void rest(const Child& process, bool resting) const = 0;
+  // What of this machine and the plan a template (Plan::saved) depends on, by name; an error where the tier has none.
+  virtual Result<std::map<std::string, std::string>> shape(const Plan&) const {
+    return fail(std::string("a template needs the tier gvisor, and this session's is ") + name_of(tier()) +
+                "; add --tier gvisor");
+  }
 };
 
 // The tier by its name, or why this build or machine has none.

@@ -194,6 +194,14 @@ constexpr std::array table = {
               "recorded, or counted where there are too many; nothing inside can switch that off, and a session nobody "
               "can see into any more ends.",
               "gVisor's trace points (runsc trace), read by a process that has nothing else", "gvisor", "X39", "runsc"},
+    Guarantee{
+        "templates",
+        "Sessions from one template share what the command that made it wrote, and no token, CA, process or "
+        "randomness; each holds its mounts to its own modes; one that is damaged, unfinished or made for another "
+        "machine or policy starts nothing.",
+        "in the saved memory is one process, ours; modes are enforced by the host's kernel; SHA-256 of every file "
+        "and of all it depends on, checked at each start",
+        "gvisor", "X40 X41 X42 X43", "runsc"},
     Guarantee{"evidence",
               "Start, policy, each credential's release and the end are on the disk before they take effect, each "
               "request within 200 ms, written by a process that nothing inside can reach.",

@@ -7,6 +7,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr const char* mounts_prefix = "/mounts/";  // of the policy's, as inside_mounts() says
+
 json mounted(const std::string& type, const std::string& source, const std::string& target,
              const std::vector<std::string>& options) {
   return {{"destination", target}, {"type", type}, {"source", source}, {"options", options}};
@@ -25,7 +27,11 @@ json mounts(const Plan& plan) {
   json out = json::array();
   out.push_back(mounted("proc", "proc", "/proc", {}));
   out.push_back(mounted("tmpfs", "tmpfs", "/dev", {"mode=755"}));
-  for (const InsideMount& mount : inside_mounts(plan)) out.push_back(mounted(mount));
+  for (InsideMount& mount : inside_mounts(plan)) {
+    // In a template it is for the sessions that come from it to say: the host's kernel holds each to its own.
+    if (plan.saved && mount.source.starts_with(mounts_prefix)) mount.writable = true;
+    out.push_back(mounted(mount));
+  }
   return out;
 }
 

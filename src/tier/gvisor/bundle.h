@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "tier/gvisor/saved.h"
 #include "tier/stage/inside.h"
 
 namespace bulkhead::tier::gvisor {
 
-inline constexpr const char* bundle_folder = "/bundle";  // config.json
-inline constexpr const char* state_folder = "/state";    // runsc's own
+inline constexpr const char* state_folder = "/state";  // runsc's own
 
 // The configuration. `arguments`: of the shim, which runsc is given opened.
 nlohmann::json configuration(const Plan& plan, const std::vector<std::string>& arguments);

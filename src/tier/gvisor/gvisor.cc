@@ -14,6 +14,7 @@
 #include "tier/gvisor/find.h"
 #include "tier/gvisor/memory.h"
 #include "tier/gvisor/rest.h"
+#include "tier/gvisor/saved.h"
 #include "tier/gvisor/tracing.h"
 #include "tier/stage/carry.h"
 #include "tier/stage/cpus.h"
@@ -50,12 +51,14 @@ Result<void> make_stage(const Plan& plan, const PlannedMount& shim) {
   BH_CHECK(stage.devices());
   if (plan.image) BH_CHECK(stage.file(std::string(over_folder) + shim_path, ""));
   const std::vector<std::string> words = {shim_path, std::to_string(control_fd), std::to_string(lane_fd)};
+  const std::vector<std::string> first = plan.saved ? std::vector<std::string>{shim_path, "init"} : words;
   BH_CHECK(stage.file(std::string(bundle_folder) + "/config.json",
-                      configuration(plan, words).dump(-1, ' ', false, nlohmann::json::error_handler_t::strict)));
+                      configuration(plan, first).dump(-1, ' ', false, nlohmann::json::error_handler_t::strict)));
   BH_CHECK(furnish(stage, plan));
   const std::string place = std::string(root_folder) + shim_path;
   BH_CHECK(plan.image ? stage.bind_over(shim, place) : stage.bind(shim, place));
   BH_CHECK(stage.restrict(place));
+  if (plan.saved) BH_CHECK(furnish_saved(stage, plan, words));
   if (plan.tracing) BH_CHECK(prepare_tracing(stage, plan.tracing));
   return stage.enter();
 }
@@ -73,6 +76,10 @@ class Gvisor final : public Isolation {
   bool tells() const override { return true; }
   std::uint64_t memory(const Child& process) const override { return application_memory(process.pid()); }
   void rest(const Child& process, bool resting) const override { rest_sentry(process.pid(), resting); }
+
+  Result<std::map<std::string, std::string>> shape(const Plan& plan) const override {
+    return saved_shape(plan, runsc_.program.get(), shim_.get());
+  }
 
   Result<void> accepts(const Policy& policy) const override {
     for (const Mount& mount : policy.mounts) {
@@ -105,13 +112,26 @@ class Gvisor final : public Isolation {
                          "--host-fifo=none",
                          "--log=/dev/null"};
     if (plan.tracing) options.arguments.push_back("--pod-init-config=" + std::string(tracing_file));
+    UniqueFd warden;
+    if (plan.saved) {
+      BH_TRY(warden, open_helper("bulkhead-warden"));
+      options.program = warden.get();
+      options.arguments[0] = plan.saved->make ? "make" : "restore";
+      options.arguments.insert(options.arguments.begin(), "bulkhead-warden");
+      // Connections of a command that has ended linger, and would be in the way of saving.
+      options.arguments.emplace_back("--net-disconnect-ok");
+    }
     const std::string run[] = {"run", "--bundle=" + std::string(bundle_folder), "--pass-fd=" + same_inside(control_fd),
                                "--pass-fd=" + same_inside(lane_fd), "session"};
-    options.arguments.insert(options.arguments.end(), std::begin(run), std::end(run));
+    if (!plan.saved) options.arguments.insert(options.arguments.end(), std::begin(run), std::end(run));
     int in = stdio[0], out = stdio[1], err = stdio[2];
     BH_TRY(Carried carried, carry(Carry::files, in, out, err));
     options.fds = {in, out, err, control.second.get(), lane.second.get()};
     if (options.fds[2] < 0) options.fds[2] = messages.second.get();
+    if (plan.saved) {
+      options.fds.push_back(runsc_.program.get());
+      options.fds.push_back(messages.second.get());
+    }
     options.enter = [&]() -> Result<void> {
       BH_CHECK(room::enter(room));
       return room::go_beyond_wire();

@@ -3,6 +3,7 @@
 //
 //   bundle.h   Plan -> the OCI configuration of what is shown (stage/inside.h stages it)
 //   find.h     where runsc is, and whether it is one that can do this
+//   saved.h    templates: saving a sandbox's memory and going on from it
 //   tracing.h  what it tells of the processes inside
 //   gvisor.h   starting it beyond the wire
 //
