@@ -4,6 +4,7 @@ install(TARGETS bulkhead RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS bulkhead-front bulkhead-egress bulkhead-credential bulkhead-login bulkhead-evidence bulkhead-holder bulkhead-keep bulkhead-look bulkhead-relay bulkhead-trace
         bulkhead-shim
         RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead)
+install(TARGETS bulkhead-preload LIBRARY DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead)
 # The one of the build's, where there is one: an installation that is given no runsc looks for the system's.
 install(PROGRAMS ${BULKHEAD_RUNSC} DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead RENAME runsc OPTIONAL)
 install(DIRECTORY profiles presets control secrets DESTINATION ${CMAKE_INSTALL_DATADIR}/bulkhead)

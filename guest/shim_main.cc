@@ -3,6 +3,7 @@
 //   bulkhead-shim [FD [LANE]]     FD: its end of the socket, 3 by default
 //                                 LANE: FD + 1, where the pty's bytes go, if its master can't be sent out, or those of
 //                                 all commands, if the session lives
+//   bulkhead-shim 0               its end is its standard input, where it gets everything else (old_kernel.h)
 //
 // It is the workload's parent and the leader of its terminal session. It holds nothing worth having: no
 // capability, no file, not dumpable. Everything it is told comes from the supervisor; of the workload it only
@@ -20,6 +21,7 @@
 
 #include "guest/attend.h"
 #include "guest/hold.h"
+#include "guest/old_kernel.h"
 #include "guest/own_kernel.h"
 #include "guest/workload.h"
 
@@ -64,6 +66,11 @@ Result<void> drop_privileges(const Setup& setup) {
 
 int main(int argc, char** argv) {
   const int socket = argc > 1 ? ::atoi(argv[1]) : bulkhead::shim::default_socket;
+  if (socket == bulkhead::shim::stdin_socket && argc == 2) {
+    constexpr int usual = bulkhead::shim::default_socket;
+    if (!bulkhead::shim::take_descriptors(usual)) return 125;
+    bulkhead::shim::run(usual, usual + 1);
+  }
   if (socket < 3) return 125;
   const int lane = argc > 2 ? ::atoi(argv[2]) : 0;
   if (lane != 0 && lane != socket + 1) return 125;
