@@ -5,7 +5,7 @@ import shutil
 import time
 
 from attacks import test_gvisor as attacks, test_table
-from session import test_gvisor, test_image, test_life, test_outputs, test_run, test_trace
+from session import test_gvisor, test_image, test_life, test_live, test_live_gvisor, test_outputs, test_run, test_trace
 from support import Case, procs, victim
 from support.tiers import on_tier
 
@@ -38,6 +38,7 @@ Table = old(test_table.Attacks, [name for name in attacks.chosen()
                                             for row in MISSING)])
 Outputs = old(test_outputs.Outputs, ["test_it_is_empty_at_first_and_reviewed_at_the_end", "test_X10_too_much_is_nothing"])
 Images = old(test_image.Image, ["test_a_folder_a_layout_and_an_archive", "test_requests_go_through_the_gateway"])
+Live = old(test_live.Live, test_live_gvisor.names)
 Trace = old(test_trace.Trace, [name for name in dir(test_trace.Trace) if name.startswith("test_")])
 
 
