@@ -30,7 +30,7 @@ int fstatat64(int folder, const char* path, void* out, int flags) {
   return fstatat(folder, path, out, flags);
 }
 
-// As programs built with a glibc before 2.33 call it.
+// As programs built with a glibc before 2.33 call it. NOLINTBEGIN(bugprone-reserved-identifier): glibc's names.
 int __fxstatat(int, int folder, const char* path, void* out, int flags) {
   return fstatat(folder, path, out, flags);
 }
@@ -38,4 +38,5 @@ int __fxstatat(int, int folder, const char* path, void* out, int flags) {
 int __fxstatat64(int, int folder, const char* path, void* out, int flags) {
   return fstatat(folder, path, out, flags);
 }
+// NOLINTEND(bugprone-reserved-identifier)
 }
