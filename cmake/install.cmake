@@ -5,6 +5,7 @@ install(TARGETS bulkhead-front bulkhead-egress bulkhead-credential bulkhead-logi
         bulkhead-machine
         bulkhead-shim
         RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead)
+install(TARGETS bulkhead-preload LIBRARY DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead)
 # The one of the build's, where there is one: an installation that is given no runsc looks for the system's.
 install(PROGRAMS ${BULKHEAD_RUNSC} DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead RENAME runsc OPTIONAL)
 install(FILES ${CMAKE_BINARY_DIR}/machine/vmlinuz ${CMAKE_BINARY_DIR}/machine/initrd

@@ -26,6 +26,16 @@ _bulkhead_reviews() {
   done
 }
 
+# The images that are unpacked.
+_bulkhead_images() {
+  local image
+  for image in "${XDG_CACHE_HOME:-$HOME/.cache}"/bulkhead/images/*/; do
+    image=${image%/}
+    image=${image##*/}
+    [[ $image == *[!0-9a-f]* ]] || printf '%s\n' "$image"
+  done
+}
+
 # A mount is PATH[:MODE]. bash splits words at the colon (COMP_WORDBREAKS), so the mode is a word of its own.
 _bulkhead_policy_value() {
   local option=$1 current=$2
@@ -51,7 +61,7 @@ _bulkhead() {
   local policy_options='--policy --profile --no-profile --tier --image --mount --env --publish --allow-secrets --help'
 
   if ((COMP_CWORD == 1)); then
-    _bulkhead_words "$current" run start template exec cp ps stop revoke reload trust diff apply discard handoff restore policy doctor version --help --version
+    _bulkhead_words "$current" run start template exec cp ps stop revoke reload trust diff apply discard handoff restore image policy doctor version --help --version
     return
   fi
 
@@ -186,6 +196,17 @@ _bulkhead() {
         _bulkhead_words "$current" --all --list --forget --older-than --json --help
       else
         mapfile -t COMPREPLY < <(compgen -f -- "$current") && compopt -o filenames 2>/dev/null
+      fi
+      ;;
+    image)
+      if ((COMP_CWORD == 2)); then
+        _bulkhead_words "$current" list rm --help
+      elif [[ ${COMP_WORDS[2]} == list ]]; then
+        _bulkhead_words "$current" --json --help
+      elif [[ $current == -* ]]; then
+        _bulkhead_words "$current" --older-than --help
+      elif [[ $previous != --older-than ]]; then
+        _bulkhead_words "$current" "$(_bulkhead_images)"
       fi
       ;;
     policy)

@@ -4,6 +4,7 @@
 //                                 LANE: FD + 1, where the pty's bytes go, if its master can't be sent out, or those of
 //                                 all commands, if the session lives
 //   bulkhead-shim init | alone    in a sandbox that is saved or was (first.h)
+//   bulkhead-shim 0               its end is its standard input, where it gets everything else (old_kernel.h)
 //
 // It is the workload's parent and the leader of its terminal session. It holds nothing worth having: no
 // capability, no file, not dumpable. Everything it is told comes from the supervisor; of the workload it only
@@ -23,6 +24,7 @@
 #include "guest/attend.h"
 #include "guest/first.h"
 #include "guest/hold.h"
+#include "guest/old_kernel.h"
 #include "guest/own_kernel.h"
 #include "guest/workload.h"
 
@@ -70,6 +72,11 @@ int main(int argc, char** argv) {
   if (word == "init") bulkhead::shim::be_first();
   if (word == "alone") return bulkhead::shim::leave_alone();
   const int socket = argc > 1 ? ::atoi(argv[1]) : bulkhead::shim::default_socket;
+  if (socket == bulkhead::shim::stdin_socket && argc == 2) {
+    constexpr int usual = bulkhead::shim::default_socket;
+    if (!bulkhead::shim::take_descriptors(usual)) return 125;
+    bulkhead::shim::run(usual, usual + 1);
+  }
   if (socket < 3) return 125;
   const int lane = argc > 2 ? ::atoi(argv[2]) : 0;
   if (lane != 0 && lane != socket + 1) return 125;

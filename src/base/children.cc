@@ -29,4 +29,16 @@ std::vector<pid_t> children_of(pid_t pid) {
   return children;
 }
 
+std::uint64_t began(pid_t pid) {
+  constexpr std::size_t state = 0, start = 19;  // of /proc/PID/stat, counted from behind the program's name
+  const auto text = sys::read_file("/proc/" + std::to_string(pid) + "/stat", 4096);
+  const std::size_t name_end = text ? text->rfind(") ") : std::string::npos;
+  if (name_end == std::string::npos) return 0;
+  const std::vector<std::string> fields = split(text->substr(name_end + 2), ' ');
+  if (fields.size() <= start || fields[state] == "Z" || fields[state] == "X") return 0;
+  std::uint64_t ticks = 0;
+  std::from_chars(fields[start].data(), fields[start].data() + fields[start].size(), ticks);
+  return ticks;
+}
+
 }  // namespace bulkhead

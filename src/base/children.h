@@ -3,11 +3,16 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <vector>
 
 namespace bulkhead {
 
 // Of proc(5), CONFIG_PROC_CHILDREN, which lists them for each thread. Those that end or begin meanwhile may be missing.
 std::vector<pid_t> children_of(pid_t pid);
+
+// When it began, in clock ticks after boot, which tells it from a later one of the same number; 0: there is none, or it
+// has ended and nobody has waited for it.
+std::uint64_t began(pid_t pid);
 
 }  // namespace bulkhead

@@ -11,6 +11,19 @@
 namespace bulkhead {
 namespace {
 
+TEST(Children, WhenTheyBeganAndThatTheyEnded) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(::pause());
+  EXPECT_GE(began(child), began(::getpid()));
+  EXPECT_NE(began(::getpid()), 0U);
+  ::kill(child, SIGKILL);
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_EQ(began(child), 0U) << "nobody has waited for it";
+  ::waitpid(child, nullptr, 0);
+  EXPECT_EQ(began(child), 0U);
+}
+
 TEST(Children, OfEveryThread) {
   int go[2];
   ASSERT_EQ(::pipe(go), 0);

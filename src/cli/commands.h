@@ -36,6 +36,7 @@ void add_apply(CLI::App& root, Invocation& invocation);     // apply.cc
 void add_discard(CLI::App& root, Invocation& invocation);   // apply.cc
 void add_handoff(CLI::App& root, Invocation& invocation);   // handoff.cc
 void add_restore(CLI::App& root, Invocation& invocation);   // restore.cc
+void add_image(CLI::App& root, Invocation& invocation);     // image.cc
 void add_policy(CLI::App& root, Invocation& invocation);    // policy.cc
 void add_doctor(CLI::App& root, Invocation& invocation);    // doctor.cc
 void add_version(CLI::App& root, Invocation& invocation);   // app.cc
@@ -45,8 +46,9 @@ inline CLI::ParseError usage(const std::string& text) {
   return {text, 2};
 }
 
-inline constexpr std::array commands = {add_run,     add_start,   add_template, add_exec,   add_cp,     add_ps,
-                                        add_stop,    add_revoke,  add_reload,   add_trust,  add_diff,   add_apply,
-                                        add_discard, add_handoff, add_restore,  add_policy, add_doctor, add_version};
+inline constexpr std::array commands = {add_run,     add_start,   add_template, add_exec,  add_cp,     add_ps,
+                                        add_stop,    add_revoke,  add_reload,   add_trust, add_diff,   add_apply,
+                                        add_discard, add_handoff, add_restore,  add_image, add_policy, add_doctor,
+                                        add_version};
 
 }  // namespace bulkhead::cli

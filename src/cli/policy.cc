@@ -25,7 +25,8 @@ struct ShowOptions {
 };
 
 Result<void> show_reach(const Policy& policy, const PolicyRequest& request, bool json) {
-  BH_TRY(const auto reached, session::reach(policy, request));
+  BH_TRY(const session::Paths paths, user_paths());
+  BH_TRY(const auto reached, session::reach(policy, request, paths.cache));
   if (json) {
     print_json(session::reach_json(reached));
   } else {

@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/sys.h"
 #include "base/text.h"
@@ -54,7 +56,29 @@ Result<Entry> read_note(int folder, const std::string& digest) {
     out.environment[name] = value.get<std::string>();
   }
   out.size = {number("bytes"), number("files")};
+  if (const auto from = note.find("path"); from != note.end() && from->is_string()) out.from = from->get<std::string>();
   return out;
+}
+
+// Its own name still, and not what has been moved away to be removed.
+bool still_there(int parent, const std::string& name, int fd) {
+  struct stat named{}, opened{};
+  return ::fstatat(parent, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 && ::fstat(fd, &opened) == 0 &&
+         named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
+// False: somebody else has it.
+Result<bool> lock_now(int fd, int how, const std::string& name) {
+  while (::flock(fd, how | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return false;
+    if (errno != EINTR) return fail_errno("flock", name, errno);
+  }
+  return true;
+}
+
+bool is_digest(const std::string& name) {
+  return name.size() == 64 &&
+         std::ranges::all_of(name, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 Result<void> sync(int fd, const std::string& name) {
@@ -80,11 +104,14 @@ Result<std::optional<Entry>> Cache::find(const std::string& digest) const {
   auto folder = judged_folder(folder_.get(), digest, path);
   if (!folder && folder.error().code == ENOENT) return std::nullopt;
   if (!folder) return tl::unexpected(std::move(folder).error());
+  BH_TRY(const bool locked, lock_now(folder->get(), LOCK_SH, path));
+  if (!locked || !still_there(folder_.get(), digest, folder->get())) return std::nullopt;  // somebody removes it
   BH_TRY(const UniqueFd root, judged_folder(folder->get(), "root", path + "/root"));
   auto entry = read_note(folder->get(), digest);
   if (!entry)
     return fail(escape_for_terminal(path) + ": " + entry.error().message + "; remove it, and it is made anew");
   entry->folder = path + "/root";
+  entry->use = std::move(*folder);
   return std::move(*entry);
 }
 
@@ -103,15 +130,11 @@ Result<std::string> Cache::begin(const std::string& digest) const {
   return path_ + "/" + name;
 }
 
-Result<Entry> Cache::finish(const std::string& digest, const std::map<std::string, std::string>& environment,
-                            const Size& size) const {
+Result<Entry> Cache::finish(const std::string& digest, const Entry& entry) const {
   const std::string name = digest + ".new";
   BH_TRY(const UniqueFd made, sys::open_at(folder_.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  const json note = {{"version", 1},
-                     {"digest", "sha256:" + digest},
-                     {"environment", environment},
-                     {"bytes", size.bytes},
-                     {"files", size.files}};
+  const json note = {{"version", 1},       {"digest", "sha256:" + digest}, {"environment", entry.environment},
+                     {"path", entry.from}, {"bytes", entry.size.bytes},    {"files", entry.size.files}};
   BH_CHECK(
       sys::replace_at(made.get(), "image.json", note.dump(2, ' ', false, json::error_handler_t::replace) + "\n", 0600));
   // All of it at once: a sync for each of thousands of files would take minutes.
@@ -120,11 +143,78 @@ Result<Entry> Cache::finish(const std::string& digest, const std::map<std::strin
     return fail_errno("rename", name, errno);
   }
   BH_CHECK(sync(folder_.get(), path_));
-  return Entry{path_ + "/" + digest + "/root", environment, size};
+  BH_TRY(auto made_entry, find(digest));
+  if (!made_entry) return fail(escape_for_terminal(path_ + "/" + digest) + " was removed while it was made");
+  return std::move(*made_entry);
 }
 
 void Cache::abandon(const std::string& digest) const {
   (void)sys::remove_tree(folder_.get(), digest + ".new");
+}
+
+void Cache::mark_used(const Entry& entry) const {
+  (void)::futimens(entry.use.get(), nullptr);
+}
+
+Result<std::vector<Listed>> Cache::list() const {
+  BH_TRY(const std::vector<std::string> names, sys::list_directory(folder_.get()));
+  std::set<std::string> digests;
+  for (const std::string& name : names) {
+    const std::string digest = name.ends_with(".new") ? name.substr(0, name.size() - 4) : name;
+    if (is_digest(digest)) digests.insert(digest);
+  }
+  std::vector<Listed> out;
+  for (const std::string& digest : digests) {
+    Listed one{.digest = digest, .size = {}, .from = "", .used = 0, .in_use = false, .damage = ""};
+    // Held meanwhile: who looks for the entry below may find it locked, and then waits for this.
+    BH_TRY(const UniqueFd making, sys::open_at(folder_.get(), digest + ".lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+    BH_TRY(const bool free, lock_now(making.get(), LOCK_EX, digest));
+    one.in_use = !free;
+    const auto folder = sys::open_at(folder_.get(), digest, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (folder) {
+      BH_TRY(const struct stat st, sys::stat_fd(folder->get(), digest));
+      one.used = st.st_mtime;
+      if (free) {
+        BH_TRY(const bool alone, lock_now(folder->get(), LOCK_EX, digest));
+        one.in_use = !alone;
+        ::flock(folder->get(), LOCK_UN);
+      }
+      auto entry = find(digest);
+      if (!entry) one.damage = entry.error().message;
+      if (entry && *entry) {
+        one.size = (*entry)->size;
+        one.from = (*entry)->from;
+      }
+    } else if (!one.in_use) {
+      one.damage = "it was never finished";
+    }
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+Result<Removal> Cache::remove(const std::string& digest) const {
+  BH_TRY(const UniqueFd making, sys::open_at(folder_.get(), digest + ".lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  BH_TRY(const bool ours, lock_now(making.get(), LOCK_EX, digest));
+  if (!ours) return Removal::in_use;
+  const std::string beside = digest + ".new";
+  struct stat st{};
+  const bool left = ::fstatat(folder_.get(), beside.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+  auto folder = sys::open_at(folder_.get(), digest, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!folder && folder.error().code != ENOENT) return tl::unexpected(std::move(folder).error());
+  if (!folder && !left) return Removal::not_there;
+  if (folder) {
+    BH_TRY(const bool alone, lock_now(folder->get(), LOCK_EX, digest));
+    if (!alone) return Removal::in_use;
+  }
+  BH_CHECK(sys::remove_tree(folder_.get(), beside));
+  if (!folder) return Removal::done;
+  // Out of the way at once: what a crash leaves of it is thrown away by the next who wants it.
+  if (::renameat(folder_.get(), digest.c_str(), folder_.get(), beside.c_str()) != 0) {
+    return fail_errno("rename", digest, errno);
+  }
+  BH_CHECK(sys::remove_tree(folder_.get(), beside));
+  return Removal::done;
 }
 
 }  // namespace bulkhead::image

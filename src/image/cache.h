@@ -2,6 +2,9 @@
 // in `root/` and what is known of it in `image.json` (docs/formats.md). Shown read-only to any number of sessions at
 // once.
 //
+// A session that shows one has its folder locked, shared, as long as it runs; who removes it locks it alone first, so
+// none is removed that is in use. When one was last used its folder's time says.
+//
 // One is made beside (`HEX.new/`), synced, and then renamed, under a lock on `HEX.lock` that the kernel frees with
 // whoever held it: what a crash left of it is thrown away by the next who wants it. What is in the cache is believed:
 // whoever can write there is the user. That nobody else can is looked at each time, from images/ down to the root.
@@ -10,6 +13,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -21,7 +25,21 @@ struct Entry {
   std::string folder;  // its root/, absolute
   std::map<std::string, std::string> environment;
   Size size;
+  std::string from;  // the layout or archive it was unpacked from, as a path; may be gone
+  UniqueFd use;      // while it is open nobody removes the entry
 };
+
+// What `bulkhead image list` says of one.
+struct Listed {
+  std::string digest;  // in hex
+  Size size;
+  std::string from;
+  std::int64_t used = 0;  // seconds since 1970; 0: never finished
+  bool in_use = false;    // by a session, or it is being unpacked
+  std::string damage;     // why no session can use it; empty: none
+};
+
+enum class Removal { done, in_use, not_there };
 
 class Cache {
  public:
@@ -36,9 +54,15 @@ class Cache {
   // With the lock held: an empty folder for it to be made in.
   Result<std::string> begin(const std::string& digest) const;
   // `root/` in there becomes the entry.
-  Result<Entry> finish(const std::string& digest, const std::map<std::string, std::string>& environment,
-                       const Size& size) const;
+  Result<Entry> finish(const std::string& digest, const Entry& entry) const;
   void abandon(const std::string& digest) const;
+  // It was, now.
+  void mark_used(const Entry& entry) const;
+
+  // By digest.
+  Result<std::vector<Listed>> list() const;
+  // Waits for nobody. What is left of one that was never finished goes, too.
+  Result<Removal> remove(const std::string& digest) const;
 
  private:
   Cache(std::string path, UniqueFd folder) : path_(std::move(path)), folder_(std::move(folder)) {}

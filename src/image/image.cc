@@ -79,7 +79,8 @@ class Readable {
   const mode_t before_;
 };
 
-Result<Entry> make(const Cache& cache, Blobs& blobs, const Descriptor& manifest, const Bounds& bounds) {
+Result<Entry> make(const Cache& cache, Blobs& blobs, const Descriptor& manifest, const Bounds& bounds,
+                   const std::string& from) {
   const Readable mask;
   BH_TRY(const std::string folder, cache.begin(manifest.digest));
   BH_TRY(const Config config, make_layout(blobs, manifest, folder + "/layout", bounds));
@@ -92,14 +93,16 @@ Result<Entry> make(const Cache& cache, Blobs& blobs, const Descriptor& manifest,
   if (::renameat(out.get(), "root", made.get(), "root") != 0) return fail_errno("rename", "root", errno);
   BH_CHECK(sys::remove_tree(made.get(), "out"));
   BH_CHECK(sys::remove_tree(made.get(), "layout"));
-  return cache.finish(manifest.digest, config.environment, size);
+  return cache.finish(manifest.digest,
+                      {.folder = "", .environment = config.environment, .size = size, .from = from, .use = {}});
 }
 
-Result<Entry> made_once(const Cache& cache, Blobs& blobs, const Descriptor& manifest, const Bounds& bounds) {
+Result<Entry> made_once(const Cache& cache, Blobs& blobs, const Descriptor& manifest, const Bounds& bounds,
+                        const std::string& from) {
   BH_TRY(const UniqueFd lock, cache.lock(manifest.digest));
   BH_TRY(auto found, cache.find(manifest.digest));
   if (found) return std::move(*found);
-  auto entry = make(cache, blobs, manifest, bounds);
+  auto entry = make(cache, blobs, manifest, bounds, from);
   if (!entry) cache.abandon(manifest.digest);
   return entry;
 }
@@ -114,17 +117,19 @@ Result<void> judge_size(const Entry& entry, const Bounds& bounds) {
 Result<Image> open_packed(const Reference& reference, const Wanted& wanted) {
   BH_TRY(const std::unique_ptr<Blobs> blobs, Blobs::open(reference));
   BH_TRY(const Descriptor manifest, find_manifest(*blobs, reference.name));
-  Image out{.path = reference.path, .folder = "", .digest = "sha256:" + manifest.digest, .environment = {}};
+  Image out{.path = reference.path, .folder = "", .digest = "sha256:" + manifest.digest, .environment = {}, .use = {}};
   const auto cache = Cache::open(wanted.cache, wanted.unpack);
   if (!cache && !wanted.unpack && cache.error().code == ENOENT) return out;
   if (!cache) return tl::unexpected(cache.error());
   BH_TRY(std::optional<Entry> entry, cache->find(manifest.digest));
   if (!entry && !wanted.unpack) return out;
   if (!entry) {
-    BH_TRY(entry, made_once(*cache, *blobs, manifest, wanted.bounds));
+    BH_TRY(entry, made_once(*cache, *blobs, manifest, wanted.bounds, reference.path));
   }
   BH_CHECK(judge_size(*entry, wanted.bounds));
+  if (wanted.unpack) cache->mark_used(*entry);
   out.folder = entry->folder;
+  out.use = std::move(entry->use);
   out.environment = std::move(entry->environment);
   return out;
 }
@@ -134,7 +139,7 @@ Result<Image> open_packed(const Reference& reference, const Wanted& wanted) {
 Result<Image> open(const Wanted& wanted) {
   BH_TRY(const Reference reference, reference_of(wanted.path));
   if (reference.kind == Reference::Kind::folder) {
-    return Image{.path = reference.path, .folder = reference.path, .digest = "", .environment = {}};
+    return Image{.path = reference.path, .folder = reference.path, .digest = "", .environment = {}, .use = {}};
   }
   auto image = open_packed(reference, wanted);
   if (image) return image;

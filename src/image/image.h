@@ -41,6 +41,7 @@ struct Image {
   std::string folder;  // what is to be shown, on the host; empty: not in the cache
   std::string digest;  // "sha256:…" of its manifest; empty: it is a folder, which nobody verifies
   std::map<std::string, std::string> environment;  // what its configuration sets; names and values are checked
+  UniqueFd use;                                    // while it is open the cache keeps it; unset: it is not in there
 };
 
 // With the privileges of whoever starts the session. Blocks while another session unpacks the same image. Errors are

@@ -129,11 +129,12 @@ void take(std::optional<T>& value, const std::optional<T>& weaker, const std::st
 void merge_scalars(const std::vector<Document>& layers, Policy& policy) {
   std::optional<Tier> tier;
   std::optional<std::string> image;
-  std::optional<bool> toolchains, ask;
+  std::optional<bool> old_runsc, toolchains, ask;
   std::optional<std::vector<std::string>> upstream_ca, dns;
   std::optional<Upstream> upstream;
   for (const Document& layer : layers) {
     take(tier, layer.tier, "tier", layer, policy);
+    take(old_runsc, layer.old_runsc, "runsc", layer, policy);
     take(image, layer.image, "image", layer, policy);
     take(toolchains, layer.toolchains, "toolchains", layer, policy);
     take(ask, layer.ask, "ask", layer, policy);
@@ -158,6 +159,7 @@ void merge_scalars(const std::vector<Document>& layers, Policy& policy) {
   }
   policy.tier = tier.value_or(policy.tier);
   if (image && *image != "host") policy.image = *image;
+  policy.old_runsc = old_runsc.value_or(policy.old_runsc);
   policy.toolchains = toolchains.value_or(policy.toolchains);
   policy.ask = ask.value_or(policy.ask);
   policy.upstream_ca = upstream_ca.value_or(std::vector<std::string>{});

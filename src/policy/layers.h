@@ -4,7 +4,7 @@
 // trusted project's policy (project.h), then the rules of managed policies (managed.h).
 //
 // How layers combine, key by key:
-//   tier, image, workspace, toolchains, ask,
+//   tier, runsc, image, workspace, toolchains, ask,
 //   each limit        the strongest layer that says it
 //   upstream_ca, dns  the strongest layer that says it, as a whole
 //   upstream          the strongest layer that says it, as a whole

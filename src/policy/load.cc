@@ -186,6 +186,11 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
   if (tier) {
     BH_TRY(document.tier, one_of(reader, "tier", *tier, {Tier::native, Tier::gvisor, Tier::vm}));
   }
+  BH_TRY(const auto runsc, reader.string("runsc"));
+  if (runsc && *runsc != "debian-12" && *runsc != "usual") {
+    return reader.fail_key("runsc", in_quotes(*runsc) + ": \"usual\" (2024 or later) or \"debian-12\" (2022)");
+  }
+  if (runsc) document.old_runsc = *runsc == "debian-12";
   BH_TRY(document.image, reader.string("image"));
   if (document.image) BH_CHECK(reader.checked("image", check_path(*document.image)));
   BH_TRY(const auto workspace, reader.string("workspace"));
@@ -208,7 +213,8 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
   }
   BH_TRY(auto arguments, reader.strings("arguments"));
   if (arguments) document.arguments = std::move(*arguments);
-  for (const char* key : {"tier", "image", "workspace", "toolchains", "ask", "profile", "upstream_ca", "dns"}) {
+  for (const char* key :
+       {"tier", "runsc", "image", "workspace", "toolchains", "ask", "profile", "upstream_ca", "dns"}) {
     if (const TomlEntry* entry = reader.find(key)) {
       document.origins[key] = {document.layer, document.file, entry->line};
     }
@@ -235,10 +241,11 @@ Result<void> load_all(const TomlValue& root, DocumentKind kind, Document& docume
   }
   std::vector<TableReader::Later> elsewhere;
   if (kind == DocumentKind::policy) {
-    known.insert(known.end(), {"profile", "upstream", "publish", "ask"});
+    known.insert(known.end(), {"profile", "upstream", "publish", "ask", "runsc"});
   } else {
     elsewhere = {{"upstream", "how this machine reaches the network is for the user's own policy to say"},
                  {"publish", "which ports of this machine are opened is for the user's own policy to say"},
+                 {"runsc", "which gVisor is relied on is for the user's own policy to say"},
                  {"ask", "whether somebody is asked is for the user's own policy to say"}};
   }
   if (kind == DocumentKind::profile) known.emplace_back("arguments");

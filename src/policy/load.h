@@ -26,6 +26,7 @@ struct Document {
   std::string layer;  // becomes Origin::layer of everything in it
   std::string file;
   std::optional<Tier> tier;
+  std::optional<bool> old_runsc;     // `runsc`
   std::optional<std::string> image;  // "host": none
   std::vector<Mount> mounts;
   std::optional<MountMode> workspace;  // of the working directory, when no mount shows it

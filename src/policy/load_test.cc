@@ -27,6 +27,7 @@ TEST(Load, ReadsTheReferencePolicy) {
   EXPECT_EQ(document->profile, "claude");
   EXPECT_EQ(document->toolchains, true);
   EXPECT_EQ(document->image, "host");
+  EXPECT_EQ(document->old_runsc, false);
   ASSERT_EQ(document->mounts.size(), 5U);
   EXPECT_EQ(document->mounts[0].mode, MountMode::rw);
   EXPECT_TRUE(document->mounts[0].protect);

@@ -211,6 +211,11 @@ Result<void> judge_settings(const ManagedFile& file, const Policy& policy) {
     return refuse(file, file.tiers->line, said_at(policy, "tier") + ": the tier " + in_quotes(name_of(policy.tier)),
                   "allows " + quoted(names), "--tier " + names.front());
   }
+  // Whoever lists tiers means what gvisor promises everywhere else.
+  if (file.tiers && policy.old_runsc) {
+    return refuse(file, file.tiers->line, said_at(policy, "runsc") + ": `runsc = \"debian-12\"`",
+                  "names tiers, and an old gVisor is none of them", "leave it out");
+  }
   if (!file.ask.value && policy.ask) {
     return refuse(file, file.ask.line, said_at(policy, "ask") + ": `ask`", "lets nobody open what no grant allows",
                   "leave --ask and `ask` out");

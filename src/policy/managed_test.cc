@@ -202,6 +202,10 @@ TEST(Managed, Settings) {
   EXPECT_TRUE(has(refusal("ask = false\n", "ask = true\n"), "p.toml:2: `ask`"));
   EXPECT_TRUE(has(refusal("tiers = [\"vm\", \"gvisor\"]\n", ""), "default: the tier \"native\""));
   EXPECT_EQ(refusal("tiers = [\"vm\"]\n", "tier = \"vm\"\n"), "");
+  const std::string old = "tier = \"gvisor\"\nrunsc = \"debian-12\"\n";
+  EXPECT_TRUE(has(refusal("tiers = [\"gvisor\"]\n", old), "an old gVisor is none of them"));
+  EXPECT_EQ(refusal("tiers = [\"gvisor\"]\n", "tier = \"gvisor\"\nrunsc = \"usual\"\n"), "");
+  EXPECT_EQ(refusal("ask = false\n", old), "");
   EXPECT_TRUE(has(refusal("toolchains = false\n", ""), "write toolchains = false"));
   EXPECT_EQ(refusal("toolchains = false\n", "toolchains = false\n"), "");
   EXPECT_TRUE(has(refusal("[network]\npublish = \"none\"\n", "publish = [\"8080\"]\n"), "lets nothing be published"));

@@ -250,6 +250,8 @@ struct Managed;
 
 struct Policy {
   Tier tier = Tier::native;
+  // The tier gvisor is to use Debian 12's runsc, of 2022, and no other (tier/gvisor/fallback.h).
+  bool old_runsc = false;
   // What stands in the place of the host's own /usr and the rest (image/image.h), as written: a folder, or an OCI image
   // as `PATH[:NAME]`. Empty: the host's.
   std::string image = {};

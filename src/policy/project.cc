@@ -85,6 +85,7 @@ Result<Project> load_project(std::string_view text, const std::string& file) {
                        {{"credential", users},
                         {"env", users},
                         {"tier", users},
+                        {"runsc", users},
                         {"image", users},
                         {"input", users},
                         {"output", users},

@@ -16,6 +16,7 @@ class Writer {
   std::string write() {
     line("version = 1");
     scalar("tier", toml_string(name_of(policy_.tier)), "tier");
+    if (policy_.old_runsc) scalar("runsc", toml_string("debian-12"), "runsc");
     if (!policy_.image.empty()) scalar("image", toml_string(policy_.image), "image");
     if (policy_.no_workspace) scalar("workspace", toml_string("none"), "workspace");
     scalar("toolchains", policy_.toolchains ? "true" : "false", "toolchains");

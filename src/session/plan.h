@@ -22,6 +22,7 @@ struct RootImage {
   std::string path;                                // on the host
   std::string digest;                              // "sha256:…" of its manifest; empty: a folder as it is
   std::map<std::string, std::string> environment;  // what its configuration sets
+  UniqueFd use = {};                               // of the cache's: while it is open nobody removes it
 };
 
 struct Planned {

@@ -85,13 +85,14 @@ std::string key_path(const Reached& one, const secrets::Key& key) {
 
 }  // namespace
 
-Result<std::vector<Reached>> reach(const Policy& policy, const PolicyRequest& request) {
+Result<std::vector<Reached>> reach(const Policy& policy, const PolicyRequest& request, const std::string& cache) {
   BH_TRY(const Identity identity, decide_identity());
   BH_TRY(const secrets::Patterns patterns, secrets::load_patterns(request.data_dir));
   const std::vector<secrets::Present> stores = secrets::present_stores(patterns, homes_of(identity));
   BH_TRY(Sources sources, Sources::make(identity));
   PlanOf only_looked_at;
   only_looked_at.working_directory = request.place.working_directory;
+  only_looked_at.paths.cache = cache;
   BH_TRY(const Planned planned, make_plan(policy, request, identity, sources, only_looked_at));
   std::vector<Reached> out;
   const auto look = [&](const tier::PlannedMount& planned_mount, const Mount* mount) -> Result<void> {
@@ -115,11 +116,16 @@ Result<std::vector<Reached>> reach(const Policy& policy, const PolicyRequest& re
     out.push_back(std::move(one));
     return {};
   };
-  if (planned.plan.image) {
-    BH_CHECK(look(*planned.plan.image, nullptr));
+  if (planned.image) {
+    if (planned.plan.image) {
+      BH_CHECK(look(*planned.plan.image, nullptr));
+    } else {
+      out.push_back({.path = "", .at = "/", .how = "", .origin = "", .scan = {}, .unpacked = false, .stores = {}});
+    }
     out.back().how = "image";
     out.back().origin = policy.origins.contains("image") ? policy.origins.at("image").layer : "default";
     out.back().path = planned.image->path;
+    out.back().digest = planned.image->digest;
   }
   for (const auto& one : planned.plan.mounts) BH_CHECK(look(one, mount_of(policy, one)));
   for (const auto& one : planned.plan.system) {
@@ -133,7 +139,14 @@ Result<std::vector<Reached>> reach(const Policy& policy, const PolicyRequest& re
 std::string reach_text(const std::vector<Reached>& reached, const std::string& home) {
   std::string out;
   std::size_t made = 0;
+  bool image = false;
   for (const Reached& one : reached) {
+    image = image || one.how == "image";
+    if (!one.unpacked) {
+      out += "image         not unpacked yet, so nobody has looked into it  " + short_path(one.path, home) +
+             " at /  (" + one.digest + "; " + escape_for_terminal(one.origin) + ")\n";
+      continue;
+    }
     if (one.how == "made") {
       ++made;
       continue;
@@ -148,10 +161,11 @@ std::string reach_text(const std::vector<Reached>& reached, const std::string& h
                   one.scan.whole ? " " : ">", static_cast<unsigned long long>(one.scan.files));
     out += line + short_path(one.path, home);
     if (one.at != one.path) out += " at " + short_path(one.at, home);
-    out += "  (" + escape_for_terminal(one.origin) + ")\n";
+    out += "  (" + (one.digest.empty() ? "" : one.digest + "; ") + escape_for_terminal(one.origin) + ")\n";
   }
-  out += "Beside that: /usr and its like read-only; " + std::to_string(made) +
-         " files of /etc made for the session; of HOME, /tmp, /run, /var nothing else.\n";
+  out +=
+      "Beside that: " + std::string(image ? "nothing of the host's /usr or /etc; " : "/usr and its like read-only; ") +
+      std::to_string(made) + " files of /etc made for the session; of HOME, /tmp, /run, /var nothing else.\n";
   std::string keys;
   for (const Reached& one : reached) {
     for (const std::string& store : one.stores) {
@@ -169,15 +183,20 @@ nlohmann::json reach_json(const std::vector<Reached>& reached) {
   for (const Reached& one : reached) {
     nlohmann::json keys = nlohmann::json::array();
     for (const secrets::Key& key : one.scan.keys) keys.push_back({{"path", key_path(one, key)}, {"what", key.what}});
-    out.push_back({{"path", one.path},
-                   {"at", one.at},
-                   {"how", one.how},
-                   {"from", one.origin},
-                   {"files", one.scan.files},
-                   {"bytes", one.scan.bytes},
-                   {"whole", one.scan.whole},
-                   {"keys", std::move(keys)},
-                   {"stores", one.stores}});
+    nlohmann::json entry{{"path", one.path},
+                         {"at", one.at},
+                         {"how", one.how},
+                         {"from", one.origin},
+                         {"files", one.scan.files},
+                         {"bytes", one.scan.bytes},
+                         {"whole", one.scan.whole && one.unpacked},
+                         {"keys", std::move(keys)},
+                         {"stores", one.stores}};
+    if (one.how == "image") {
+      entry["digest"] = one.digest;
+      entry["unpacked"] = one.unpacked;
+    }
+    out.push_back(std::move(entry));
   }
   return {{"reach", std::move(out)}};
 }

@@ -55,7 +55,7 @@ Result<void> add_image(const Policy& policy, const PolicyRequest& request, const
   if (const auto origin = policy.origins.find("image"); origin != policy.origins.end()) mount.origin = origin->second;
   if (policy.managed) BH_CHECK(judge_mount(*policy.managed, mount, image.path));
   BH_CHECK(judge_stores(stores, mount, image.path, request.flags.allow_secrets, request.place));
-  out.image = RootImage{image.path, image.digest, std::move(image.environment)};
+  out.image = RootImage{image.path, image.digest, std::move(image.environment), std::move(image.use)};
   if (image.folder.empty()) return {};  // only looked at, and never unpacked
   BH_TRY(UniqueFd root, sources.open(image.folder));
   BH_TRY(const std::string real, sys::path_of(root.get()));

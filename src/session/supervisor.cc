@@ -34,6 +34,7 @@
 #include "session/logins.h"
 #include "session/output.h"
 #include "session/owner.h"
+#include "session/parts.h"
 #include "session/plan.h"
 #include "session/projects.h"
 #include "session/publish.h"
@@ -102,8 +103,13 @@ class Supervisor {
   // Everything that needs the caller's own privileges: opening. As root, they end here.
   Result<void> prepare() {
     decide_asking();
-    BH_TRY(isolation_, tier::open_tier(policy_.tier));
+    BH_TRY(isolation_, tier::open_tier(policy_));
     BH_CHECK(isolation_->accepts(policy_));
+    if (options_.announce && policy_.tier == Tier::gvisor && policy_.old_runsc) {
+      return fail(
+          "a session that lives is not possible with `runsc = \"debian-12\"`: what starts its commands does not stay "
+          "up in that gVisor; leave it out, or use `bulkhead run`");
+    }
     if (options_.announce && policy_.limits.output) {
       return fail(
           "limits.output: what a command of a session that lives writes goes to whoever called `bulkhead exec`, who "
@@ -418,6 +424,7 @@ class Supervisor {
     consider(rest_deadline());
     if (policy_.limits.memory && !resting_) consider(Clock::now() + look_at_memory_each());
     if (policy_.limits.cpu && !resting_) consider(Clock::now() + cpu_interval);
+    if (looks_at_parts()) consider(parts_.deadline());
     if (!next) return trim_.timeout(-1);
     const auto left = std::chrono::duration_cast<milliseconds>(*next - Clock::now()).count();
     return trim_.timeout(static_cast<int>(std::clamp<std::int64_t>(left + 1, 0, 60'000)));
@@ -452,12 +459,22 @@ class Supervisor {
       if (cpu_.used(tier_.process.pid()) >= *policy_.limits.cpu) stop("the session reached its limit: cpu");
     }
     if (const auto at = rest_deadline(); at && now >= *at) rest();
+    if (looks_at_parts() && parts_.lost(*isolation_, tier_.process, now)) {
+      stop(std::string(
+               "somebody on this machine, or its kernel for want of memory, killed one of the processes that the ") +
+           name_of(policy_.tier) + " tier runs the session on");
+    }
     if (policy_.limits.memory && !resting_ && now - memory_checked_ >= look_at_memory_each()) {
       memory_checked_ = now;
       if (anonymous_memory(tier_.process.pid()) + isolation_->memory(tier_.process) > *policy_.limits.memory) {
         stop("the session reached its limit: memory");
       }
     }
+  }
+
+  // Not while it ends: its kernel ends them then.
+  bool looks_at_parts() const {
+    return isolation_->own_kernel() && gate_open_ && !exited_ && !ending_ && !resting_ && !stopped_ && failure_.empty();
   }
 
   // A session that lives and has had nothing to do for that long.
@@ -982,6 +999,7 @@ class Supervisor {
   std::optional<Clock::time_point> deadline_, session_deadline_, kill_at_, finish_at_;
   Clock::time_point memory_checked_ = Clock::now(), cpu_checked_ = Clock::now();
   CpuTime cpu_;
+  Parts parts_;
   Output output_;
 };
 

@@ -107,6 +107,9 @@ class Isolation {
   virtual bool own_kernel() const = 0;
   // Bytes in use of the memory that the workload's kernel hands out, where that is not its processes' own.
   virtual std::uint64_t memory(const Child& process) const = 0;
+  // The processes on the host, below `process`, that a session needs all of as long as its workload runs. More may
+  // come.
+  virtual std::vector<pid_t> parts(const Child&) const { return {}; }
   // Nothing runs inside (true), or something is about to (false): for a kernel of its own, which may use the CPU for
   // nothing. What can't be stopped is left as it is.
   virtual void rest(const Child& process, bool resting) const = 0;
@@ -117,7 +120,7 @@ class Isolation {
   }
 };
 
-// The tier by its name, or why this build or machine has none.
-Result<std::unique_ptr<Isolation>> open_tier(Tier tier);
+// The tier that the policy names, or why this build or machine has none.
+Result<std::unique_ptr<Isolation>> open_tier(const Policy& policy);
 
 }  // namespace bulkhead::tier

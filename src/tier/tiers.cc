@@ -5,12 +5,12 @@
 
 namespace bulkhead::tier {
 
-Result<std::unique_ptr<Isolation>> open_tier(Tier tier) {
-  switch (tier) {
+Result<std::unique_ptr<Isolation>> open_tier(const Policy& policy) {
+  switch (policy.tier) {
     case Tier::native:
       return native::open();
     case Tier::gvisor:
-      return gvisor::open();
+      return gvisor::open(policy.old_runsc);
     case Tier::vm:
       return vm::open();
   }

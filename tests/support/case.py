@@ -22,6 +22,9 @@ BUILD = os.environ.get("BULKHEAD_BUILD", os.path.join(ROOT, "build/release"))
 TIER = os.environ.get("BULKHEAD_TIER", "native")
 SLOWER = {"vm": 6}  # without KVM
 
+# What `runsc` every policy says, if any: "debian-12".
+RUNSC = os.environ.get("BULKHEAD_RUNSC_NAMED", "")
+
 # Set: what a test runs inside is a command of a session that lives.
 LIVES = bool(os.environ.get("BULKHEAD_LIVES"))
 
@@ -85,7 +88,7 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         if self.tier == "gvisor":
-            self.need_runsc()
+            self.need_old_runsc() if self.runsc else self.need_runsc()
         self.tmp = tempfile.mkdtemp(prefix="bht.")
         os.chmod(self.tmp, 0o755)
         self.addCleanup(self._remove)
@@ -139,6 +142,8 @@ class Case(unittest.TestCase):
     def policy(self, text="", name="policy.toml"):
         """A policy file: the lab's DNS and CA, then `text`."""
         head = f'version = 1\ndns = ["{self.lab.dns_address}"]\nupstream_ca = ["{self.lab.authority.pem}"]\n'
+        if self.runsc:
+            head += f'runsc = "{self.runsc}"\n'
         return self.write(name, head + text)
 
     @staticmethod
@@ -178,6 +183,13 @@ class Case(unittest.TestCase):
         if not any(os.path.exists(path) for path in places):
             self.skipTest("there is no runsc here: ./dev runsc")
 
+    def need_old_runsc(self):
+        """Debian 12's, which CMake was told of, or found where its package puts it."""
+        with open(os.path.join(BUILD, "CMakeCache.txt")) as file:
+            told = [line.partition("=")[2].strip() for line in file if line.startswith("BULKHEAD_RUNSC_DEBIAN_12:")]
+        if not any(os.path.exists(path) for path in [*told, "/usr/bin/runsc"]):
+            self.skipTest("Debian 12's runsc is not here: ./dev runsc_debian_12")
+
     def environment(self, extra=None):
         env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": self.home, "LANG": "C.UTF-8",
                "USER": os.environ.get("USER", "user"), "XDG_RUNTIME_DIR": self.runtime, "TERM": "xterm",
@@ -187,6 +199,7 @@ class Case(unittest.TestCase):
 
     program = None  # in place of the one that is tested
     tier = TIER
+    runsc = RUNSC
     lives = LIVES
 
     def bulkhead_command(self, argv, policy=None, options=()):

@@ -20,6 +20,7 @@ EOF
 dev_build() { build "${1:-release}"; }
 
 dev_runsc() { need_runsc; }
+dev_runsc_debian_12() { need_runsc_debian_12; }
 
 dev_machine() {
   need "${vm_packages[@]}"

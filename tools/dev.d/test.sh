@@ -8,6 +8,7 @@ dev_packages() {
   need_boost
   need_runsc
   need_machine
+  need_runsc_debian_12
 }
 
 # need_unstarted PACKAGE…: without the services they bring; a test that wants one starts its own.
@@ -52,6 +53,7 @@ dev_test() {
   need "${run_packages[@]}" "${vm_packages[@]}" "${test_packages[@]}"
   need_agents
   need_runsc
+  need_runsc_debian_12
   build release
   local lines=() failed=0 log=build/release/whole-program.log summary=
   if (($# == 0)); then

@@ -314,6 +314,9 @@ std::vector<Missing> missing_by_policy(const Policy& policy) {
   if (policy.upstream.proxy_resolves) {
     missing.push_back({"net-address", "checked addresses (the proxy resolves names)"});
   }
+  if (policy.tier == Tier::gvisor && policy.old_runsc) {
+    missing.push_back({"own-kernel", "a gVisor of 2024 or later (the policy names Debian 12's, of 2022)"});
+  }
   return missing;
 }
 

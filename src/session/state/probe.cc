@@ -36,6 +36,7 @@ constexpr std::array table = {
     Probe{"core-pattern", "core dumps that don't start a program on the host", Kind::useful, probe_core_pattern},
     Probe{"yama", "ptrace restricted to descendants (Yama)", Kind::useful, probe_yama},
     Probe{"fuse", "FUSE in a user namespace (mode `rw-no-delete`)", Kind::useful, probe_fuse},
+    Probe{"umoci", "umoci, which unpacks images", Kind::useful, probe_umoci},
     Probe{"runsc", "gVisor's runsc of 2024 or later (tier gvisor)", Kind::gvisor, probe_runsc},
     Probe{"qemu", "QEMU, virtiofsd and a kernel for its machines (tier vm)", Kind::vm, probe_qemu},
     Probe{"tun", "a tap device of this user's (tier vm)", Kind::vm, probe_tun},

@@ -133,16 +133,29 @@ Finding probe_cgroup(const ProbeContext& context) {
 
 Finding probe_runsc(const ProbeContext&) {
   const std::string fix = "./dev runsc, in Bulkhead's sources (fetches Debian 13's)";
+  // Nobody gets it by not having the other: a policy names it.
+  const auto old = tier::gvisor::find_old_runsc();
+  const std::string named =
+      old ? "; " + old->path + " is Debian 12's, which is used where a policy says `runsc = \"debian-12\"`" : "";
   const auto runsc = tier::gvisor::find_runsc();
-  if (!runsc) return {State::missing, "not found", "the tier gvisor", fix};
+  if (!runsc) return {State::missing, "not found" + named, "the tier gvisor", fix};
   const auto date = tier::gvisor::date_of(*runsc);
   if (!date) return {State::missing, date.error().message, "the tier gvisor", fix};
   if (*date < tier::gvisor::oldest_date) {
     const std::string when = *date == 0 ? "an unknown day" : std::to_string(*date);
-    return {State::missing, runsc->path + " is of " + when + ", which is too old", "the tier gvisor", fix};
+    return {State::missing, runsc->path + " is of " + when + ", which is too old" + named, "the tier gvisor", fix};
   }
   return {State::ok, runsc->path + ", of " + std::to_string(*date), "", ""};
 }
+
+Finding probe_umoci(const ProbeContext&) {
+  const char* path = "/usr/bin/umoci";  // image/unpack.cc looks nowhere else
+  if (::access(path, X_OK) == 0) return {State::ok, path, "", ""};
+  return {State::missing, "not installed",
+          "`--image` with an OCI layout or archive that is not in the cache yet (a folder works)",
+          "sudo apt-get install umoci"};
+}
+
 Finding probe_qemu(const ProbeContext&) {
   const auto parts = tier::vm::find_parts();
   if (!parts) return {State::missing, parts.error().message, "the tier vm", ""};

@@ -31,6 +31,7 @@ Finding probe_bwrap(const ProbeContext&);
 Finding probe_state_dir(const ProbeContext&);
 Finding probe_cgroup(const ProbeContext&);
 Finding probe_runsc(const ProbeContext&);
+Finding probe_umoci(const ProbeContext&);
 Finding probe_qemu(const ProbeContext&);
 Finding probe_tun(const ProbeContext&);
 Finding probe_kvm(const ProbeContext&);

@@ -41,6 +41,21 @@ Result<Runsc> find_runsc() {
   return fail("gVisor's runsc is missing; `./dev runsc` fetches Debian 13's, see bulkhead(1), TIERS", ENOENT);
 }
 
+Result<Runsc> find_old_runsc() {
+  for (const char* name : {BULKHEAD_RUNSC_DEBIAN_12, "/usr/local/bin/runsc", "/usr/bin/runsc"}) {
+    auto found = sys::open(name, O_PATH);
+    if (!found) continue;
+    BH_TRY(std::string path, sys::path_of(found->get()));
+    Runsc runsc{std::move(*found), std::move(path), false, true};
+    BH_TRY(const int date, date_of(runsc));
+    if (date == old_date) return runsc;
+    return fail(runsc.path + " is of " + (date == 0 ? "an unknown day" : std::to_string(date)) +
+                ", and `runsc = \"debian-12\"` names the one of " + std::to_string(old_date) + "; leave that out");
+  }
+  return fail("`runsc = \"debian-12\"`: there is none; `apt-get install runsc` on Debian 12, or leave that out",
+              ENOENT);
+}
+
 Result<int> date_of(const Runsc& runsc) {
   BH_TRY(sys::Pair pipe, sys::pipe());
   SpawnOptions options;

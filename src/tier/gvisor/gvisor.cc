@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "room/wire.h"
 #include "tier/gvisor/bundle.h"
+#include "tier/gvisor/fallback.h"
 #include "tier/gvisor/find.h"
 #include "tier/gvisor/memory.h"
 #include "tier/gvisor/rest.h"
@@ -39,7 +40,8 @@ Result<void> mount_at(const char* type, const std::string& path, unsigned long f
 }
 
 // As uid 0 of a user namespace of its own, beyond the wire.
-Result<void> make_stage(const Plan& plan, const PlannedMount& shim) {
+Result<void> make_stage(const Plan& plan, const PlannedMount& shim, const PlannedMount* preload) {
+  const bool old = preload != nullptr;
   Stage stage;
   BH_CHECK(stage.begin());
   for (const char* folder : {"/proc", "/dev", "/tmp", state_folder, bundle_folder}) BH_CHECK(stage.folder(folder));
@@ -50,15 +52,20 @@ Result<void> make_stage(const Plan& plan, const PlannedMount& shim) {
                     "size=4k,mode=555"));
   BH_CHECK(stage.devices());
   if (plan.image) BH_CHECK(stage.file(std::string(over_folder) + shim_path, ""));
-  const std::vector<std::string> words = {shim_path, std::to_string(control_fd), std::to_string(lane_fd)};
-  const std::vector<std::string> first = plan.saved ? std::vector<std::string>{shim_path, "init"} : words;
+  if (old) BH_CHECK(place_preload(stage, plan.image ? over_folder : root_folder, plan.image.has_value()));
+  const std::vector<std::string> words =
+      old ? old_shim_words(shim_path)
+          : std::vector<std::string>{shim_path, std::to_string(control_fd), std::to_string(lane_fd)};
+  nlohmann::json bundle = configuration(plan, plan.saved ? std::vector<std::string>{shim_path, "init"} : words);
+  if (old) bundle["annotations"] = old_annotations();
   BH_CHECK(stage.file(std::string(bundle_folder) + "/config.json",
-                      configuration(plan, first).dump(-1, ' ', false, nlohmann::json::error_handler_t::strict)));
+                      bundle.dump(-1, ' ', false, nlohmann::json::error_handler_t::strict)));
   BH_CHECK(furnish(stage, plan));
   const std::string place = std::string(root_folder) + shim_path;
   BH_CHECK(plan.image ? stage.bind_over(shim, place) : stage.bind(shim, place));
   BH_CHECK(stage.restrict(place));
   if (plan.saved) BH_CHECK(furnish_saved(stage, plan, words));
+  if (old) BH_CHECK(show_preload(stage, *preload, root_folder, plan.image.has_value()));
   if (plan.tracing) BH_CHECK(prepare_tracing(stage, plan.tracing));
   return stage.enter();
 }
@@ -69,12 +76,18 @@ std::string shown(const Mount& mount) {
 
 class Gvisor final : public Isolation {
  public:
-  Gvisor(Runsc runsc, UniqueFd shim) : runsc_(std::move(runsc)), shim_(std::move(shim)) {}
+  // `preload`: with an old one alone.
+  Gvisor(Runsc runsc, UniqueFd shim, UniqueFd preload = {})
+      : runsc_(std::move(runsc)), shim_(std::move(shim)), preload_(std::move(preload)) {}
 
   Tier tier() const override { return Tier::gvisor; }
   bool own_kernel() const override { return true; }
   bool tells() const override { return true; }
   std::uint64_t memory(const Child& process) const override { return application_memory(process.pid()); }
+  // Where ptrace is used they come and go with the workload's threads.
+  std::vector<pid_t> parts(const Child& process) const override {
+    return runsc_.old ? std::vector<pid_t>() : stubs(process.pid());
+  }
   void rest(const Child& process, bool resting) const override { rest_sentry(process.pid(), resting); }
 
   Result<std::map<std::string, std::string>> shape(const Plan& plan) const override {
@@ -94,6 +107,7 @@ class Gvisor final : public Isolation {
   }
 
   Result<Started> start(const Plan& plan, const room::Room& room, const int (&stdio)[3]) const override {
+    if (plan.saved && runsc_.old) return fail("templates are not possible with `runsc = \"debian-12\"`");
     BH_TRY(sys::Pair control, sys::socket_pair(SOCK_SEQPACKET));
     BH_TRY(sys::Pair lane, sys::socket_pair(SOCK_STREAM));
     BH_TRY(sys::Pair messages, sys::pipe());
@@ -101,10 +115,15 @@ class Gvisor final : public Isolation {
     PlannedMount shim;
     BH_TRY(shim.source, sys::duplicate(shim_.get()));
     shim.described = "bulkhead-shim";
+    PlannedMount preload;
+    if (runsc_.old) {
+      BH_TRY(preload.source, sys::duplicate(preload_.get()));
+    }
+    preload.described = "bulkhead-preload.so";
     options.program = runsc_.program.get();
     options.arguments = {"runsc",
                          "--root=" + std::string(state_folder),
-                         "--platform=systrap",
+                         runsc_.old ? "--platform=ptrace" : "--platform=systrap",
                          "--network=sandbox",
                          "--ignore-cgroups",
                          "--overlay2=none",
@@ -120,14 +139,23 @@ class Gvisor final : public Isolation {
       options.arguments.insert(options.arguments.begin(), "bulkhead-warden");
       // Connections of a command that has ended linger, and would be in the way of saving.
       options.arguments.emplace_back("--net-disconnect-ok");
+    } else {
+      if (runsc_.old) options.arguments.emplace_back("--allow-flag-override");
+      options.arguments.insert(options.arguments.end(), {"run", "--bundle=" + std::string(bundle_folder)});
+      if (!runsc_.old) {
+        for (const int fd : {control_fd, lane_fd}) options.arguments.push_back("--pass-fd=" + same_inside(fd));
+      }
+      options.arguments.emplace_back("session");
     }
-    const std::string run[] = {"run", "--bundle=" + std::string(bundle_folder), "--pass-fd=" + same_inside(control_fd),
-                               "--pass-fd=" + same_inside(lane_fd), "session"};
-    if (!plan.saved) options.arguments.insert(options.arguments.end(), std::begin(run), std::end(run));
     int in = stdio[0], out = stdio[1], err = stdio[2];
     BH_TRY(Carried carried, carry(Carry::files, in, out, err));
-    options.fds = {in, out, err, control.second.get(), lane.second.get()};
-    if (options.fds[2] < 0) options.fds[2] = messages.second.get();
+    if (runsc_.old) {
+      BH_CHECK(send_descriptors(control.first.get(), {in, out, err}, lane.second.get()));
+      options.fds = {control.second.get(), messages.second.get(), messages.second.get()};
+    } else {
+      options.fds = {in, out, err, control.second.get(), lane.second.get()};
+      if (options.fds[2] < 0) options.fds[2] = messages.second.get();
+    }
     if (plan.saved) {
       options.fds.push_back(runsc_.program.get());
       options.fds.push_back(messages.second.get());
@@ -137,7 +165,7 @@ class Gvisor final : public Isolation {
       return room::go_beyond_wire();
     };
     options.before_exec = [&]() -> Result<void> {
-      BH_CHECK(make_stage(plan, shim));
+      BH_CHECK(make_stage(plan, shim, runsc_.old ? &preload : nullptr));
       return hold_to_cpus(plan.limits, true);
     };
     options.own_pid_namespace = true;
@@ -148,10 +176,15 @@ class Gvisor final : public Isolation {
 
  private:
   Runsc runsc_;
-  UniqueFd shim_;
+  UniqueFd shim_, preload_;
 };
 
-Result<std::unique_ptr<Isolation>> with_shim(UniqueFd shim) {
+Result<std::unique_ptr<Isolation>> with_shim(UniqueFd shim, bool old) {
+  if (old) {
+    BH_TRY(Runsc runsc, find_old_runsc());
+    BH_TRY(UniqueFd preload, open_helper("bulkhead-preload.so"));
+    return std::make_unique<Gvisor>(std::move(runsc), std::move(shim), std::move(preload));
+  }
   BH_TRY(Runsc runsc, find_runsc());
   if (!runsc.ours) {
     BH_TRY(const int date, date_of(runsc));
@@ -167,12 +200,12 @@ Result<std::unique_ptr<Isolation>> with_shim(UniqueFd shim) {
 
 Result<std::unique_ptr<Isolation>> open_with(const std::string& path) {
   BH_TRY(UniqueFd shim, sys::open(path, O_PATH));
-  return with_shim(std::move(shim));
+  return with_shim(std::move(shim), false);
 }
 
-Result<std::unique_ptr<Isolation>> open() {
+Result<std::unique_ptr<Isolation>> open(bool old) {
   BH_TRY(UniqueFd shim, open_helper("bulkhead-shim"));
-  return with_shim(std::move(shim));
+  return with_shim(std::move(shim), old);
 }
 
 }  // namespace bulkhead::tier::gvisor

@@ -2,6 +2,7 @@
 // host's kernel for little; the room is reached by a wire (room/wire.h), at whose end is gVisor's own network stack.
 //
 //   bundle.h   Plan -> the OCI configuration of what is shown (stage/inside.h stages it)
+//   fallback.h Debian 12's runsc, where a policy names it
 //   find.h     where runsc is, and whether it is one that can do this
 //   saved.h    templates: saving a sandbox's memory and going on from it
 //   tracing.h  what it tells of the processes inside
@@ -22,7 +23,8 @@
 namespace bulkhead::tier::gvisor {
 
 // Fails when there is no runsc, or none that can do it.
-Result<std::unique_ptr<Isolation>> open();
+// `old`: with Debian 12's runsc (fallback.h), and no other.
+Result<std::unique_ptr<Isolation>> open(bool old = false);
 // With a shim that is not beside the running program, for tests.
 Result<std::unique_ptr<Isolation>> open_with(const std::string& shim_path);
 

@@ -4,7 +4,13 @@
 
 #include <sys/types.h>
 
+#include <vector>
+
 namespace bulkhead::tier::gvisor {
+
+// The processes that run the workload's code, below `root`, which is runsc: systrap keeps each, whatever becomes of the
+// workload's own.
+std::vector<pid_t> stubs(pid_t root);
 
 // Below `root`, which is runsc. One that is not found, or can't be stopped, goes on.
 void rest_sentry(pid_t root, bool resting);
