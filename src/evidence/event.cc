@@ -7,9 +7,11 @@ namespace bulkhead::evidence {
 
 namespace {
 constexpr std::array events = {
-    EventType{"session.start", "supervisor", "tier, command, workspace, profile, uid, missing[], lives, labels",
+    EventType{"session.start", "supervisor",
+              "tier, command, workspace, profile, uid, missing[], lives, labels, template",
               "A session begins; `missing` names the guarantees this machine can't give. `lives`: it has no command of "
-              "its own (`bulkhead start`); `labels` are those it was given"},
+              "its own (`bulkhead start`); `labels` are those it was given; `template` (name, made): it goes on "
+              "from one, or makes it"},
     EventType{
         "session.policy", "supervisor", "policy, sources[]",
         "The policy in force, layers merged, and the files it came from; `upstream` in it is the proxy "

@@ -27,18 +27,19 @@ def old(base, names):
 Run = old(test_run.Start, ["test_nothing_configured"])
 Streams = old(test_run.Streams, ["test_a_closed_reader_ends_the_writer", "test_standard_output_is_the_commands_alone"])
 Life = old(test_life.Life, [
-    "test_X23_sigkill_to_each_process_in_turn", "test_X23_a_clean_end_leaves_nothing_but_the_record",
+    "test_X23_a_clean_end_leaves_nothing_but_the_record",
     "test_X23_background_processes_end_with_the_command"])
 Exhaustion = old(test_life.Exhaustion, [
-    "test_X24_fork_bomb", "test_X24_memory", "test_X24_memory_of_many_processes", "test_X24_duration",
-    "test_X24_disk_in_memory", "test_X24_output_nobody_reads"])
-Gvisor = old(test_gvisor.Gvisor, [name for name in dir(test_gvisor.Gvisor) if name.startswith("test_")])
-Table = old(test_table.Attacks, [name for name in attacks.chosen()
+    "test_X24_fork_bomb", "test_X24_memory", "test_X24_duration"])
+Gvisor = old(test_gvisor.Gvisor, [
+    "test_X01_read_only_mounts", "test_X29_nothing_of_a_session_survives", "test_mounts_of_every_shape", "test_review",
+    "test_the_uid_is_the_sessions"])
+Table = old(test_table.Attacks, [name for name in attacks.chosen() if "_kernel_surface_" in name or "_privilege_" in name
                                  if not any(name.startswith(f"test_{row[0]}_") and name.endswith(f"_{row[1]}_{row[2]}_on")
                                             for row in MISSING)])
 Outputs = old(test_outputs.Outputs, ["test_it_is_empty_at_first_and_reviewed_at_the_end", "test_X10_too_much_is_nothing"])
 Images = old(test_image.Image, ["test_a_folder_a_layout_and_an_archive", "test_requests_go_through_the_gateway"])
-Trace = old(test_trace.Trace, [name for name in dir(test_trace.Trace) if name.startswith("test_")])
+Trace = old(test_trace.Trace, sorted(name for name in dir(test_trace.Trace) if name.startswith("test_"))[:4])
 
 
 class Named(Case):
