@@ -65,3 +65,27 @@ class Vm(Case):
         result = self.inside(["/bin/true"], '[limits]\nmemory = "64MB"\n')
         self.assertEqual(result.status, 125)
         self.assertIn("a virtual machine needs 128MB at least", result.err)
+
+    def test_X21_what_reads_a_machines_bytes_has_no_privilege(self):
+        """QEMU and virtiofsd: no capability but in a user namespace of one id, filters, no network, nothing of a home."""
+        child = self.start_inside(["/bin/sh", "-c", "echo up > up; exec sleep 30.127"])
+        self.wait_for_file("up")
+        inside = procs.descendants(child.pid)
+
+        def facts(name):
+            [pid, *_] = [p for p in inside if procs.name(p).startswith(name)]
+            with open(f"/proc/{pid}/status") as file:
+                return pid, dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+        machine, _ = facts("bulkhead-machi")
+        for name, allowed in (("qemu-system", 0), ("virtiofsd", 1 << 3 | 1 << 6 | 1 << 7)):  # fowner, setgid, setuid
+            pid, status = facts(name)
+            self.assertEqual(int(status["CapEff"], 16) & ~allowed, 0, f"{name}: {status['CapEff']}")
+            self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"), name)
+            self.assertNotEqual(os.readlink(f"/proc/{pid}/ns/user"), os.readlink("/proc/self/ns/user"))
+            with open(f"/proc/{pid}/net/dev") as file:
+                self.assertEqual([line.split(":")[0].strip() for line in file.readlines()[2:]], ["lo"], name)
+            self.assertFalse(os.path.exists(f"/proc/{pid}/root{self.home}/.aws"), name)
+        self.assertEqual(facts("bulkhead-machi")[1]["Seccomp"], "2")
+        child.terminate()
+        child.wait(60)
