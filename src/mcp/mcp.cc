@@ -1,0 +1,141 @@
+#include "mcp/mcp.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <list>
+#include <mutex>
+#include <thread>
+
+#include "base/sys.h"
+#include "mcp/protocol.h"
+#include "mcp/tools.h"
+
+namespace bulkhead::mcp {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t max_calls = 16;  // at once
+
+class Server {
+ public:
+  explicit Server(Session& session) : session_(session) {}
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server() {
+    for (Call& call : calls_) call.cancelled = true;
+    for (Call& call : calls_) call.thread.join();
+  }
+
+  void take(std::string_view line) {
+    reap();
+    const Heard heard = hear(line);
+    if (!heard.refusal.is_null()) return say(heard.refusal);
+    if (!heard.incoming) return;
+    const Incoming& incoming = *heard.incoming;
+    if (incoming.id.is_null()) return notified(incoming);
+    if (incoming.method == "tools/call") return begin(incoming);
+    json answer = answer_at_once(incoming);
+    say(answer.is_null() ? error_of(incoming.id, method_not_found, "there is no method " + incoming.method)
+                         : std::move(answer));
+  }
+
+  void say(const json& message) {
+    const std::scoped_lock held(output_);
+    if (!sys::write_all(STDOUT_FILENO, line_of(message), "standard output")) deaf_ = true;
+  }
+  bool deaf() const { return deaf_; }
+
+ private:
+  struct Call {
+    json id;
+    std::thread thread;
+    std::atomic<bool> cancelled = false, over = false;
+  };
+
+  void notified(const Incoming& incoming) {
+    if (incoming.method != "notifications/cancelled") return;
+    for (Call& call : calls_) {
+      if (call.id == incoming.params.value("requestId", json())) call.cancelled = true;
+    }
+  }
+
+  void begin(const Incoming& incoming) {
+    const json name = incoming.params.value("name", json());
+    if (!name.is_string()) return say(error_of(incoming.id, invalid_params, "name has to be a string"));
+    if (calls_.size() >= max_calls) {
+      return say(error_of(incoming.id, invalid_request, "sixteen calls are under way already; wait for one of them"));
+    }
+    Call& call = calls_.emplace_back();
+    call.id = incoming.id;
+    call.thread = std::thread([this, &call, incoming, tool = name.get<std::string>()] {
+      work(call, incoming, tool);
+      call.over = true;
+    });
+  }
+
+  void work(const Call& call, const Incoming& incoming, const std::string& tool) {
+    ToolCall what{tool, incoming.params.value("arguments", json::object()), &call.cancelled};
+    const json meta = incoming.params.value("_meta", json::object());
+    const json token = meta.is_object() ? meta.value("progressToken", json()) : json();
+    std::size_t bytes = 0;
+    if (!token.is_null()) {
+      what.heard = [&](std::string_view text) {
+        bytes += text.size();
+        say({{"jsonrpc", "2.0"},
+             {"method", "notifications/progress"},
+             {"params", {{"progressToken", token}, {"progress", bytes}, {"message", std::string(text)}}}});
+      };
+    }
+    const auto answer = call_tool(session_, what);
+    if (call.cancelled) return;  // nobody waits for it
+    if (!answer) return say(error_of(incoming.id, invalid_params, answer.error().message));
+    say(result_of(incoming, {{"content", json::array({{{"type", "text"}, {"text", answer->text}}})},
+                             {"isError", answer->failed}}));
+  }
+
+  void reap() {
+    for (auto call = calls_.begin(); call != calls_.end();) {
+      if (!call->over) {
+        ++call;
+        continue;
+      }
+      call->thread.join();
+      call = calls_.erase(call);
+    }
+  }
+
+  Session& session_;
+  std::list<Call> calls_;  // this thread's
+  std::mutex output_;
+  std::atomic<bool> deaf_ = false;
+};
+
+}  // namespace
+
+Result<int> serve(const Config& config) {
+  (void)::signal(SIGPIPE, SIG_IGN);
+  BH_TRY(Session session, Session::make(config));
+  Server server(session);
+  std::string waiting;
+  char buffer[1 << 16];
+  while (!server.deaf()) {
+    const ssize_t n = ::read(STDIN_FILENO, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    waiting.append(buffer, static_cast<std::size_t>(n));
+    std::size_t begin = 0;
+    for (std::size_t end = 0; (end = waiting.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      const std::string_view line(waiting.data() + begin, end - begin);
+      if (line.find_first_not_of(" \t\r") != std::string_view::npos) server.take(line);
+    }
+    waiting.erase(0, begin);
+    if (waiting.size() > max_line) return fail("a message is longer than 32 MiB");
+  }
+  return 0;
+}
+
+}  // namespace bulkhead::mcp

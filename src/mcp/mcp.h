@@ -1,0 +1,28 @@
+// mcp/: a server of the Model Context Protocol on standard input and output, whose tools act inside a session of any
+// tier: an agent's own loop, login and network stay outside of it, and what it runs, reads and writes is inside.
+//
+//   protocol.h  messages: JSON-RPC 2.0, a line each; the revisions of the protocol there are
+//   tools.h     what the tools are, and what each runs inside
+//   inside.h    running it: `bulkhead exec` as a child, and `bulkhead start` for a session of the server's own
+//   mcp.h       the loop
+//
+// The agent is trusted with the session, not with this machine: a tool's arguments name commands and paths inside, and
+// reach nothing else. What comes out of the session is text for the agent's model, and as trustworthy as any.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace bulkhead::mcp {
+
+struct Config {
+  std::string session;                     // its id; empty: one of the server's own, started by the first call
+  std::vector<std::string> start_options;  // of `bulkhead start`, for that
+};
+
+// Until standard input ends. What it started is over then.
+Result<int> serve(const Config& config);
+
+}  // namespace bulkhead::mcp
