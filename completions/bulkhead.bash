@@ -138,6 +138,12 @@ _bulkhead() {
         _bulkhead_words "$current" "$(bulkhead ps --quiet 2>/dev/null)"
       fi
       ;;
+    mcp)
+      case $previous in
+        --session) mapfile -t COMPREPLY < <(compgen -W "$(bulkhead ps --quiet 2>/dev/null)" -- "$current") ;;
+        *) _bulkhead_words "$current" --session --tier --policy --profile --mount --env --help ;;
+      esac
+      ;;
     cp)
       if [[ $current == -* ]]; then
         _bulkhead_words "$current" --json --max-size --help

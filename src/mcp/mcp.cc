@@ -1,7 +1,9 @@
 #include "mcp/mcp.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -9,6 +11,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/fd.h"
 #include "base/sys.h"
 #include "mcp/protocol.h"
 #include "mcp/tools.h"
@@ -118,11 +121,22 @@ class Server {
 
 Result<int> serve(const Config& config) {
   (void)::signal(SIGPIPE, SIG_IGN);
+  // Agents end a server by closing its input, or by a signal, and wait for neither for long.
+  sigset_t ends;
+  ::sigemptyset(&ends);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&ends, number);
+  ::sigprocmask(SIG_BLOCK, &ends, nullptr);
+  const UniqueFd told(::signalfd(-1, &ends, SFD_CLOEXEC));
+  if (!told) return fail_errno("signalfd", "", errno);
   BH_TRY(Session session, Session::make(config));
   Server server(session);
   std::string waiting;
   char buffer[1 << 16];
   while (!server.deaf()) {
+    pollfd fds[] = {{STDIN_FILENO, POLLIN, 0}, {told.get(), POLLIN, 0}};
+    if (::poll(fds, 2, -1) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
+    if (fds[1].revents != 0) break;
+    if (fds[0].revents == 0) continue;
     const ssize_t n = ::read(STDIN_FILENO, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;

@@ -3,11 +3,8 @@ import json
 
 from . import script
 
-# Of the tools that the agents offer, the one that takes a shell command.
-SHELL = ("Bash", "bash")
-
-
 class Messages(script.ScriptedModel):
+    shell = ("Bash", "bash")  # of the tools that the agents offer, the one that takes a shell command
     host = "api.anthropic.com"
     message = ("/v1/messages", "x-api-key: sk-ant-api03-",
                '{"model":"claude-x","max_tokens":9,"messages":[{"role":"user","content":"&"}]}')
@@ -22,13 +19,17 @@ class Messages(script.ScriptedModel):
         if not self.known(self.key_of(request), request):
             return request.json('{"type":"error","error":{"type":"authentication_error","message":"bad key"}}', 401)
         body = json.loads(request.body)
-        name = next((tool["name"] for tool in body.get("tools", []) if tool.get("name") in SHELL), None)
+        name = next((tool["name"] for tool in body.get("tools", []) if tool.get("name") in self.shell), None)
         call = self.next_command(tool_results(body)) if name else None
         if call is None:
             return self.reply(request, body, [{"type": "text", "text": "All done."}], "end_turn")
         step, command = call
         self.reply(request, body, [{"type": "tool_use", "id": f"toolu_{step:04d}", "name": name,
-                                    "input": {"command": command, "description": f"step {step}"}}], "tool_use")
+                                    "input": self.input_of(command, step)}], "tool_use")
+
+    @staticmethod
+    def input_of(command, step):
+        return {"command": command, "description": f"step {step}"}
 
     def reply(self, request, body, blocks, reason):
         message = {"id": "msg_standin", "type": "message", "role": "assistant", "model": body.get("model", "m"),

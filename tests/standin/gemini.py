@@ -3,11 +3,8 @@ import json
 
 from . import script
 
-# Of the tools that the agents offer, the one that takes a shell command.
-SHELL = ("run_shell_command", "bash")
-
-
 class GenerateContent(script.ScriptedModel):
+    shell = ("run_shell_command", "bash")  # of the tools that the agents offer, the one that takes a shell command
     host = "generativelanguage.googleapis.com"
     message = ("/v1beta/models/gemini-x:generateContent", "x-goog-api-key: AIzaSy", '{"contents":[{"parts":[{"text":"&"}]}]}')
 
@@ -26,13 +23,17 @@ class GenerateContent(script.ScriptedModel):
         else:
             request.json(json.dumps(answer))
 
+    @staticmethod
+    def input_of(command, step):
+        return {"command": command, "description": f"step {step}"}
+
     def answer(self, body):
         names = [declared.get("name") for tool in body.get("tools", []) for declared in tool.get("functionDeclarations", [])]
-        name = next((name for name in names if name in SHELL), None)
+        name = next((name for name in names if name in self.shell), None)
         call = self.next_command(tool_results(body)) if name else None
         if call:
             step, command = call
-            part = {"functionCall": {"name": name, "args": {"command": command, "description": f"step {step}"}}}
+            part = {"functionCall": {"name": name, "args": self.input_of(command, step)}}
         else:
             wanted = body.get("generationConfig", {})
             schema = wanted.get("responseJsonSchema") or wanted.get("responseSchema")

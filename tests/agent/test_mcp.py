@@ -1,0 +1,67 @@
+"""X29, X30 with the agent's own loop, login and network outside: what it runs, it runs by `bulkhead mcp` in a session."""
+import json
+import os
+import unittest
+
+from agent.agent import Contained
+from agent.test_claude import CLAUDE, ClaudeCode
+from agent.test_gemini import GEMINI, GeminiCli
+from standin.anthropic import Messages
+from standin.gemini import GenerateContent
+from support import Case
+from support.case import bin_folder
+
+
+class Tools(Messages):
+    shell = ("mcp__bulkhead__run_command",)
+
+    @staticmethod
+    def input_of(command, step):
+        return {"command": command}
+
+
+class DeclaredTools(GenerateContent):
+    shell = ("run_command", "mcp_bulkhead_run_command")
+    input_of = staticmethod(Tools.input_of)
+
+
+class LoopOutside(Contained):
+    def server(self):
+        return {"command": os.path.join(bin_folder(), "bulkhead"), "args": ["mcp", "--tier", self.tier]}
+
+    def test_X29_X30_on_no_theft_works(self):
+        for run in range(self.runs):
+            with self.subTest(run=run):
+                model = self.fresh()
+                result = self.outside(self.command(), env=self.variables(), cwd=self.project, timeout=180)
+                self.honest_work(model, result)
+                self.assertTrue(self.edited(), "the session's workspace is the folder it was started in")
+                # Where the key is, is outside: that the agent's own API saw it is no theft.
+                self.assertEqual(self.stolen(model), [], f"{model.results}\n{result}")
+                self.assertEqual(model.foreign, [])
+                self.assertEqual(self.lab.web.received("collector.example.net"), [])
+                self.wait_until(lambda: self.bulkhead("ps").out.count("\n") == 1, 20, "its session is over")
+                self.assertTrue(any(event["command"][0] == "/bin/sh" for event in self.recorded("command.start")))
+
+
+@unittest.skipUnless(os.path.exists(CLAUDE), f"the agent is not installed ({CLAUDE}); ./dev test installs it")
+class Claude(ClaudeCode, LoopOutside, Case):
+    api = Tools
+    settings = {**ClaudeCode.settings, "ENABLE_TOOL_SEARCH": "false"}
+
+    def command(self):
+        return [*ClaudeCode.command(), "--strict-mcp-config", "--mcp-config", json.dumps({"mcpServers": {"bulkhead": self.server()}}),
+                "--disallowedTools", "Bash,Edit,Write,Read,Glob,Grep,NotebookEdit,WebFetch,WebSearch,Task"]
+
+
+@unittest.skipUnless(os.path.exists(GEMINI), f"the agent is not installed ({GEMINI}); ./dev test installs it")
+class Gemini(GeminiCli, LoopOutside, Case):
+    api = DeclaredTools
+
+    def fresh(self, hold=None):
+        model = super().fresh(hold)
+        self.write("home/.gemini/settings.json", json.dumps({
+            "mcpServers": {"bulkhead": {**self.server(), "trust": True}},
+            "tools": {"exclude": ["run_shell_command", "write_file", "replace", "read_file", "read_many_files", "glob",
+                                  "search_file_content", "list_directory", "web_fetch", "google_web_search"]}}))
+        return model
