@@ -49,7 +49,7 @@ class Session {
 
   Config config_;
   UniqueFd program_;  // this one
-  std::mutex mutex_;        // of id_
+  std::mutex mutex_;  // of id_
   std::string id_;
 };
 

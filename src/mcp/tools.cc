@@ -213,7 +213,7 @@ class Caller {
     return ran(what, [&](const Ran& done) { return done.status == 0 ? Answer{said, false} : complaint(done); });
   }
 
-  Session & session_;
+  Session& session_;
   const ToolCall& call_;
   Arguments arguments_;
 };

@@ -142,7 +142,7 @@ class Life(Case):
     def test_X23_background_processes_end_with_the_command(self):
         shared, mounted = leftovers(), mounts()
         script = ("setsid sh -c 'while :; do echo x >> beat; sleep 0.02; done' >/dev/null 2>&1 </dev/null & "
-                  "(sh -c 'trap \"\" HUP TERM; while :; do sleep 1; done' &) ; sleep 0.3; exit 4")
+                  "(sh -c 'trap \"\" HUP TERM; while :; do sleep 1; done' &) ; until test -s beat; do sleep 0.05; done; sleep 0.3; exit 4")
         child = self.start_inside(["/bin/bash", "-c", script])
         self.wait_for_file("beat")
         everybody = procs.descendants(child.pid)
