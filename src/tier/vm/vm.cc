@@ -127,6 +127,9 @@ class Vm final : public Isolation {
   void rest(const Child&, bool) const override {}
 
   Result<void> accepts(const Policy& policy) const override {
+    if (policy.processes.value_or(false)) {
+      return fail("[evidence] processes: the tier vm can't tell of processes yet; leave it out, or use --tier gvisor");
+    }
     if (policy.limits.memory && *policy.limits.memory < least_memory) {
       return fail("limits.memory: a virtual machine needs 128MB at least");
     }
