@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/own.h"
 #include "base/sys.h"
 #include "base/text.h"
 
@@ -21,25 +22,11 @@ using nlohmann::json;
 
 constexpr std::size_t max_note = 4U << 20;
 
-// Ours, and nobody else can write to it.
-Result<void> judge(int fd, const std::string& path) {
-  BH_TRY(const struct stat st, sys::stat_fd(fd, path));
-  if (st.st_uid == ::geteuid() && (st.st_mode & 022) == 0) return {};
-  return fail("the cache of images can't be believed: " + escape_for_terminal(path) + " " +
-              (st.st_uid != ::geteuid() ? "belongs to uid " + std::to_string(st.st_uid)
-                                        : std::string("can be written to by others")) +
-              "; remove it, and it is made anew");
-}
-
-Result<UniqueFd> judged_folder(int parent, const std::string& name, const std::string& path) {
-  BH_TRY(UniqueFd fd, sys::open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  BH_CHECK(judge(fd.get(), path));
-  return fd;
-}
+constexpr OwnStore own{"the cache of images", "remove it, and it is made anew"};
 
 Result<Entry> read_note(int folder, const std::string& digest) {
   BH_TRY(const UniqueFd file, sys::open_at(folder, "image.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
-  BH_CHECK(judge(file.get(), "image.json"));
+  BH_CHECK(judge_own(file.get(), "image.json", own));
   BH_TRY(const std::string text, sys::read_all(file.get(), max_note, "image.json"));
   const json note = json::parse(text, nullptr, false);
   const auto number = [&](const char* key) {
@@ -91,8 +78,8 @@ Result<Cache> Cache::open(const std::string& folder, bool make) {
   const std::string path = folder + "/images";
   if (make) BH_CHECK(sys::make_directories(path, 0700));
   BH_TRY(const UniqueFd above, sys::open(folder, O_PATH | O_DIRECTORY));
-  BH_CHECK(judge(above.get(), folder));
-  BH_TRY(UniqueFd fd, judged_folder(above.get(), "images", path));
+  BH_CHECK(judge_own(above.get(), folder, own));
+  BH_TRY(UniqueFd fd, own_folder(above.get(), "images", path, own));
   // By whatever mask it was made.
   if (::fchmod(fd.get(), 0700) != 0) return fail_errno("fchmod", path, errno);
   BH_TRY(std::string real, sys::path_of(fd.get()));
@@ -101,12 +88,12 @@ Result<Cache> Cache::open(const std::string& folder, bool make) {
 
 Result<std::optional<Entry>> Cache::find(const std::string& digest) const {
   const std::string path = path_ + "/" + digest;
-  auto folder = judged_folder(folder_.get(), digest, path);
+  auto folder = own_folder(folder_.get(), digest, path, own);
   if (!folder && folder.error().code == ENOENT) return std::nullopt;
   if (!folder) return tl::unexpected(std::move(folder).error());
   BH_TRY(const bool locked, lock_now(folder->get(), LOCK_SH, path));
   if (!locked || !still_there(folder_.get(), digest, folder->get())) return std::nullopt;  // somebody removes it
-  BH_TRY(const UniqueFd root, judged_folder(folder->get(), "root", path + "/root"));
+  BH_TRY(const UniqueFd root, own_folder(folder->get(), "root", path + "/root", own));
   auto entry = read_note(folder->get(), digest);
   if (!entry)
     return fail(escape_for_terminal(path) + ": " + entry.error().message + "; remove it, and it is made anew");

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "base/own.h"
 #include "base/sys.h"
 #include "base/text.h"
 #include "policy/digest.h"
@@ -52,21 +53,7 @@ std::string make_again(const std::string& name) {
   return "make it again: bulkhead template create " + escape_for_terminal(name, 80) + " -- COMMAND";
 }
 
-// Ours, and nobody else can write to it.
-Result<void> judge(int fd, const std::string& path) {
-  BH_TRY(const struct stat st, sys::stat_fd(fd, path));
-  if (st.st_uid == ::geteuid() && (st.st_mode & 022) == 0) return {};
-  return fail("templates can't be believed: " + escape_for_terminal(path) + " " +
-              (st.st_uid != ::geteuid() ? "belongs to uid " + std::to_string(st.st_uid)
-                                        : std::string("can be written to by others")) +
-              "; remove it, and make them again");
-}
-
-Result<UniqueFd> judged_folder(int parent, const std::string& name, const std::string& path) {
-  BH_TRY(UniqueFd fd, sys::open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  BH_CHECK(judge(fd.get(), path));
-  return fd;
-}
+constexpr OwnStore own{"templates", "remove it, and make them again"};
 
 Result<void> sync(int fd, const std::string& name) {
   return ::fsync(fd) == 0 ? Result<void>() : fail_errno("fsync", name, errno);
@@ -74,7 +61,7 @@ Result<void> sync(int fd, const std::string& name) {
 
 Result<std::string> text_at(int folder, const char* name) {
   BH_TRY(const UniqueFd file, sys::open_at(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
-  BH_CHECK(judge(file.get(), name));
+  BH_CHECK(judge_own(file.get(), name, own));
   return sys::read_all(file.get(), max_note, name);
 }
 
@@ -199,8 +186,8 @@ Result<Store> Store::open(const std::string& cache, bool make) {
   const std::string path = cache + "/templates";
   if (make) BH_CHECK(sys::make_directories(path, 0700));
   BH_TRY(const UniqueFd above, sys::open(cache, O_PATH | O_DIRECTORY));
-  BH_CHECK(judge(above.get(), cache));
-  BH_TRY(UniqueFd fd, judged_folder(above.get(), "templates", path));
+  BH_CHECK(judge_own(above.get(), cache, own));
+  BH_TRY(UniqueFd fd, own_folder(above.get(), "templates", path, own));
   // By whatever mask it was made.
   if (::fchmod(fd.get(), 0700) != 0) return fail_errno("fchmod", path, errno);
   BH_TRY(std::string real, sys::path_of(fd.get()));
@@ -228,7 +215,7 @@ Result<Making> Store::begin(const std::string& name) const {
   const std::string unmade = name + std::string(unfinished), path = path_ + "/" + unmade;
   BH_CHECK(sys::remove_tree(folder_.get(), unmade));
   if (::mkdirat(folder_.get(), unmade.c_str(), 0700) != 0) return fail_errno("mkdir", path, errno);
-  BH_TRY(UniqueFd folder, judged_folder(folder_.get(), unmade, path));
+  BH_TRY(UniqueFd folder, own_folder(folder_.get(), unmade, path, own));
   if (::mkdirat(folder.get(), "image", 0700) != 0) return fail_errno("mkdir", path + "/image", errno);
   BH_TRY(UniqueFd store, sys::duplicate(folder_.get()));
   return Making(name, path, std::move(store), std::move(folder), std::move(*lock));
@@ -237,7 +224,7 @@ Result<Making> Store::begin(const std::string& name) const {
 Result<Entry> Store::find(const std::string& name) const {
   BH_CHECK(check_name(name));
   const std::string path = path_ + "/" + name;
-  auto folder = judged_folder(folder_.get(), name, path);
+  auto folder = own_folder(folder_.get(), name, path, own);
   if (!folder && folder.error().code == ENOENT) {
     return fail("there is no " + quoted(name) + " (bulkhead template list)", ENOENT);
   }
@@ -247,7 +234,7 @@ Result<Entry> Store::find(const std::string& name) const {
   const auto wrong = [&](const Error& error) {
     return fail(quoted(name) + " can't be used: " + error.message + "; " + make_again(note->info));
   };
-  const auto image = judged_folder(folder->get(), "image", path + "/image");
+  const auto image = own_folder(folder->get(), "image", path + "/image", own);
   if (!image) return wrong(image.error());
   const auto files = read_image(image->get());
   if (!files) return wrong(files.error());
@@ -262,7 +249,7 @@ Result<std::vector<Info>> Store::list() const {
   std::vector<Info> out;
   for (const std::string& name : names) {
     Info info;
-    if (const auto folder = judged_folder(folder_.get(), name, path_ + "/" + name); folder) {
+    if (const auto folder = own_folder(folder_.get(), name, path_ + "/" + name, own); folder) {
       if (auto note = note_at(folder->get(), name); note) info = std::move(note->info);
     }
     info.name = name;
