@@ -45,26 +45,10 @@ Result<void> leave_the_machine() {
   return own == 0 ? Result<void>() : sys::write_id_maps(0, uid, uid, gid, gid);
 }
 
-Result<void> show_programs(tier::Stage& stage) {
-  BH_CHECK(stage.folder("/usr"));
-  BH_CHECK(stage.bind("/usr", "/usr"));
-  BH_CHECK(stage.restrict("/usr"));
-  for (const char* name : {"/bin", "/lib", "/lib64"}) {
-    if (auto link = sys::read_link(name); link) {
-      BH_CHECK(stage.link(name, *link));
-    } else if (sys::is_directory(name)) {
-      BH_CHECK(stage.folder(name));
-      BH_CHECK(stage.bind(name, name));
-      BH_CHECK(stage.restrict(name));
-    }
-  }
-  return {};
-}
-
 Result<void> enter_stage(const std::string& layout, const std::string& into) {
   tier::Stage stage;
   BH_CHECK(stage.begin());
-  BH_CHECK(show_programs(stage));
+  BH_CHECK(stage.programs());
   BH_CHECK(stage.devices());
   for (const auto& [source, place] : {std::pair{layout, layout_folder}, {into, work_folder}}) {
     BH_CHECK(stage.folder(place));

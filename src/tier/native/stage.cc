@@ -51,20 +51,6 @@ Result<void> add_image(Stage& made, const Plan& plan) {
   return made.root(*plan.image, over, staged_image);
 }
 
-// What bubblewrap itself runs on, where that is not what is shown.
-Result<void> add_programs(Stage& made) {
-  for (const char* name : {"/usr", "/bin", "/lib", "/lib64"}) {
-    if (auto link = sys::read_link(name); link) {
-      BH_CHECK(made.link(name, *link));
-    } else if (sys::is_directory(name)) {
-      BH_CHECK(made.folder(name));
-      BH_CHECK(made.bind(name, name));
-      BH_CHECK(made.restrict(name));
-    }
-  }
-  return {};
-}
-
 Result<void> add_host(Stage& made) {
   for (const char* path : {"/tmp", "/proc", "/dev"}) BH_CHECK(made.folder(path));
   // A new proc can be mounted only where one is visible already (proc(5)).
@@ -89,7 +75,7 @@ Result<void> make_stage(const Plan& plan) {
   BH_CHECK(made.begin());
   BH_CHECK(add_host(made));
   if (plan.image) {
-    BH_CHECK(add_programs(made));
+    BH_CHECK(made.programs());
     BH_CHECK(add_image(made, plan));
   } else {
     BH_CHECK(add_etc(made, plan));

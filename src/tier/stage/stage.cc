@@ -175,6 +175,19 @@ Result<void> Stage::enter() {
   return ::chdir("/") == 0 ? Result<void>() : fail_errno("chdir", "/", errno);
 }
 
+Result<void> Stage::programs() {
+  for (const char* name : {"/usr", "/bin", "/lib", "/lib64"}) {
+    if (auto to = sys::read_link(name); to) {
+      BH_CHECK(link(name, *to));
+    } else if (sys::is_directory(name)) {
+      BH_CHECK(folder(name));
+      BH_CHECK(bind(name, name));
+      BH_CHECK(restrict(name));
+    }
+  }
+  return {};
+}
+
 Result<void> Stage::devices() {
   for (const char* name : {"null", "zero", "full", "random", "urandom", "tty"}) {
     const std::string path = std::string("/dev/") + name;

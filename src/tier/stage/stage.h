@@ -37,6 +37,8 @@ class Stage {
   // Of everything bound below it: without set-user-ID and device files, and read-only unless `writable`.
   // mount_setattr(2), Linux 5.12.
   Result<void> restrict(const std::string& path, bool writable = false);
+  // What the host's own programs run on: /usr, and /bin, /lib, /lib64 as they are. Read-only.
+  Result<void> programs();
   // The null device and its like, from the host.
   Result<void> devices();
   // From here on the host's mounts are gone.

@@ -31,22 +31,12 @@ constexpr std::uint64_t least_memory = 128ULL << 20;
 constexpr std::uint64_t default_processors = 2;
 
 Result<void> show_programs(Stage& stage) {
-  BH_CHECK(stage.folder("/usr"));
-  BH_CHECK(stage.bind("/usr", "/usr"));
-  BH_CHECK(stage.restrict("/usr"));
-  for (const char* name : {"/bin", "/lib", "/lib64"}) {
-    if (auto link = sys::read_link(name); link) {
-      BH_CHECK(stage.link(name, *link));
-    } else if (sys::is_directory(name)) {
-      BH_CHECK(stage.folder(name));
-      BH_CHECK(stage.bind(name, name));
-      BH_CHECK(stage.restrict(name));
-    }
-  }
-  if (!sys::exists("/etc/ld.so.cache")) return {};
-  BH_CHECK(stage.file("/etc/ld.so.cache", ""));
-  BH_CHECK(stage.bind("/etc/ld.so.cache", "/etc/ld.so.cache"));
-  return stage.restrict("/etc/ld.so.cache");
+  constexpr const char* libraries = "/etc/ld.so.cache";
+  BH_CHECK(stage.programs());
+  if (!sys::exists(libraries)) return {};
+  BH_CHECK(stage.file(libraries, ""));
+  BH_CHECK(stage.bind(libraries, libraries));
+  return stage.restrict(libraries);
 }
 
 Result<void> show_part(Stage& stage, const UniqueFd& part, const std::string& path) {
