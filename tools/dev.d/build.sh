@@ -23,14 +23,14 @@ dev_runsc() { need_runsc; }
 dev_runsc_debian_12() { need_runsc_debian_12; }
 
 dev_machine() {
-  need "${vm_packages[@]}"
   need_machine
   build release
 }
 
 dev_run() {
   need "${run_packages[@]}"
-  [[ " $* " != *" vm "* && " $* " != *"=vm "* ]] || need "${vm_packages[@]}"
+  # Before the build, which packs what a machine boots.
+  [[ " $* " != *" vm "* && " $* " != *"=vm "* ]] || need_machine
   build release
   [[ " $* " != *" gvisor "* && " $* " != *"=gvisor "* ]] || need_runsc
   exec build/release/bin/bulkhead run "$@"

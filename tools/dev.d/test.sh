@@ -53,6 +53,7 @@ dev_test() {
   need "${run_packages[@]}" "${vm_packages[@]}" "${test_packages[@]}"
   need_agents
   need_runsc
+  need_machine
   need_runsc_debian_12
   build release
   local lines=() failed=0 log=build/release/whole-program.log summary=
