@@ -173,7 +173,8 @@ def host_process(case, arm):
     argument = "bulkhead-test-" + secrets.token_hex(4)
     other = case.start_outside(["/bin/bash", "-c", "while :; do sleep 1; done", argument],
                                env={"PLANTED": "planted-env-66b2"}, resolver=False)
-    case.wait_until(lambda: argument.encode() in open(f"/proc/{other.pid}/cmdline", "rb").read(), 10)
+    # The program that enters the lab has the word in its arguments, too.
+    case.wait_until(lambda: open(f"/proc/{other.pid}/cmdline", "rb").read().startswith(b"/bin/bash"), 10)
     return Scene({"argument": argument}, env={"API_KEY": "planted-env-66b2"},
                  policy=case.credential() + case.grant("api.example.com", credential="api"))
 

@@ -5,14 +5,14 @@ import select
 import subprocess
 import time
 
-from support import Case
+from support import Case, bin_folder
 
 STATELESS = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
 
 
 class Mcp(Case):
     def serve(self, *options):
-        words = [self.program or os.path.join(os.environ.get("BULKHEAD_BUILD", "build/release"), "bin/bulkhead"), "mcp", *options]
+        words = [self.program or os.path.join(bin_folder(), "bulkhead"), "mcp", *options]
         child = subprocess.Popen(self.lab.command(words, guard=False), env=self.environment(), cwd=self.work, bufsize=0,
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         self._children.append(child)

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <vector>
 
 #include "victim.h"
@@ -33,7 +34,7 @@ std::string contents(const std::string& path) {
 }
 
 // One look at everybody; how many there were.
-std::size_t look(const std::string& how, int argc, char** argv) {
+std::size_t look(const std::string& how, std::set<pid_t>& seized, int argc, char** argv) {
   const std::vector<pid_t> pids = others();
   const std::string among = " (of " + std::to_string(pids.size()) + " processes)";
   for (const pid_t pid : pids) {
@@ -48,10 +49,11 @@ std::size_t look(const std::string& how, int argc, char** argv) {
       if (contents(file).find("planted-") != std::string::npos) worked(file + among);
     } else if (how == "ptrace") {
       if (pid == getppid()) continue;
-      if (ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) == 0) {
-        // Only a process that stands outside of what was started for us counts: the test names it.
-        if (contents(folder + "/cmdline").find(argument(argc, argv, 2)) != std::string::npos) worked(folder + among);
-      }
+      if (ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) == 0) seized.insert(pid);
+      // Only a process that stands outside of what was started for us counts: the test names it. One seized in the
+      // middle of execve(2) has no arguments at that moment, and can't be seized again: it is looked at again.
+      if (seized.contains(pid) && contents(folder + "/cmdline").find(argument(argc, argv, 2)) != std::string::npos)
+        worked(folder + among);
     } else if (how == "memory") {
       if (contents(folder + "/cmdline").find(argument(argc, argv, 2)) == std::string::npos) continue;
       const int fd = open((folder + "/mem").c_str(), O_RDWR);
@@ -69,8 +71,9 @@ int main(int argc, char** argv) {
   const std::string how = argument(argc, argv, 1);
   // Whoever is looked for may be just between fork and exec.
   std::size_t seen = 0;
+  std::set<pid_t> seized;
   for (int i = 0; i < 5; ++i) {
-    seen = look(how, argc, argv);
+    seen = look(how, seized, argc, argv);
     usleep(100'000);
   }
   refused("nothing of it (of " + std::to_string(seen) + " processes)");
