@@ -61,7 +61,7 @@ _bulkhead() {
   local policy_options='--policy --profile --no-profile --tier --image --mount --env --publish --allow-secrets --help'
 
   if ((COMP_CWORD == 1)); then
-    _bulkhead_words "$current" run start template exec cp mcp ps stop revoke reload trust diff apply discard handoff restore image policy doctor version --help --version
+    _bulkhead_words "$current" run start template claim exec cp mcp ps stop revoke reload trust diff apply discard handoff restore image policy doctor version --help --version
     return
   fi
 
@@ -152,6 +152,7 @@ _bulkhead() {
         compopt -o nospace 2>/dev/null
       fi
       ;;
+    claim) _bulkhead_words "$current" --label --json --help ;;
     ps) _bulkhead_words "$current" --json --quiet --label --help ;;
     stop)
       if [[ $current == -* ]]; then

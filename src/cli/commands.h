@@ -24,6 +24,7 @@ struct Invocation {
 void add_run(CLI::App& root, Invocation& invocation);       // run.cc
 void add_start(CLI::App& root, Invocation& invocation);     // start.cc
 void add_template(CLI::App& root, Invocation& invocation);  // template.cc
+void add_claim(CLI::App& root, Invocation& invocation);     // claim.cc
 void add_exec(CLI::App& root, Invocation& invocation);      // exec.cc
 void add_cp(CLI::App& root, Invocation& invocation);        // cp.cc
 void add_mcp(CLI::App& root, Invocation& invocation);       // mcp.cc
@@ -47,9 +48,9 @@ inline CLI::ParseError usage(const std::string& text) {
   return {text, 2};
 }
 
-inline constexpr std::array commands = {add_run,     add_start, add_template, add_exec,    add_cp,
-                                        add_mcp,     add_ps,    add_stop,     add_revoke,  add_reload,
-                                        add_trust,   add_diff,  add_apply,    add_discard, add_handoff,
-                                        add_restore, add_image, add_policy,   add_doctor,  add_version};
+inline constexpr std::array commands = {add_run,    add_start,  add_template, add_claim,   add_exec,    add_cp,
+                                        add_mcp,    add_ps,     add_stop,     add_revoke,  add_reload,  add_trust,
+                                        add_diff,   add_apply,  add_discard,  add_handoff, add_restore, add_image,
+                                        add_policy, add_doctor, add_version};
 
 }  // namespace bulkhead::cli

@@ -1,5 +1,7 @@
 #include "cli/labels.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 
 namespace bulkhead::cli {
@@ -26,6 +28,13 @@ Result<std::map<std::string, std::string>> labels_of(const std::vector<std::stri
   }
   if (out.size() > max_labels) return fail("there are more than " + std::to_string(max_labels) + " labels");
   return out;
+}
+
+bool has_labels(const std::map<std::string, std::string>& labels, const std::map<std::string, std::string>& wanted) {
+  return std::ranges::all_of(wanted, [&](const auto& label) {
+    const auto found = labels.find(label.first);
+    return found != labels.end() && found->second == label.second;
+  });
 }
 
 }  // namespace bulkhead::cli

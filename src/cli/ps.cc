@@ -21,21 +21,14 @@ struct PsOptions {
 nlohmann::json to_json(const session::SessionInfo& s) {
   return {{"id", s.id},           {"tier", s.tier},           {"profile", s.profile}, {"workspace", s.workspace},
           {"command", s.command}, {"published", s.published}, {"started", s.started}, {"pid", s.pid},
-          {"lives", s.lives},     {"labels", s.labels}};
+          {"lives", s.lives},     {"claimed", s.claimed},     {"labels", s.labels}};
 }
 
 // In place of a command: it runs what `bulkhead exec` names.
 std::string what_lives(const session::SessionInfo& s) {
-  std::string out = "(lives)";
+  std::string out = s.claimed ? "(lives, claimed)" : "(lives)";
   for (const auto& [name, value] : s.labels) out += " " + name + "=" + value;
   return escape_for_terminal(out, 60);
-}
-
-bool has_labels(const session::SessionInfo& s, const std::map<std::string, std::string>& wanted) {
-  return std::ranges::all_of(wanted, [&](const auto& label) {
-    const auto found = s.labels.find(label.first);
-    return found != s.labels.end() && found->second == label.second;
-  });
 }
 
 Result<void> ps(const PsOptions& options) {
@@ -43,7 +36,7 @@ Result<void> ps(const PsOptions& options) {
   BH_TRY(const session::Store store, session::Store::open_existing(paths));
   BH_TRY(std::vector<session::SessionInfo> sessions, store.list());
   BH_TRY(const auto labels, labels_of(options.labels));
-  std::erase_if(sessions, [&](const session::SessionInfo& s) { return !s.alive || !has_labels(s, labels); });
+  std::erase_if(sessions, [&](const session::SessionInfo& s) { return !s.alive || !has_labels(s.labels, labels); });
   std::string out;
   if (options.json) {
     nlohmann::json all = nlohmann::json::array();

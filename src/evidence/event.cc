@@ -28,6 +28,8 @@ constexpr std::array events = {
               "looked through"},
     EventType{"session.end", "supervisor", "exit_status, signal, reason, seconds",
               "The workload is gone and why: exited, signal, stopped, limit, or which helper died"},
+    EventType{"session.claim", "supervisor", "",
+              "`bulkhead claim`: the session, made ahead, is somebody's from now on, and nobody else gets it"},
     EventType{"command.start", "supervisor", "number, command, directory, terminal",
               "`bulkhead exec`: a command begins in a session that lives. `command` is cut after 24 KiB"},
     EventType{

@@ -1,13 +1,17 @@
 #include "session/owner.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 
 #include "base/ipc.h"
+#include "base/sys.h"
 #include "policy/json.h"
 #include "policy/managed_folder.h"
 #include "policy/request.h"
 #include "policy/show.h"
 #include "session/recorded.h"
+#include "session/state/state.h"
 
 namespace bulkhead::session {
 namespace {
@@ -21,8 +25,11 @@ void shorten(nlohmann::json& fields) {
 
 }  // namespace
 
-Result<void> Owner::open(int session_directory) {
+Result<void> Owner::open(int session_directory, bool lives) {
   BH_TRY(control_, Control::open(session_directory));
+  if (lives) {
+    BH_TRY(claimed_, sys::open_at(session_directory, claimed_name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  }
   return {};
 }
 
@@ -56,6 +63,11 @@ Result<void> Owner::ready(int fd) {
   if (request->value("type", nlohmann::json()) == "exec" && commands_ != nullptr) {
     Control::Taken taken = control_.take();
     commands_->start(std::move(taken.connection), *request, std::move(taken.fds));
+    return {};
+  }
+  if (request->value("type", nlohmann::json()) == "claim") {
+    const auto claimed = claim();
+    control_.answer(claimed ? *claimed : nlohmann::json{{"ok", false}, {"error", claimed.error().message}});
     return {};
   }
   auto answer = handle(*request);
@@ -146,6 +158,16 @@ Result<nlohmann::json> Owner::close(const nlohmann::json& request) {
   BH_TRY(const std::string why, json_read::string(request, "why"));
   live_.close();
   BH_CHECK(recorder_->record("session.reload", {{"result", "failed"}, {"why", why.substr(0, 2000)}}));
+  return nlohmann::json{{"ok", true}};
+}
+
+// Once. The file is what `ps` sees of it.
+Result<nlohmann::json> Owner::claim() {
+  if (!claimed_) return fail("it runs one command");
+  if (is_claimed_) return fail("it is claimed already");
+  BH_CHECK(sys::write_all(claimed_.get(), "1\n", claimed_name));
+  is_claimed_ = true;
+  BH_CHECK(recorder_->record("session.claim", nlohmann::json::object()));
   return nlohmann::json{{"ok", true}};
 }
 

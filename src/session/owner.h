@@ -1,4 +1,5 @@
-// What the session's owner says while it runs: taking grants back, loading the policy again, an answer at the terminal.
+// What the session's owner says while it runs: taking grants back, loading the policy again, an answer at the terminal;
+// and who asks for a session that was made ahead.
 // The supervisor's part in it; control.h is the socket, live_grants.h the bookkeeping, gateway/update.h what front and
 // egress are told.
 //
@@ -26,8 +27,9 @@ class Owner {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // The socket, with the privileges of whoever starts the session.
-  Result<void> open(int session_directory);
+  // The socket, and the file that says whether a session that lives is claimed, with the privileges of whoever starts
+  // the session.
+  Result<void> open(int session_directory, bool lives);
   // From here on requests are heard. `options` as it was asked for, `grants` those of it that hold; the references
   // outlive this. `commands` gets those that want a command begun.
   void begin(const Options& options, const std::vector<Grant>& grants, Helpers& helpers, evidence::Recorder& recorder,
@@ -70,11 +72,14 @@ class Owner {
   Result<nlohmann::json> revoke(const nlohmann::json& request);
   Result<nlohmann::json> reload(const nlohmann::json& request);
   Result<nlohmann::json> close(const nlohmann::json& request);
+  Result<nlohmann::json> claim();
   Result<void> apply(nlohmann::json answer);
   // To the managed policy as it is now, whoever asks for them.
   Result<std::vector<Grant>> held_to(std::vector<Grant> grants) const;
 
   Control control_;
+  UniqueFd claimed_;  // the file of that name (state/state.h)
+  bool is_claimed_ = false;
   LiveGrants live_;
   std::vector<Grant> held_;  // as last told
   const Options* options_ = nullptr;

@@ -144,7 +144,7 @@ class Supervisor {
       BH_TRY(credentials_, reader_.finish(policy_, signals_.get()));
     }
     log_ = directory_.take_log();
-    BH_CHECK(owner_.open(directory_.directory()));
+    BH_CHECK(owner_.open(directory_.directory(), options_.announce.has_value()));
     if (policy_.ask) BH_CHECK(ask_.prepare(options_, !identity_.from_root));
     // A session that lives has nobody in front of it; until it does, stderr is for what it says itself.
     BH_TRY(Terminal terminal, options_.announce ? Terminal::open({0, 1, 1}) : Terminal::open({0, 1, 2}));

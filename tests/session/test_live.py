@@ -204,6 +204,25 @@ class Live(Case):
         self.ok(self.bulkhead("stop", first))
         self.start(policy, ("--label", "tenant=a"))
 
+    def claim(self, *options):
+        return self.bulkhead("claim", *options)
+
+    def test_a_session_made_ahead_is_given_once(self):
+        ahead = [self.start(options=("--label", "pool=a")) for _ in range(3)]
+        other = self.start(options=("--label", "pool=b"))
+        with concurrent.futures.ThreadPoolExecutor(8) as asking:
+            given = list(asking.map(lambda _: self.claim("--label", "pool=a"), range(8)))
+        self.assertEqual(sorted(one.out.strip() for one in given if one.status == 0), sorted(ahead))
+        for one in given:
+            if one.status != 0:
+                self.assertEqual((one.status, one.out), (1, ""), one)
+                self.assertIn("no session is left that has these labels and is unclaimed", one.err)
+        self.assertEqual({one["id"]: one["claimed"] for one in self.listed()}, {**dict.fromkeys(ahead, True), other: False})
+        self.assertIn("(lives, claimed) pool=a", self.ok(self.bulkhead("ps")).out)
+        self.assertEqual(len(self.recorded("session.claim")), 3)
+        self.assertEqual(self.sh(ahead[0], "echo up").out, "up\n")
+        self.assertEqual(json.loads(self.ok(self.claim("--json")).out)["id"], other)
+
     def test_a_limit_that_commands_have_not_is_refused(self):
         refused = self.try_start("[limits]\noutput = \"1MB\"\n")
         self.assertEqual(refused.status, 125)

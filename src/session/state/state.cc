@@ -238,6 +238,9 @@ Result<std::vector<SessionInfo>> Store::list() const {
     if (!info) continue;
     UniqueFd lock;
     info->alive = try_lock(directory->get(), LOCK_SH, lock) == Held::yes;
+    struct stat claimed{};
+    info->claimed =
+        ::fstatat(directory->get(), claimed_name, &claimed, AT_SYMLINK_NOFOLLOW) == 0 && claimed.st_size > 0;
     sessions.push_back(std::move(*info));
   }
   std::ranges::sort(sessions, {}, [](const SessionInfo& s) { return std::tie(s.started, s.id); });

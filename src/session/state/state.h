@@ -4,6 +4,7 @@
 //     sessions/ID/lock                  flock()ed by the supervisor for its life: the lock *is* "alive"
 //     sessions/ID/session.json          SessionInfo, for people and for `stop`
 //     sessions/ID/control               a socket of the supervisor's (session/control.h)
+//     sessions/ID/claimed               of one that lives: not empty once it is somebody's (`bulkhead claim`)
 //     evidence/ID.jsonl                 stays when the session is gone
 //     reviews/ID/                       what a workload changed in mode `review` (review/review.h)
 //     kept/ID/N/                        what a mount `rw-no-delete` kept (keep/mirror.h); stays, too
@@ -31,6 +32,8 @@
 
 namespace bulkhead::session {
 
+inline constexpr const char* claimed_name = "claimed";
+
 struct SessionInfo {
   std::string id;  // 12 characters of a-z2-7
   std::string tier, profile, workspace;
@@ -44,6 +47,7 @@ struct SessionInfo {
   std::map<std::string, std::string> labels;
   std::optional<std::uint64_t> memory;  // limits.memory, for quotas
   bool alive = false;                   // found out by list(), not stored
+  bool claimed = false;                 // likewise
 };
 
 // A running session's own directory. Closing it (or dying) releases the lock.
