@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from session import test_live
-from support import Case, bin_folder
+from support import Case, bin_folder, images
 from support.tiers import on_tier
 
 KEY = "real-key-template-83"
@@ -89,6 +89,34 @@ class Templates(Case):
         self.assertEqual(self.listed(), [])
         self.refused("one", 'there is no template "one"')
         self.assertEqual(self.bulkhead("template", "rm", "one").status, 1)
+
+    def test_of_an_image(self):
+        root = images.unpacked(self.folder("root"), images.usable([images.file("data", "of the image\n")]))
+        options = ("--image", root)
+        self.sh_create("image", "cat /data > /tmp/x", options=options)
+        self.assertEqual(self.ok(self.run_from("image", "cat /tmp/x /data", options=options)).out, "of the image\n" * 2)
+        self.assertIn("image", self.refused("image").err)
+
+    def test_a_review_is_each_session_s_own(self):
+        options = ("--mount", ".:review")
+        self.sh_create("review", "echo prepared > /tmp/x; echo maker > maker", options=options)
+        for _ in range(2):
+            done = self.ok(self.run_from("review", "cat /tmp/x; ls; echo session > session", options=options))
+            self.assertEqual(done.out, "prepared\n")
+            self.assertIn("1 added", done.err)
+        self.assertEqual(os.listdir(self.work), [])
+
+    def test_a_published_port_is_the_session_s(self):
+        options = ("--publish", "8080:8000")
+        self.sh_create("serves", "echo prepared > /tmp/x", options=options)
+        server = "import http.server, os; os.chdir('/tmp'); s = http.server.HTTPServer(('0.0.0.0', 8000), http.server.SimpleHTTPRequestHandler); " \
+                 "open(os.environ['FLAG'], 'w').write('yes'); s.serve_forever()"
+        flag = os.path.join(self.work, "listening")
+        child = self.start_inside(["/usr/bin/python3", "-c", server], "", ("--template", "serves", "--env", f"FLAG={flag}", *options))
+        self.wait_for_file("listening")
+        self.assertEqual(self.ok(self.outside(["curl", "-sS", "-m", "10", "http://127.0.0.1:8080/x"])).out, "prepared\n")
+        child.send_signal(signal.SIGTERM)
+        child.wait(20)
 
     def test_processes_are_recorded_as_ever(self):
         self.sh_create("one", "true")
