@@ -31,6 +31,7 @@ Result<std::string> encode(const Boot& boot) {
   w.strings(boot.program);
   w.number(boot.uid);
   w.number(boot.gid);
+  w.number(boot.files, 8);
   if (w.out.size() > max_boot) return fail("more is to be mounted than a virtual machine can be told of", E2BIG);
   BH_CHECK(decode_boot(w.out).map([](const Boot&) {}));
   return w.out;
@@ -56,6 +57,7 @@ Result<Boot> decode_boot(std::string_view datagram) {
   boot.program = r.strings();
   boot.uid = r.number();
   boot.gid = r.number();
+  boot.files = r.wide(8);
   if (!r.at_end() || boot.program.empty()) return bad();
   return boot;
 }

@@ -48,6 +48,7 @@ struct Boot {
   std::vector<BootMount> mounts;
   std::vector<std::string> program;  // the shim
   std::uint32_t uid = 0, gid = 0;
+  std::uint64_t files = 0;  // of what is shared, so many may be held open outside (forget.h)
   bool operator==(const Boot&) const = default;
 };
 

@@ -15,6 +15,7 @@ Boot example() {
   boot.program = {"/.bulkhead/shim", "3", "4"};
   boot.uid = 1000;
   boot.gid = 100;
+  boot.files = 1ULL << 33;
   return boot;
 }
 

@@ -29,6 +29,7 @@
 
 #include "base/sys.h"
 #include "guest/boot.h"
+#include "guest/forget.h"
 #include "guest/mux.h"
 #include "room/wire.h"
 
@@ -227,6 +228,7 @@ class Init {
       fds.pop_back();
       BH_CHECK(mux.handle(fds));
       if (heard) BH_CHECK(hear());
+      forget_.look();
       reap();
     }
   }
@@ -273,6 +275,7 @@ class Init {
     BH_CHECK(furnish(boot));
     BH_CHECK(enter());
     if (before_shim_) before_shim_(boot, port_);
+    forget_ = Forget(boot.files);
     boot_ = std::move(boot);
     return {};
   }
@@ -343,6 +346,7 @@ class Init {
   int port_ = -1;  // the mux's
   UniqueFd talk_;  // the far end of the first command's control channel
   std::optional<Boot> boot_;
+  Forget forget_;
   pid_t shim_ = 0;
 };
 

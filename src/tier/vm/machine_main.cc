@@ -83,6 +83,7 @@ class Host {
   Result<int> run(const Arguments& wanted) {
     BH_TRY(const std::string text, sys::read_all(UniqueFd(boot_fd).get(), shim::max_boot, "the machine's Boot"));
     BH_TRY(boot_, shim::decode_boot(text));
+    boot_.files = most_files();
     BH_CHECK(begin(wanted));
     std::copy(std::begin(wanted.given), std::end(wanted.given), given_);
     BH_CHECK(open_talk());

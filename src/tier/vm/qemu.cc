@@ -8,6 +8,7 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -126,6 +127,11 @@ Result<Child> start_qemu(const Machine& machine, int console, int messages, int 
   });
 }
 
+std::uint64_t most_files() {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : 0;
+}
+
 Result<Child> start_virtiofsd(int messages, int listening) {
   const std::vector<std::string> arguments = {"virtiofsd",
                                               "--fd=3",
@@ -141,6 +147,9 @@ Result<Child> start_virtiofsd(int messages, int listening) {
                                               "-o",
                                               "modcaps=-dac_override:-mknod:-setfcap:-chown:-fsetid"};
   return start(virtiofsd_path, arguments, {-1, messages, messages, listening}, []() -> Result<void> {
+    // It holds each file that the machine's kernel knows, and raises this itself only where it is root.
+    const rlimit files{most_files(), most_files()};
+    if (::setrlimit(RLIMIT_NOFILE, &files) != 0) return fail_errno("setrlimit(RLIMIT_NOFILE)", "", errno);
     BH_CHECK(keep_capabilities(virtiofsd_capabilities));
     BH_CHECK(touch_only({{"/usr", Access::run},
                          {"/lib", Access::run},
