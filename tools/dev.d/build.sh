@@ -11,6 +11,8 @@ dev_help() {
                         the fuzz targets over their corpus, then for SECONDS each; --fast: without sanitizers
 ./dev runsc             fetch Debian 13's gVisor into .cache/ (for `--tier gvisor`)
 ./dev machine           fetch Debian's cloud kernel into .cache/ and build what it boots (for `--tier vm`)
+./dev old_kernel [PATTERN…]
+                        the attack table, or tests whose names contain a pattern, on Debian's own kernel
 ./dev packages          only the set-up: install the Debian packages that all of these need
 ./dev bench             the figures, each as a ratio against a baseline of the same run
 ./dev bench egress      the gateway beside Squid, mitmproxy, sandbox-runtime, HAProxy and nginx

@@ -68,6 +68,14 @@ dev_test() {
   return $failed
 }
 
+# old_kernel [PATTERN…]: in a machine of the tier vm; the native tier's tests on the kernel of the installed Debian.
+dev_old_kernel() {
+  need "${run_packages[@]}" "${vm_packages[@]}" "${test_packages[@]}"
+  need_machine
+  build release
+  python3 tests/old_kernel.py "$@"
+}
+
 check_format() {
   mapfile -t files < <(git ls-files -- '*.cc' '*.h')
   local bad
