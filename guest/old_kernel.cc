@@ -29,9 +29,12 @@ Result<void> take_descriptors(int socket) {
     fd = std::move(moved);
   }
   BH_CHECK(put(stdin_socket, socket));
-  const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  if (!nothing) return fail("can't open /dev/null inside the session", errno);
-  BH_CHECK(put(nothing.get(), 0));
+  {
+    // Gone before anything is put at its number.
+    const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!nothing) return fail("can't open /dev/null inside the session", errno);
+    BH_CHECK(put(nothing.get(), 0));
+  }
   std::size_t next = 0;
   for (std::size_t i = 0; i < expected; ++i) {
     if ((*which)[i] != with_descriptor) continue;

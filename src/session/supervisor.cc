@@ -105,11 +105,6 @@ class Supervisor {
     decide_asking();
     BH_TRY(isolation_, tier::open_tier(policy_));
     BH_CHECK(isolation_->accepts(policy_));
-    if (options_.announce && policy_.tier == Tier::gvisor && policy_.old_runsc) {
-      return fail(
-          "a session that lives is not possible with `runsc = \"debian-12\"`: what starts its commands does not stay "
-          "up in that gVisor; leave it out, or use `bulkhead run`");
-    }
     if (options_.announce && policy_.limits.output) {
       return fail(
           "limits.output: what a command of a session that lives writes goes to whoever called `bulkhead exec`, who "

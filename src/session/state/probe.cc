@@ -15,7 +15,7 @@ namespace bulkhead::session {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::seconds limit{2};
+constexpr std::chrono::seconds limit{10};
 constexpr std::size_t max_answer = 16 * 1024;
 
 constexpr std::array table = {
@@ -74,7 +74,7 @@ Finding collect(Running& running, Clock::time_point deadline) {
   pollfd p{running.child.pidfd(), POLLIN, 0};  // its pipe may live on in a grandchild that hangs
   const bool ended = ::poll(&p, 1, static_cast<int>(std::max<long>(0, left))) == 1;
   running.child.kill_and_wait();
-  if (!ended) return {State::missing, "no answer within 2 seconds", "", ""};
+  if (!ended) return {State::missing, "no answer within 10 seconds", "", ""};
   if (!sys::set_nonblocking(running.answer.get(), true)) return finding_from("");
   std::string text(max_answer, '\0');
   const ssize_t n = ::read(running.answer.get(), text.data(), text.size());
