@@ -15,7 +15,7 @@ namespace bulkhead::session {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::seconds limit{10};
+constexpr std::chrono::seconds usual_patience{10};
 constexpr std::size_t max_answer = 16 * 1024;
 
 constexpr std::array table = {
@@ -69,12 +69,12 @@ Result<Running> begin(const Probe& probe, const ProbeContext& context) {
   return Running{std::move(child), std::move(pipe.first)};
 }
 
-Finding collect(Running& running, Clock::time_point deadline) {
+Finding collect(Running& running, Clock::time_point deadline, std::chrono::seconds patience) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
   pollfd p{running.child.pidfd(), POLLIN, 0};  // its pipe may live on in a grandchild that hangs
   const bool ended = ::poll(&p, 1, static_cast<int>(std::max<long>(0, left))) == 1;
   running.child.kill_and_wait();
-  if (!ended) return {State::missing, "no answer within 10 seconds", "", ""};
+  if (!ended) return {State::missing, "no answer within " + std::to_string(patience.count()) + " seconds", "", ""};
   if (!sys::set_nonblocking(running.answer.get(), true)) return finding_from("");
   std::string text(max_answer, '\0');
   const ssize_t n = ::read(running.answer.get(), text.data(), text.size());
@@ -89,17 +89,18 @@ std::span<const Probe> probes() {
 }
 
 std::vector<ProbeResult> run_probes(const ProbeContext& context) {
-  return run_probes(probes(), context);
+  return run_probes(probes(), context, usual_patience);
 }
 
-std::vector<ProbeResult> run_probes(std::span<const Probe> which, const ProbeContext& context) {
-  const auto deadline = Clock::now() + limit;
+std::vector<ProbeResult> run_probes(std::span<const Probe> which, const ProbeContext& context,
+                                    std::chrono::seconds patience) {
+  const auto deadline = Clock::now() + patience;
   std::vector<Result<Running>> running;
   for (const Probe& probe : which) running.push_back(begin(probe, context));
   std::vector<ProbeResult> results;
   for (std::size_t i = 0; i < which.size(); ++i) {
-    Finding finding =
-        running[i] ? collect(*running[i], deadline) : Finding{State::missing, running[i].error().message, "", ""};
+    Finding finding = running[i] ? collect(*running[i], deadline, patience)
+                                 : Finding{State::missing, running[i].error().message, "", ""};
     results.push_back({&which[i], std::move(finding)});
   }
   return results;

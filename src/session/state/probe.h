@@ -2,6 +2,7 @@
 // changes nothing that outlives it, and says what to type when it fails. All run at once: under 300 ms together.
 #pragma once
 
+#include <chrono>
 #include <span>
 #include <string>
 #include <string_view>
@@ -47,10 +48,11 @@ struct ProbeResult {
 
 std::span<const Probe> probes();
 
-// In table order. A probe that hangs (2 s) or crashes is missing and says so.
+// In table order. A probe that hangs (10 s: a slow machine needs three for bwrap) or crashes is missing and says so.
 std::vector<ProbeResult> run_probes(const ProbeContext& context);
-// The same for probes of the caller's (tests).
-std::vector<ProbeResult> run_probes(std::span<const Probe> which, const ProbeContext& context);
+// The same for probes and a patience of the caller's (tests).
+std::vector<ProbeResult> run_probes(std::span<const Probe> which, const ProbeContext& context,
+                                    std::chrono::seconds patience);
 
 // No required probe is missing.
 bool usable(const std::vector<ProbeResult>& results);
