@@ -1,12 +1,14 @@
 // bulkhead start: a session that lives until it is stopped, for commands that come later.
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/sys.h"
 #include "base/text.h"
@@ -36,7 +38,20 @@ struct StartOptions {
   std::vector<std::string> labels;
   std::string from;  // a template
   bool quiet = false, json = false;
+  std::optional<int> until_closed;
 };
+
+Result<void> judge_until_closed(int fd) {
+  struct stat st{};
+  if (fd < 3 || ::fstat(fd, &st) != 0) {
+    return fail("--until-closed " + std::to_string(fd) + ": there is no such descriptor; 3 or more, open in the caller");
+  }
+  if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)) {
+    return fail("--until-closed " + std::to_string(fd) + ": only of a pipe or a socket can its end be seen");
+  }
+  if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return fail_errno("fcntl", "--until-closed", errno);
+  return {};
+}
 
 Result<int> run_session(const StartOptions& options, const std::map<std::string, std::string>& labels, int announce) {
   BH_TRY(session::Begun begun, session::begin());
@@ -44,6 +59,7 @@ Result<int> run_session(const StartOptions& options, const std::map<std::string,
          session_options(for_template(options.policy, options.from), "", false, options.quiet));
   BH_CHECK(use_template(session, options.from));
   session.announce = announce;
+  session.until_closed = options.until_closed;
   session.labels = labels;
   return session::run(session, std::move(begun));
 }
@@ -60,6 +76,7 @@ Result<int> run_session(const StartOptions& options, const std::map<std::string,
 
 Result<int> start(const StartOptions& options) {
   BH_TRY(const auto labels, labels_of(options.labels));
+  if (options.until_closed) BH_CHECK(judge_until_closed(*options.until_closed));
   BH_TRY(sys::Pair announced, sys::pipe());
   const pid_t child = ::fork();
   if (child < 0) return fail_errno("fork", "", errno);
@@ -94,6 +111,10 @@ void add_start(CLI::App& root, Invocation& invocation) {
   command->add_flag("-q,--quiet", options->quiet, "Say nothing unless something fails");
   command->add_flag("--json", options->json, "The id as part of a JSON object");
   add_template_option(*command, options->from);
+  command
+      ->add_option("--until-closed", options->until_closed,
+                   "Stop it, too, when this descriptor, a pipe or a socket, is closed at its other end")
+      ->type_name("FD");
   command->footer(examples);
   command->callback([options, &invocation] {
     if (!invocation.after_dashes.empty()) throw usage("it runs no command of its own; see `bulkhead exec`");

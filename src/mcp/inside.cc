@@ -61,20 +61,23 @@ Session::~Session() {
 }
 
 void Session::forget(const std::string& id) {
-  const std::atomic<bool> no = false;
-  (void)call({"stop", id}, {.command = {}, .directory = "", .input = ""}, no);
+  Wanted until_done;
+  (void)call({"stop", id}, {.command = {}, .directory = "", .input = ""}, until_done);
+  bond_.reset();
 }
 
 Result<std::string> Session::id() {
   if (!config_.session.empty()) return config_.session;
   const std::scoped_lock held(mutex_);
   if (!id_.empty()) return id_;
-  std::vector<std::string> words{"start"};
+  if (ending_.cancelled) return fail("the server ends");
+  BH_TRY(sys::Pair bond, sys::pipe());
+  std::vector<std::string> words{"start", "--until-closed=3"};
   words.insert(words.end(), config_.start_options.begin(), config_.start_options.end());
   Inside what;
   what.patience = start_patience;
-  const std::atomic<bool> no = false;
-  BH_TRY(const Ran ran, call(words, what, no));
+  BH_TRY(const Ran ran, call(words, what, ending_, bond.first.get()));
+  if (ran.cancelled) return fail("the server ends");
   if (ran.status != 0 || ran.out.empty()) {
     return fail(
         "there is no session to run it in: " + trimmed(ran.err) +
@@ -83,16 +86,17 @@ Result<std::string> Session::id() {
         "options of `bulkhead mcp` (another --tier, for one); then call again.");
   }
   id_ = trimmed(ran.out);
+  bond_ = std::move(bond.second);
   return id_;
 }
 
-Result<Ran> Session::run(const Inside& what, const std::atomic<bool>& cancelled) {
+Result<Ran> Session::run(const Inside& what, Wanted& wanted) {
   BH_TRY(const std::string session, id());
   std::vector<std::string> words{"exec"};
   if (!what.directory.empty()) words.push_back("--dir=" + what.directory);
   words.insert(words.end(), {session, "--"});
   words.insert(words.end(), what.command.begin(), what.command.end());
-  BH_TRY(Ran ran, call(words, what, cancelled));
+  BH_TRY(Ran ran, call(words, what, wanted));
   if (ran.status != failed || !ran.err.starts_with("bulkhead: ")) return ran;
   // Its own is over, or as good as that: the next call gets another.
   if (config_.session.empty()) {
@@ -105,7 +109,7 @@ Result<Ran> Session::run(const Inside& what, const std::atomic<bool>& cancelled)
   return fail(trimmed(ran.err) + (config_.session.empty() ? "\nThe next call starts a new session." : ""));
 }
 
-Result<Ran> Session::call(std::vector<std::string> words, const Inside& what, const std::atomic<bool>& cancelled) {
+Result<Ran> Session::call(std::vector<std::string> words, const Inside& what, Wanted& wanted, int passed) {
   BH_TRY(const UniqueFd input, file_with(what.input));
   BH_TRY(sys::Pair out, sys::pipe());
   BH_TRY(sys::Pair err, sys::pipe());
@@ -115,6 +119,7 @@ Result<Ran> Session::call(std::vector<std::string> words, const Inside& what, co
   options.arguments.insert(options.arguments.end(), words.begin(), words.end());
   for (char** variable = environ; *variable != nullptr; ++variable) options.borrowed_environment.push_back(*variable);
   options.fds = {input.get(), out.second.get(), err.second.get()};
+  if (passed >= 0) options.fds.push_back(passed);
   BH_TRY(Child child, spawn(options));
   out.second.reset();
   err.second.reset();
@@ -122,15 +127,20 @@ Result<Ran> Session::call(std::vector<std::string> words, const Inside& what, co
   const Clock::time_point end = Clock::now() + what.patience;
   std::optional<Clock::time_point> kill_at;
   while (out.first || err.first) {
-    pollfd fds[] = {{out.first.get(), POLLIN, 0}, {err.first.get(), POLLIN, 0}};
-    const int ready = ::poll(fds, 2, step);
+    // Of the connection its end alone (POLLHUP): what comes on it is the next request's.
+    pollfd fds[] = {{out.first.get(), POLLIN, 0},
+                    {err.first.get(), POLLIN, 0},
+                    {wanted.cancelled ? -1 : wanted.connection, 0, 0}};
+    const int ready = ::poll(fds, 3, step);
     if (ready < 0 && errno != EINTR) return fail_errno("poll", "", errno);
     if (ready > 0 && fds[0].revents != 0) take(out.first, ran.out, what, ran.cut);
     if (ready > 0 && fds[1].revents != 0) take(err.first, ran.err, what, ran.cut);
+    if (what.passing) what.passing();
+    if (ready > 0 && fds[2].revents != 0) wanted.cancelled = true;
     const Clock::time_point now = Clock::now();
-    if (!kill_at && (now > end || cancelled)) {
-      ran.late = !cancelled;
-      ran.cancelled = cancelled;
+    if (!kill_at && (now > end || wanted.cancelled)) {
+      ran.cancelled = wanted.cancelled;
+      ran.late = !ran.cancelled;
       (void)child.signal(SIGTERM);
       kill_at = now + grace;
     } else if (kill_at && now > *kill_at) {

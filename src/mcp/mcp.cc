@@ -13,15 +13,14 @@
 
 #include "base/fd.h"
 #include "base/sys.h"
+#include "mcp/call.h"
 #include "mcp/protocol.h"
-#include "mcp/tools.h"
+#include "mcp/serve_socket.h"
 
 namespace bulkhead::mcp {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::size_t max_calls = 16;  // at once
 
 class Server {
  public:
@@ -29,7 +28,8 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server() {
-    for (Call& call : calls_) call.cancelled = true;
+    session_.end();
+    for (Call& call : calls_) call.wanted.cancelled = true;
     for (Call& call : calls_) call.thread.join();
   }
 
@@ -56,48 +56,26 @@ class Server {
   struct Call {
     json id;
     std::thread thread;
-    std::atomic<bool> cancelled = false, over = false;
+    Wanted wanted;
+    std::atomic<bool> over = false;
   };
 
   void notified(const Incoming& incoming) {
     if (incoming.method != "notifications/cancelled") return;
     for (Call& call : calls_) {
-      if (call.id == incoming.params.value("requestId", json())) call.cancelled = true;
+      if (call.id == incoming.params.value("requestId", json())) call.wanted.cancelled = true;
     }
   }
 
   void begin(const Incoming& incoming) {
-    const json name = incoming.params.value("name", json());
-    if (!name.is_string()) return say(error_of(incoming.id, invalid_params, "name has to be a string"));
-    if (calls_.size() >= max_calls) {
-      return say(error_of(incoming.id, invalid_request, "sixteen calls are under way already; wait for one of them"));
-    }
+    if (calls_.size() >= max_calls) return say(error_of(incoming.id, invalid_request, too_many_calls));
     Call& call = calls_.emplace_back();
     call.id = incoming.id;
-    call.thread = std::thread([this, &call, incoming, tool = name.get<std::string>()] {
-      work(call, incoming, tool);
+    call.thread = std::thread([this, &call, incoming] {
+      const json answer = answer_call(session_, incoming, call.wanted, {.tell = [this](const json& m) { say(m); }});
+      if (!answer.is_null()) say(answer);
       call.over = true;
     });
-  }
-
-  void work(const Call& call, const Incoming& incoming, const std::string& tool) {
-    ToolCall what{tool, incoming.params.value("arguments", json::object()), &call.cancelled};
-    const json meta = incoming.params.value("_meta", json::object());
-    const json token = meta.is_object() ? meta.value("progressToken", json()) : json();
-    std::size_t bytes = 0;
-    if (!token.is_null()) {
-      what.heard = [&](std::string_view text) {
-        bytes += text.size();
-        say({{"jsonrpc", "2.0"},
-             {"method", "notifications/progress"},
-             {"params", {{"progressToken", token}, {"progress", bytes}, {"message", std::string(text)}}}});
-      };
-    }
-    const auto answer = call_tool(session_, what);
-    if (call.cancelled) return;  // nobody waits for it
-    if (!answer) return say(error_of(incoming.id, invalid_params, answer.error().message));
-    say(result_of(incoming, {{"content", json::array({{{"type", "text"}, {"text", answer->text}}})},
-                             {"isError", answer->failed}}));
   }
 
   void reap() {
@@ -121,6 +99,7 @@ class Server {
 
 Result<int> serve(const Config& config) {
   (void)::signal(SIGPIPE, SIG_IGN);
+  if (!config.socket.empty()) return serve_socket(config);
   // Agents end a server by closing its input, or by a signal, and wait for neither for long.
   sigset_t ends;
   ::sigemptyset(&ends);

@@ -20,6 +20,7 @@ namespace bulkhead::mcp {
 struct Config {
   std::string session;                     // its id; empty: one of the server's own, started by the first call
   std::vector<std::string> start_options;  // of `bulkhead start`, for that
+  std::string socket;                      // where it listens; empty: standard input and output
 };
 
 // Until standard input ends. What it started is over then.

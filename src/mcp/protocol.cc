@@ -10,9 +10,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* version_key = "io.modelcontextprotocol/protocolVersion";
-constexpr const char* stateless_version = "2026-07-28";
 constexpr std::array versions{"2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"};
+constexpr int max_depth = 64;
 constexpr int cached_for = 3'600'000;  // milliseconds: what the tools are never changes
 
 json about_us() {
@@ -50,6 +49,16 @@ json discovered() {
 
 }  // namespace
 
+bool is_version(std::string_view text) {
+  return text == stateless_version || std::ranges::find(versions, text) != versions.end();
+}
+
+json unsupported(const json& id, const json& asked) {
+  json out = error_of(id, unsupported_version, "this revision of the protocol is not supported");
+  out["error"]["data"] = {{"supported", discovered()["supportedVersions"]}, {"requested", asked}};
+  return out;
+}
+
 json error_of(const json& id, int code, const std::string& message) {
   return {{"jsonrpc", "2.0"}, {"id", id}, {"error", {{"code", code}, {"message", message}}}};
 }
@@ -65,7 +74,14 @@ std::string line_of(const json& message) {
 
 Heard hear(std::string_view line) {
   Heard out;
-  const json message = json::parse(line, nullptr, false);
+  // What is nested without end would be copied and written with as much stack.
+  bool deep = false;
+  const auto shallow = [&](int depth, json::parse_event_t, const json&) { return !(deep = deep || depth > max_depth); };
+  const json message = json::parse(line, shallow, false);
+  if (deep) {
+    out.refusal = error_of(nullptr, parse_error, "it is nested more than 64 deep");
+    return out;
+  }
   if (message.is_discarded()) {
     out.refusal = error_of(nullptr, parse_error, "this line is no JSON");
     return out;
@@ -91,8 +107,7 @@ Heard hear(std::string_view line) {
     const bool old = asked.is_string() && std::ranges::find(versions, asked.get<std::string>()) != versions.end();
     incoming.stateless = !old;
     if (!old && asked != stateless_version && !id.is_null()) {
-      out.refusal = error_of(id, unsupported_version, "this revision of the protocol is not supported");
-      out.refusal["error"]["data"] = {{"supported", discovered()["supportedVersions"]}, {"requested", asked}};
+      out.refusal = unsupported(id, asked);
       return out;
     }
   }

@@ -14,6 +14,9 @@ namespace bulkhead::mcp {
 
 constexpr int parse_error = -32700, invalid_request = -32600, method_not_found = -32601, invalid_params = -32602,
               unsupported_version = -32022;
+// Where a request says its revision, in `_meta`, and the first that has them say it.
+inline constexpr const char* version_key = "io.modelcontextprotocol/protocolVersion";
+inline constexpr const char* stateless_version = "2026-07-28";
 inline constexpr std::size_t max_line = std::size_t{32} << 20;
 
 struct Incoming {
@@ -30,6 +33,9 @@ struct Heard {
 };
 Heard hear(std::string_view line);
 
+// A revision that we speak.
+bool is_version(std::string_view text);
+nlohmann::json unsupported(const nlohmann::json& id, const nlohmann::json& asked);
 nlohmann::json result_of(const Incoming& to, nlohmann::json result);
 nlohmann::json error_of(const nlohmann::json& id, int code, const std::string& message);
 

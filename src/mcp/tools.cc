@@ -97,6 +97,7 @@ class Caller {
     what.command = {"/bin/sh", "-c", command};
     what.patience = std::chrono::seconds(seconds);
     what.heard = call_.heard;
+    what.passing = call_.passing;
     return ran(what, [&](const Ran& done) -> Answer {
       std::string text = done.out;
       if (!done.err.empty()) {
@@ -190,7 +191,7 @@ class Caller {
 
  private:
   Result<Answer> ran(const Inside& what, const std::function<Answer(const Ran&)>& say) {
-    const auto done = session_.run(what, *call_.cancelled);
+    const auto done = session_.run(what, *call_.wanted);
     return done ? say(*done) : Answer{done.error().message, true};
   }
 
@@ -198,7 +199,7 @@ class Caller {
     Inside what;
     what.command = {"/bin/cat", "--", path};
     what.most = max_file;
-    const auto done = session_.run(what, *call_.cancelled);
+    const auto done = session_.run(what, *call_.wanted);
     if (!done) return {"", Answer{done.error().message, true}};
     if (done->status != 0 || done->late || done->cancelled) return {"", complaint(*done)};
     if (done->cut) return {"", Answer{path + " is larger than 8 MiB; use run_command", true}};

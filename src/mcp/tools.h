@@ -1,7 +1,6 @@
 // What the tools are. Each runs a command inside, or two; paths are the session's, relative ones below its workspace.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -18,8 +17,9 @@ nlohmann::json tool_list();
 struct ToolCall {
   std::string name;
   nlohmann::json arguments;
-  const std::atomic<bool>* cancelled = nullptr;
+  Wanted* wanted = nullptr;
   std::function<void(std::string_view)> heard = {};  // what a command says, as it comes
+  std::function<void()> passing = {};                // several times a second while one runs
 };
 
 // For the agent's model to read; `failed`: it did not do what it was to do.

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/ipc.h"
+#include "base/peer.h"
 #include "base/sys.h"
 #include "session/state/connect.h"
 
@@ -38,20 +39,20 @@ Result<Control> Control::open(int session_directory) {
   return control;
 }
 
-// A peer's uid and pid are those of when it connected.
 std::optional<std::string> Control::refusal(int socket) const {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return "who asks can't be told";
-  if (peer.uid != owner_) return "the session belongs to another user";
-  // Started as root, this process has given up what it would take to look; a workload then has another uid.
-  if (::geteuid() != owner_) return std::nullopt;
-  const auto theirs = sys::read_link("/proc/" + std::to_string(peer.pid) + "/ns/pid");
-  const auto ours = sys::read_link("/proc/self/ns/pid");
-  if (peer.pid <= 0 || !theirs || !ours || *theirs != *ours) {
-    return "a session can't be told what it may do from inside a container or a session";
+  // Started as root, this process has given up what it would take to see where a peer is; a workload then has another
+  // uid.
+  switch (peer_of(socket, owner_)) {
+    case Peer::ours:
+      return std::nullopt;
+    case Peer::unknown:
+      return "who asks can't be told";
+    case Peer::other_user:
+      return "the session belongs to another user";
+    case Peer::elsewhere:
+      break;
   }
-  return std::nullopt;
+  return "a session can't be told what it may do from inside a container or a session";
 }
 
 void Control::accept() {

@@ -50,6 +50,9 @@ struct Options {
   // Set: the session has no command of its own and lives until it is stopped (`bulkhead start`, commands.h). Its id and
   // a line end are written here once it takes commands; from then on 0, 1 and 2 are /dev/null.
   std::optional<int> announce;
+  // With `announce`: the session is also stopped when this, a pipe or a socket, is closed at its other end, by whatever
+  // hand: whoever holds that may be killed.
+  std::optional<int> until_closed;
   std::optional<Saved> saved;
   std::map<std::string, std::string> labels;  // of whoever starts it, for `ps` and the evidence
 };

@@ -348,6 +348,7 @@ class Supervisor {
     while (!tier_ended_) {
       sources_.clear();
       watch(signals_.get(), &Supervisor::on_signal);
+      if (options_.until_closed && !let_go_) watch(*options_.until_closed, &Supervisor::on_let_go, 0, 0);
       watch(tier_.process.pidfd(), &Supervisor::on_tier_end);
       watch(shim_closed_ ? -1 : tier_.control.get(), &Supervisor::on_shim);
       watch(tier_.messages.get(), &Supervisor::on_tier_message);
@@ -563,12 +564,7 @@ class Supervisor {
         case SIGTERM:
         case SIGHUP:
           if (!gate_open_) return stop("interrupted");
-          stopped_ = true;
-          wake();
-          commands_.close("stopped");
-          tell_shim(shim::Signal{number, false});
-          tell_shim(shim::Signal{SIGCONT, false});
-          kill_at_ = Clock::now() + term_grace;
+          end_in_order(number);
           break;
         case SIGTSTP:
           if (gate_open_) tell_shim(shim::Signal{SIGSTOP, false});
@@ -584,6 +580,22 @@ class Supervisor {
           break;
       }
     }
+  }
+
+  void end_in_order(int signal) {
+    stopped_ = true;
+    wake();
+    commands_.close("stopped");
+    tell_shim(shim::Signal{signal, false});
+    tell_shim(shim::Signal{SIGCONT, false});
+    kill_at_ = Clock::now() + term_grace;
+  }
+
+  // Nobody is left whom the session is for.
+  void on_let_go(std::size_t) {
+    let_go_ = true;
+    if (!gate_open_) return stop("interrupted");
+    if (!stopped_) end_in_order(SIGTERM);
   }
 
   void on_tier_end(std::size_t) {
@@ -984,7 +996,7 @@ class Supervisor {
   bool waiting_for_evidence_ = false, front_ready_ = false, shim_ready_ = false, gate_open_ = false;
   bool resting_ = false;
   bool listening_ = false, ending_ = false;
-  bool shim_closed_ = false, tier_ended_ = false, stopped_ = false;
+  bool shim_closed_ = false, tier_ended_ = false, stopped_ = false, let_go_ = false;
   std::size_t others_ready_ = 0;  // every egress, the relay, who is told of processes
   std::string tier_messages_, failure_;
   int status_ = exit_failure;

@@ -10,6 +10,12 @@ from support import Case, bin_folder
 STATELESS = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
 
 
+def nested(depth):
+    """What would be copied and written with a stack that deep."""
+    return (b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":'
+            + b"[" * depth + b"]" * depth + b"}}}\n")
+
+
 class Mcp(Case):
     def serve(self, *options):
         words = [self.program or os.path.join(bin_folder(), "bulkhead"), "mcp", *options]
@@ -134,6 +140,25 @@ class Mcp(Case):
             self.assertEqual(self.server.wait(30), 0)
             self.wait_until(lambda: self.bulkhead("ps").out.count("\n") == 1, 10, "no session is left")
 
+    def test_a_killed_server_leaves_no_session(self):
+        """Whatever it was doing: nothing, a command, or starting the session."""
+        self.serve()
+        self.call("run_command", command="true")
+        self.server.kill()
+        self.wait_until(lambda: self.bulkhead("ps").out.count("\n") == 1, 30, "no session is left")
+        self.serve()
+        self.say({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+                  "params": {"name": "run_command", "arguments": {"command": "echo up > up; trap '' TERM; sleep 1000"}}})
+        self.wait_for_file("up")
+        self.server.kill()
+        self.wait_until(lambda: self.bulkhead("ps").out.count("\n") == 1, 30, "no session is left")
+        self.serve()
+        self.say({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+                  "params": {"name": "run_command", "arguments": {"command": "true"}}})
+        self.wait_until(lambda: self.bulkhead("ps").out.count("\n") == 2, 30, "it is starting")
+        self.server.kill()
+        self.wait_until(lambda: self.bulkhead("ps").out.count("\n") == 1, 30, "no session is left")
+
     def test_a_session_that_lives_already(self):
         identity = self.ok(self.bulkhead("start")).out.strip()
         self.serve("--session", identity)
@@ -167,7 +192,7 @@ class Mcp(Case):
                            (b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}\n', -32600), (b'{"jsonrpc":"2.0","id":1,"method":7}\n', -32600),
                            (b'{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}\n', -32602),
                            (b'{"jsonrpc":"2.0","id":1,"method":"resources/list"}\n', -32601),
-                           (b"[" * 100_000 + b"\n", -32700)):
+                           (b"[" * 100_000 + b"\n", -32700), (nested(100_000), -32700)):
             self.say(line)
             self.assertEqual(self.hear()["error"]["code"], code, line[:80])
         for name, arguments in (("nope", {}), ("run_command", {}), ("run_command", {"command": 7}), ("run_command", []),
