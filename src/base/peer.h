@@ -6,8 +6,8 @@
 namespace bulkhead {
 
 enum class Peer {
-  ours,       // of this uid, and of this pid namespace
-  unknown,    // it can't be told
+  ours,     // of this uid, and of this pid namespace
+  unknown,  // it can't be told
   other_user,
   elsewhere,  // this uid, in another pid namespace: inside a container or a session
 };

@@ -44,7 +44,8 @@ struct StartOptions {
 Result<void> judge_until_closed(int fd) {
   struct stat st{};
   if (fd < 3 || ::fstat(fd, &st) != 0) {
-    return fail("--until-closed " + std::to_string(fd) + ": there is no such descriptor; 3 or more, open in the caller");
+    return fail("--until-closed " + std::to_string(fd) +
+                ": there is no such descriptor; 3 or more, open in the caller");
   }
   if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)) {
     return fail("--until-closed " + std::to_string(fd) + ": only of a pipe or a socket can its end be seen");

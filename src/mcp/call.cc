@@ -38,8 +38,8 @@ json answer_call(Session& session, const Incoming& incoming, Wanted& wanted, con
   const auto answer = call_tool(session, what);
   if (wanted.cancelled) return nullptr;
   if (!answer) return error_of(incoming.id, invalid_params, answer.error().message);
-  return result_of(incoming, {{"content", json::array({{{"type", "text"}, {"text", answer->text}}})},
-                              {"isError", answer->failed}});
+  return result_of(
+      incoming, {{"content", json::array({{{"type", "text"}, {"text", answer->text}}})}, {"isError", answer->failed}});
 }
 
 }  // namespace bulkhead::mcp

@@ -1,5 +1,5 @@
-// Who is connected by HTTP: the sessions of the protocol that `initialize` began (the revisions before 2026-07-28), and the
-// calls that are under way, which their clients may cancel. Every function may be called by any thread.
+// Who is connected by HTTP: the sessions of the protocol that `initialize` began (the revisions before 2026-07-28), and
+// the calls that are under way, which their clients may cancel. Every function may be called by any thread.
 #pragma once
 
 #include <list>

@@ -72,11 +72,9 @@ class Connection::Events {
   bool broken() const { return broken_; }
   void begin() {
     if (std::exchange(begun_, true)) return;
-    put(http::serialise_response(200,
-                                 {{"content-type", "text/event-stream"},
-                                  {"cache-control", "no-store"},
-                                  {"x-accel-buffering", "no"}},
-                                 lane::BodyKind::streamed, 0, true));
+    put(http::serialise_response(
+        200, {{"content-type", "text/event-stream"}, {"cache-control", "no-store"}, {"x-accel-buffering", "no"}},
+        lane::BodyKind::streamed, 0, true));
   }
   void say(const json& message) {
     begin();
@@ -223,11 +221,12 @@ bool Connection::answer(const http::RequestHead& head, const Incoming& incoming,
 
 bool Connection::call(const http::RequestHead& head, const Incoming& incoming, const std::string& client) {
   Wanted wanted;
-  // Who was in a session may come back and have another connection; nobody hears the answer then, and it is done all the
-  // same. Since 2026-07-28 who hangs up has changed its mind.
+  // Who was in a session may come back and have another connection; nobody hears the answer then, and it is done all
+  // the same. Since 2026-07-28 who hangs up has changed its mind.
   if (incoming.stateless) wanted.connection = socket_.get();
   const auto place = served_.clients.call(client, incoming.id, wanted);
-  if (!place) return send({200, error_of(incoming.id, invalid_request, too_many_calls)}, head.keep_alive) && head.keep_alive;
+  if (!place)
+    return send({200, error_of(incoming.id, invalid_request, too_many_calls)}, head.keep_alive) && head.keep_alive;
   calling_ = true;
   Events events(*this);
   const auto heard = [&] {

@@ -1,5 +1,5 @@
-// One connection of `bulkhead mcp --socket`, in a thread of its own: reads a request, answers it, and again. Everything it
-// waits for ends, so a client that is slow or silent keeps one thread waiting and nobody else.
+// One connection of `bulkhead mcp --socket`, in a thread of its own: reads a request, answers it, and again. Everything
+// it waits for ends, so a client that is slow or silent keeps one thread waiting and nobody else.
 #pragma once
 
 #include <atomic>
@@ -15,13 +15,13 @@
 namespace bulkhead::mcp {
 
 struct SocketLimits {
-  std::chrono::seconds idle{300};     // between requests
-  std::chrono::seconds request{30};   // from a request's first byte to its last
-  std::chrono::seconds write{30};     // without the client taking a byte
-  std::chrono::seconds linger{2};     // for a client that is still sending to read why it is refused
-  std::chrono::seconds quiet{15};     // until a call that takes longer says that it goes on
-  std::size_t connections = 64;       // the one that waits for longest makes room for the next
-  std::size_t bodies = 128U << 20;    // of all that are being read, together
+  std::chrono::milliseconds idle{300'000};    // between requests
+  std::chrono::milliseconds request{30'000};  // from a request's first byte to its last
+  std::chrono::milliseconds write{30'000};    // without the client taking a byte
+  std::chrono::milliseconds linger{2'000};    // for a client that is still sending to read why it is refused
+  std::chrono::milliseconds quiet{15'000};    // until a call that takes longer says that it goes on
+  std::size_t connections = 64;               // the one that waits for longest makes room for the next
+  std::size_t bodies = 128U << 20;            // of all that are being read, together
   http::Limits http{.head = 16U << 10, .headers = 64, .target = 1024};
 };
 

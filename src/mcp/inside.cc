@@ -128,9 +128,8 @@ Result<Ran> Session::call(std::vector<std::string> words, const Inside& what, Wa
   std::optional<Clock::time_point> kill_at;
   while (out.first || err.first) {
     // Of the connection its end alone (POLLHUP): what comes on it is the next request's.
-    pollfd fds[] = {{out.first.get(), POLLIN, 0},
-                    {err.first.get(), POLLIN, 0},
-                    {wanted.cancelled ? -1 : wanted.connection, 0, 0}};
+    pollfd fds[] = {
+        {out.first.get(), POLLIN, 0}, {err.first.get(), POLLIN, 0}, {wanted.cancelled ? -1 : wanted.connection, 0, 0}};
     const int ready = ::poll(fds, 3, step);
     if (ready < 0 && errno != EINTR) return fail_errno("poll", "", errno);
     if (ready > 0 && fds[0].revents != 0) take(out.first, ran.out, what, ran.cut);

@@ -17,7 +17,7 @@
 namespace bulkhead::mcp {
 namespace {
 
-constexpr int waiting = 64;
+constexpr int waiting = 1024;  // who finds no place there is turned away (EAGAIN), and need not try again
 constexpr OwnStore folder_of_it{"a socket there",
                                 "put it where nobody else may write: a folder of your own, $XDG_RUNTIME_DIR for one"};
 
@@ -37,9 +37,10 @@ Result<void> judge_place(int folder, const std::string& shown) {
   BH_TRY(const UniqueFd here, sys::open(".", O_PATH | O_DIRECTORY));
   BH_TRY(const std::string workspace, sys::path_of(here.get()));
   if (place != workspace && !place.starts_with(workspace == "/" ? workspace : workspace + "/")) return {};
-  return fail("--socket " + shown +
-              ": it is in the folder you are in, which the session may write to, so it could put a server of its own in "
-              "its place; choose one outside, $XDG_RUNTIME_DIR for one");
+  return fail(
+      "--socket " + shown +
+      ": it is in the folder you are in, which the session may write to, so it could put a server of its own in "
+      "its place; choose one outside, $XDG_RUNTIME_DIR for one");
 }
 
 // What stands there already: nothing, or a socket that nobody answers at, which is removed.
@@ -96,7 +97,8 @@ Result<Listener> Listener::open(const std::string& path) {
   ::umask(mask);
   if (bound != 0) return fail_errno("bind", shown, why);
   struct stat st{};
-  if (::fstatat(out.folder_.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno("stat", shown, errno);
+  if (::fstatat(out.folder_.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0)
+    return fail_errno("stat", shown, errno);
   out.name_ = std::move(name);
   out.device_ = st.st_dev;
   out.inode_ = st.st_ino;

@@ -1,5 +1,5 @@
-// The socket that `bulkhead mcp --socket` listens on. It stands in a folder of the user's own, for the user alone (0600),
-// and is gone when this is. One that a killed server left is replaced, one that answers is not.
+// The socket that `bulkhead mcp --socket` listens on. It stands in a folder of the user's own, for the user alone
+// (0600), and is gone when this is. One that a killed server left is replaced, one that answers is not.
 #pragma once
 
 #include <sys/types.h>

@@ -1,6 +1,7 @@
-// Which HTTP requests are messages of the Model Context Protocol, and how those that are not are refused: streamable HTTP
-// of the revisions 2025-03-26 … 2025-11-25 (a session that `initialize` begins) and 2026-07-28 (each request for itself),
-// modelcontextprotocol.io, "Transports". Pure functions over what gateway/http read; nothing here waits or runs.
+// Which HTTP requests are messages of the Model Context Protocol, and how those that are not are refused: streamable
+// HTTP of the revisions 2025-03-26 … 2025-11-25 (a session that `initialize` begins) and 2026-07-28 (each request for
+// itself), modelcontextprotocol.io, "Transports". Pure functions over what gateway/http read; nothing here waits or
+// runs.
 #pragma once
 
 #include <cstdint>

@@ -83,9 +83,8 @@ class Server {
     const Peer peer = peer_of(socket, ::geteuid());
     if (peer == Peer::ours) return true;
     const Reply no = refused(403, invalid_request,
-                             peer == Peer::elsewhere
-                                 ? "this server is not for programs inside a container or a session"
-                                 : "this server is another user's");
+                             peer == Peer::elsewhere ? "this server is not for programs inside a container or a session"
+                                                     : "this server is another user's");
     const std::string body = line_of(no.body);
     const std::string answer = http::serialise_response(no.status, {{"content-type", "application/json"}},
                                                         lane::BodyKind::length, body.size(), false) +
@@ -130,7 +129,8 @@ Result<int> serve_socket(const Config& config) {
   std::printf("%s\n", escape_for_terminal(config.socket, config.socket.size()).c_str());
   (void)std::fflush(stdout);
   for (;;) {
-    pollfd fds[] = {{told.get(), POLLIN, 0}, {server.ended(), POLLIN, 0}, {server.makes_room() ? -1 : listener.fd(), POLLIN, 0}};
+    pollfd fds[] = {
+        {told.get(), POLLIN, 0}, {server.ended(), POLLIN, 0}, {server.makes_room() ? -1 : listener.fd(), POLLIN, 0}};
     if (::poll(fds, 3, -1) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
     if (fds[0].revents != 0) break;
     if (fds[1].revents != 0) server.reap();

@@ -1,6 +1,8 @@
 """X29, X30 with the agent's own loop, login and network outside: what it runs, it runs by `bulkhead mcp` in a session."""
 import json
 import os
+import subprocess
+import sys
 import unittest
 
 from agent.agent import Contained
@@ -29,6 +31,9 @@ class LoopOutside(Contained):
     def server(self):
         return {"command": os.path.join(bin_folder(), "bulkhead"), "args": ["mcp", "--tier", self.tier]}
 
+    def over(self):
+        """The agent's end was the server's."""
+
     def test_X29_X30_on_no_theft_works(self):
         for run in range(self.runs):
             with self.subTest(run=run):
@@ -40,6 +45,7 @@ class LoopOutside(Contained):
                 self.assertEqual(self.stolen(model), [], f"{model.results}\n{result}")
                 self.assertEqual(model.foreign, [])
                 self.assertEqual(self.lab.web.received("collector.example.net"), [])
+                self.over()
                 self.wait_until(lambda: self.bulkhead("ps").out.count("\n") == 1, 20, "its session is over")
                 self.assertTrue(any(event["command"][0] == "/bin/sh" for event in self.recorded("command.start")))
 
@@ -52,6 +58,41 @@ class Claude(ClaudeCode, LoopOutside, Case):
     def command(self):
         return [*ClaudeCode.command(), "--strict-mcp-config", "--mcp-config", json.dumps({"mcpServers": {"bulkhead": self.server()}}),
                 "--disallowedTools", "Bash,Edit,Write,Read,Glob,Grep,NotebookEdit,WebFetch,WebSearch,Task"]
+
+
+# An agent dials an address; whoever has one that does, forwards it to the socket.
+FORWARD = """
+import socket, sys, threading
+def carry(a, b):
+    while part := a.recv(65536):
+        b.sendall(part)
+    b.shutdown(socket.SHUT_WR)
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+while True:
+    client, _ = listener.accept()
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(sys.argv[1])
+    for pair in ((client, server), (server, client)):
+        threading.Thread(target=carry, args=pair, daemon=True).start()
+"""
+
+
+class ClaudeOverHttp(Claude):
+    def server(self):
+        path = os.path.join(self.runtime, "mcp.sock")
+        words = [os.path.join(bin_folder(), "bulkhead"), "mcp", "--socket", path, "--tier", self.tier]
+        self.serving = subprocess.Popen(self.lab.command(words, guard=False), env=self.environment(), cwd=self.project,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._children.append(self.serving)
+        self.assertEqual(self.serving.stdout.readline().decode(), path + "\n")
+        forwarder = self.start_outside([sys.executable, "-c", FORWARD, path])
+        return {"type": "http", "url": f"http://127.0.0.1:{int(forwarder.stdout.readline())}/mcp"}
+
+    def over(self):
+        self.assertIsNone(self.serving.poll(), "it serves whoever comes next")
+        self.serving.terminate()
+        self.assertEqual(self.serving.wait(30), 0)
 
 
 @unittest.skipUnless(os.path.exists(GEMINI), f"the agent is not installed ({GEMINI}); ./dev test installs it")
