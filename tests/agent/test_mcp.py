@@ -7,9 +7,11 @@ import unittest
 
 from agent.agent import Contained
 from agent.test_claude import CLAUDE, ClaudeCode
+from agent.test_codex import CODEX, SETTINGS, CodexCli
 from agent.test_gemini import GEMINI, GeminiCli
 from standin.anthropic import Messages
 from standin.gemini import GenerateContent
+from standin.openai import Responses, javascript
 from support import Case
 from support.case import bin_folder
 
@@ -106,3 +108,54 @@ class Gemini(GeminiCli, LoopOutside, Case):
             "tools": {"exclude": ["run_shell_command", "write_file", "replace", "read_file", "read_many_files", "glob",
                                   "search_file_content", "list_directory", "web_fetch", "google_web_search"]}}))
         return model
+
+
+class NestedTools(Responses):
+    """Codex's model writes JavaScript, in which the server's tools are functions."""
+
+    @staticmethod
+    def call_of(offered):
+        def call(command):
+            if command.startswith("//js"):
+                return javascript(offered, command)
+            words = json.dumps({"command": command})
+            return javascript(offered, f"const r = await tools.mcp__bulkhead__run_command({words}); text(r.content[0].text);")
+        return call if "exec" in offered else None
+
+
+@unittest.skipUnless(os.path.exists(CODEX), f"the agent is not installed ({CODEX}); ./dev test installs it")
+class Codex(CodexCli, LoopOutside, Case):
+    api = NestedTools
+    shut = ('sandbox_mode = "read-only"', 'approval_policy = "never"', "[features]", "shell_tool = false", "view_image = false")
+    usual = ('sandbox_mode = "danger-full-access"', 'approval_policy = "never"')
+
+    def fresh(self, hold=None):
+        model = super().fresh(hold)
+        server = self.server()
+        self.write("home/.codex/config.toml", "\n".join((
+            *self.settings_of, "[mcp_servers.bulkhead]", f'command = "{server["command"]}"', f"args = {json.dumps(server['args'])}",
+            'default_tools_approval_mode = "approve"')))
+        return model
+
+    settings_of = shut
+
+    def test_its_own_tools_act_only_where_nobody_took_them_away(self):
+        """The second half of what docs/mcp.md has people write; without it they act outside."""
+        steps = {"shell": "await tools.exec_command({cmd: 'echo x > ../shell.txt'})",
+                 "patch": "await tools.apply_patch('*** Begin Patch\\n*** Add File: ../patch.txt\\n+x\\n*** End Patch')",
+                 "image": "await tools.view_image({path: '%s'})" % self.write("image.png", "x")}
+        for settings, works in ((self.usual, ["patch", "shell"]), (self.shut, [])):
+            self.settings_of = settings
+            model = self.fresh()
+            model.script = [f"//js\ntry {{ {code}; text('did it'); }} catch (error) {{ text('refused: ' + error); }}"
+                            for code in steps.values()]
+            result = self.outside(self.command(), env=self.variables(), cwd=self.project, timeout=180)
+            self.assertEqual(len(model.results), 3, result)
+            done = sorted(name for name in steps if os.path.exists(os.path.join(self.work, name + ".txt")))
+            self.assertEqual(done, works, f"{model.results}\n{result}")
+            self.assertEqual(["not a function" in text for text in model.results],
+                             [False] * 3 if works else [True, False, True], model.results)
+
+    def outside(self, argv, **keywords):
+        settings = SETTINGS[:-2]  # but for the one that takes its own sandbox off
+        return Case.outside(self, [argv[0], *settings, *argv[1:]], **keywords)

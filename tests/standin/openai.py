@@ -19,7 +19,7 @@ class Responses(script.ScriptedModel):
         if path != self.base + "/responses" or request.method != "POST":
             return request.json('{"error":{"message":"no such function","type":"invalid_request_error"}}', 404)
         body = json.loads(request.body)
-        make = shell_call(tools(body))
+        make = self.call_of(tools(body))
         call = self.next_command(tool_results(body)) if make else None
         if call:
             step, command = call
@@ -28,6 +28,10 @@ class Responses(script.ScriptedModel):
             item = {"type": "message", "id": "msg_standin", "role": "assistant", "status": "completed",
                     "content": [{"type": "output_text", "text": "All done.", "annotations": []}]}
         self.reply(request, body, item)
+
+    @staticmethod
+    def call_of(offered):
+        return shell_call(offered)
 
     @staticmethod
     def reply(request, body, item):
@@ -70,17 +74,21 @@ def tools(body):
     return {tool.get("name"): tool for tool in offered}
 
 
+def javascript(offered, code):
+    """A call of the tool of an agent whose model writes JavaScript."""
+    namespace = offered["exec"].get("namespace")
+    return {"type": "custom_tool_call", "name": "exec", **({"namespace": namespace} if namespace else {}), "input": code}
+
+
 def shell_call(offered):
     """How the agent that offers these tools is asked to run a shell command; None: it can't."""
     if "exec_command" in offered:  # Codex
         return lambda command: function("exec_command", {"cmd": command, "yield_time_ms": 30000})
     if "exec" in offered:  # Codex with a model that writes JavaScript
-        def javascript(command):
+        def script(command):
             words = json.dumps({"cmd": command, "yield_time_ms": 30000})
-            namespace = offered["exec"].get("namespace")
-            return {"type": "custom_tool_call", "name": "exec", **({"namespace": namespace} if namespace else {}),
-                    "input": f"const r = await tools.exec_command({words}); text(r.output);"}
-        return javascript
+            return javascript(offered, f"const r = await tools.exec_command({words}); text(r.output);")
+        return script
     if "bash" in offered:  # opencode
         return lambda command: function("bash", {"command": command, "description": "a step"})
     return None
