@@ -24,8 +24,12 @@ class Messages(script.ScriptedModel):
         if call is None:
             return self.reply(request, body, [{"type": "text", "text": "All done."}], "end_turn")
         step, command = call
-        self.reply(request, body, [{"type": "tool_use", "id": f"toolu_{step:04d}", "name": name,
+        self.reply(request, body, [{"type": "tool_use", "id": f"toolu_{step:04d}", "name": self.tool_of(command, name),
                                     "input": self.input_of(command, step)}], "tool_use")
+
+    @staticmethod
+    def tool_of(command, shell):
+        return shell
 
     @staticmethod
     def input_of(command, step):

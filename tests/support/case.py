@@ -172,7 +172,7 @@ class Case(unittest.TestCase):
         for path in self.state_files():
             if path.endswith(".jsonl"):
                 events += [json.loads(line) for line in self.read(path).splitlines()]
-        return [event for event in events if event["type"] == kind]
+        return [event for event in events if event.get("type") == kind]  # what is kept has lines of its own
 
     def need_fuse(self):
         if not os.access("/dev/fuse", os.R_OK | os.W_OK) or os.stat("/dev/fuse").st_mode & 0o6 != 0o6:
