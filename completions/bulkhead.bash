@@ -111,7 +111,7 @@ _bulkhead() {
       elif _bulkhead_policy_value "$previous" "$current"; then
         return
       elif [[ $previous != -l && $previous != --label ]]; then
-        _bulkhead_words "$current" "$policy_options" --template --label --quiet --json
+        _bulkhead_words "$current" "$policy_options" --template --label --quiet --json --until-closed
       fi
       ;;
     template)
@@ -141,7 +141,8 @@ _bulkhead() {
     mcp)
       case $previous in
         --session) mapfile -t COMPREPLY < <(compgen -W "$(bulkhead ps --quiet 2>/dev/null)" -- "$current") ;;
-        *) _bulkhead_words "$current" --session --tier --policy --profile --mount --env --help ;;
+        --socket) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        *) _bulkhead_words "$current" --session --socket --tier --policy --profile --mount --env --help ;;
       esac
       ;;
     cp)

@@ -152,7 +152,8 @@ std::optional<Reply> refuse_head(const http::RequestHead& head) {
 
 tl::expected<std::optional<std::string>, Reply> session_named(const http::RequestHead& head) {
   auto id = only(head, "mcp-session-id");
-  if (id && *id && ((*id)->empty() || (*id)->size() > longest_session_id)) {
+  const auto visible = [](char c) { return c > 0x20 && c < 0x7f; };
+  if (id && *id && ((*id)->empty() || (*id)->size() > longest_session_id || !std::ranges::all_of(**id, visible))) {
     return refuse(404, invalid_request, "there is no such session; begin again with initialize");
   }
   return id;

@@ -99,6 +99,7 @@ TEST(McpRequest, NamesInBase64AreReadAsTheyAreMeant) {
 TEST(McpRequest, AnEmptySessionIsNone) {
   EXPECT_FALSE(*session_named(head_with({})));
   EXPECT_EQ(session_named(head_with({{"mcp-session-id", ""}})).error().status, 404);
+  EXPECT_EQ(session_named(head_with({{"mcp-session-id", "a b"}})).error().status, 404);
   EXPECT_EQ(session_named(head_with({{"mcp-session-id", std::string(129, 'a')}})).error().status, 404);
   EXPECT_EQ(session_named(head_with({{"mcp-session-id", "a"}, {"mcp-session-id", "a"}})).error().status, 400);
 }
