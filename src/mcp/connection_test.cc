@@ -95,7 +95,7 @@ TEST_F(McpConnection, WhoDoesNotReadIsLeft) {
 TEST_F(McpConnection, TooMuchAtOnceIsRefused) {
   limits_.bodies = 100;
   limits_.linger = soon;
-  begin(std::string(head) + "Content-Length: 200\r\n\r\n" + std::string(200, ' '));
+  begin(std::string(head) + "Connection: close\r\nContent-Length: 200\r\n\r\n" + std::string(200, ' '));
   EXPECT_TRUE(hear().starts_with("HTTP/1.1 503 "));
   thread_.join();
   EXPECT_EQ(served_->bodies, 0U);

@@ -49,6 +49,17 @@ void take(UniqueFd& from, std::string& kept, const Inside& what, bool& cut) {
   if (what.heard && !room.empty()) what.heard(room);
 }
 
+// Of the connection its end alone (POLLHUP): what comes on it is the next request's.
+pollfd end_of(const Wanted& wanted) {
+  return {wanted.cancelled ? -1 : wanted.connection, 0, 0};
+}
+
+bool given_up(Wanted& wanted) {
+  pollfd p = end_of(wanted);
+  if (::poll(&p, 1, 0) > 0) wanted.cancelled = true;
+  return wanted.cancelled;
+}
+
 }  // namespace
 
 Result<Session> Session::make(const Config& config) {
@@ -92,6 +103,11 @@ Result<std::string> Session::id() {
 
 Result<Ran> Session::run(const Inside& what, Wanted& wanted) {
   BH_TRY(const std::string session, id());
+  if (given_up(wanted)) {  // while the session was starting, or between two commands of a tool
+    Ran nothing;
+    nothing.cancelled = true;
+    return nothing;
+  }
   std::vector<std::string> words{"exec"};
   if (!what.directory.empty()) words.push_back("--dir=" + what.directory);
   words.insert(words.end(), {session, "--"});
@@ -127,9 +143,7 @@ Result<Ran> Session::call(std::vector<std::string> words, const Inside& what, Wa
   const Clock::time_point end = Clock::now() + what.patience;
   std::optional<Clock::time_point> kill_at;
   while (out.first || err.first) {
-    // Of the connection its end alone (POLLHUP): what comes on it is the next request's.
-    pollfd fds[] = {
-        {out.first.get(), POLLIN, 0}, {err.first.get(), POLLIN, 0}, {wanted.cancelled ? -1 : wanted.connection, 0, 0}};
+    pollfd fds[] = {{out.first.get(), POLLIN, 0}, {err.first.get(), POLLIN, 0}, end_of(wanted)};
     const int ready = ::poll(fds, 3, step);
     if (ready < 0 && errno != EINTR) return fail_errno("poll", "", errno);
     if (ready > 0 && fds[0].revents != 0) take(out.first, ran.out, what, ran.cut);

@@ -10,6 +10,7 @@
 
 #include <cstdio>
 #include <list>
+#include <system_error>
 #include <thread>
 
 #include "base/peer.h"
@@ -47,11 +48,16 @@ class Server {
       }
       if (!judge(socket.get())) continue;
       Open& one = open_.emplace_back(std::move(socket), served_);
-      one.thread = std::thread([this, &one] {
-        one.connection.run();
-        one.over = true;
-        (void)::eventfd_write(ended_.get(), 1);
-      });
+      try {
+        one.thread = std::thread([this, &one] {
+          one.connection.run();
+          one.over = true;
+          (void)::eventfd_write(ended_.get(), 1);
+        });
+      } catch (const std::system_error&) {  // no more threads for this user: this client is the one to hear of it
+        open_.pop_back();
+        return;
+      }
     }
   }
   // Is somebody still to go before there is room for who waits?

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 
@@ -261,6 +262,30 @@ class Live(Case):
                 self.assertGreater(time.monotonic() - begun, 0.5)
                 ended, = [e["reason"] for e in self.recorded("session.end") if e["session"] == session]
                 self.assertEqual(ended, f"the session reached its limit: {reason}")
+
+    def test_it_ends_with_whoever_holds_the_other_end(self):
+        for make in (os.pipe, lambda: [one.detach() for one in socket.socketpair()]):
+            watched, held = make()
+            self.started = True
+            argv = self.words("start", ["--until-closed", str(watched)], "")
+            session = self.ok(self._run(self.lab.command(argv, guard=False), argv, self.environment(), None, None, 60, (watched,))).out.strip()
+            os.close(watched)
+            command = self.begin(session, "trap 'echo told > told; exit 3' TERM; echo up > up; while :; do sleep .05; done")
+            self.wait_for_file("up")
+            os.close(held)
+            self.wait_for_file("told")
+            self.assertIn(command.wait(30), (3, 125))
+            self.wait_until(lambda: not self.listed(), 20, "it is over")
+            os.remove(os.path.join(self.work, "up"))
+            os.remove(os.path.join(self.work, "told"))
+        for wrong in ("99", "-1", "2", "x"):
+            self.assertIn(self.try_start("", ["--until-closed", wrong]).status, (2, 125), wrong)
+        with open(os.path.join(self.work, "file"), "w") as file:
+            argv = self.words("start", ["--until-closed", str(file.fileno())], "")
+            refused = self._run(self.lab.command(argv, guard=False), argv, self.environment(), None, None, 60, (file.fileno(),))
+        self.assertEqual(refused.status, 125, refused)
+        self.assertIn("only of a pipe or a socket", refused.err)
+        self.assertEqual(self.listed(), [])
 
     def test_nothing_runs_where_nothing_runs_inside(self):
         """gVisor's kernel is stopped between commands, and there again when one comes."""
