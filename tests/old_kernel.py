@@ -20,11 +20,14 @@ BUILD = os.environ.get("BULKHEAD_BUILD", os.path.join(ROOT, "build/release"))
 KERNEL = os.path.join(ROOT, ".cache/machine")
 SHOWN = ("tests", "profiles", "presets", "control", "secrets", "docs", os.path.relpath(BUILD, ROOT))
 
-# As root of the machine, in a folder with `as-root.out`. The tests' own files lie on ext4 in the machine's memory: a
-# tmpfs of 6.1 has no extended attributes of users, which mode `review` needs.
+# As root of the machine, in a folder with `as-root.out`, beside the session's command, which only waits. The tests' own
+# files lie on ext4 in the machine's memory: a tmpfs of 6.1 has no extended attributes of users, which mode `review` needs.
 SCRIPT = r"""
+(
 export PATH=/usr/bin:/usr/sbin:/bin:/sbin
 set -e
+trap 'echo "
+ended with $?"' EXIT
 echo 0 > /proc/sys/kernel/printk
 while read -r module; do insmod "$KERNEL/more/$module"; done < "$KERNEL/more/list"
 mount -t sysfs sys /sys
@@ -46,9 +49,8 @@ mkdir -p /tmp/home
 chown "$TESTER:$TESTER" /tmp/home
 cd /tmp/home
 ulimit -n 20000
-set +e
 $AS env -i PATH=/usr/bin:/bin HOME=/tmp/home LANG=C.UTF-8 BULKHEAD_BUILD="$BUILD" python3 -B "$ROOT/tests/run.py" -v $PATTERNS
-echo "ended with $?"
+) < /dev/null &
 """
 
 
@@ -97,7 +99,7 @@ def main():
         with open(os.path.join(top, "policy.toml"), "w") as file:
             file.write(policy(work))
         environment = {**os.environ, "XDG_STATE_HOME": os.path.join(top, "state")}
-        session = subprocess.Popen([program, "run", "-q", "--policy", file.name, "--", "/bin/true"], env=environment, cwd=HERE,
+        session = subprocess.Popen([program, "run", "-q", "--policy", file.name, "--", "/bin/sleep", "infinity"], env=environment, cwd=HERE,
                                    stdin=subprocess.DEVNULL)
         last = ""
         try:
@@ -108,13 +110,13 @@ def main():
                     sys.stdout.write(text)
                     sys.stdout.flush()
                     last = (last + text)[-200:]
-                    if ended and not text:
+                    if (ended and not text) or "\nended with " in last:
                         break
                     time.sleep(0.5)
         finally:
             session.terminate()
             session.wait()
-    sys.exit(0 if last.endswith("ended with 0\n") else 1)
+    sys.exit(0 if "\nended with 0\n" in last else 1)
 
 
 main()
