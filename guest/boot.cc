@@ -32,6 +32,7 @@ Result<std::string> encode(const Boot& boot) {
   w.number(boot.uid);
   w.number(boot.gid);
   w.number(boot.files, 8);
+  w.number(boot.record ? 1 : 0, 1);
   if (w.out.size() > max_boot) return fail("more is to be mounted than a virtual machine can be told of", E2BIG);
   BH_CHECK(decode_boot(w.out).map([](const Boot&) {}));
   return w.out;
@@ -58,6 +59,7 @@ Result<Boot> decode_boot(std::string_view datagram) {
   boot.uid = r.number();
   boot.gid = r.number();
   boot.files = r.wide(8);
+  boot.record = r.boolean();
   if (!r.at_end() || boot.program.empty()) return bad();
   return boot;
 }

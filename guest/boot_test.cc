@@ -16,6 +16,7 @@ Boot example() {
   boot.uid = 1000;
   boot.gid = 100;
   boot.files = 1ULL << 33;
+  boot.record = true;
   return boot;
 }
 

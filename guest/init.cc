@@ -31,6 +31,8 @@
 #include "guest/boot.h"
 #include "guest/forget.h"
 #include "guest/mux.h"
+#include "guest/record.h"
+#include "guest/recorder.h"
 #include "room/wire.h"
 
 namespace bulkhead::shim {
@@ -69,7 +71,7 @@ Result<void> basics() {
 }
 
 // Devices come a moment after their driver.
-Result<UniqueFd> open_port() {
+Result<UniqueFd> open_port(const std::string& wanted) {
   for (int waited = 0; waited < 30'000; waited += 2) {
     const auto all = sys::open("/sys/class/virtio-ports", O_RDONLY | O_DIRECTORY);
     if (all) {
@@ -77,7 +79,7 @@ Result<UniqueFd> open_port() {
       for (const std::string& name : names) {
         std::ifstream file("/sys/class/virtio-ports/" + name + "/name");
         std::string known;
-        if (std::getline(file, known) && known == port_name) return sys::open("/dev/" + name, O_RDWR | O_NONBLOCK);
+        if (std::getline(file, known) && known == wanted) return sys::open("/dev/" + name, O_RDWR | O_NONBLOCK);
       }
     }
     ::usleep(2000);
@@ -213,7 +215,7 @@ class Init {
 
   Result<void> run() {
     BH_CHECK(basics());
-    BH_TRY(UniqueFd port, open_port());
+    BH_TRY(UniqueFd port, open_port(port_name));
     port_ = port.get();
     Mux mux(std::move(port), [this](std::uint8_t used) { return begin(used); });
     for (;;) {
@@ -229,7 +231,7 @@ class Init {
       BH_CHECK(mux.handle(fds));
       if (heard) BH_CHECK(hear());
       forget_.look();
-      reap();
+      BH_CHECK(reap());
     }
   }
 
@@ -276,6 +278,11 @@ class Init {
     BH_CHECK(enter());
     if (before_shim_) before_shim_(boot, port_);
     forget_ = Forget(boot.files);
+    if (boot.record) {
+      BH_TRY(UniqueFd port, open_port(record::port_name));
+      BH_TRY(Recorder recorder, Recorder::start(std::move(port)));
+      recorder_.emplace(std::move(recorder));
+    }
     boot_ = std::move(boot);
     return {};
   }
@@ -312,6 +319,9 @@ class Init {
 
   [[noreturn]] void exec(std::array<UniqueFd, 5>& far) {
     ::setsid();
+    if (recorder_) {
+      if (auto done = recorder_->watch_me(); !done) give_up(done.error());
+    }
     std::array<int, 5> high{};
     for (std::size_t i = 0; i < far.size(); ++i) high[i] = ::fcntl(far[i].get(), F_DUPFD_CLOEXEC, 20);
     for (std::size_t i = 0; i < far.size(); ++i) {
@@ -322,22 +332,30 @@ class Init {
     for (std::string& word : boot_->program) words.push_back(word.data());
     words.push_back(nullptr);
     lift_limits();
-    if (auto done = give_up_privilege(*boot_); !done) {
-      (void)!::write(2, done.error().message.data(), done.error().message.size());
-      ::_exit(125);
-    }
+    if (auto done = give_up_privilege(*boot_); !done) give_up(done.error());
     char* nothing[] = {nullptr};
     ::execve(words[0], words.data(), nothing);
     ::_exit(126);
   }
 
-  void reap() {
+  [[noreturn]] static void give_up(const Error& error) {
+    (void)!::write(2, error.message.data(), error.message.size());
+    ::_exit(125);
+  }
+
+  // After the shim the recorder says what it still knows; only then it is over, for the host then ends the machine.
+  Result<void> reap() {
     for (;;) {
       int status = 0;
       const pid_t ended = ::waitpid(-1, &status, WNOHANG);
-      if (ended <= 0) return;
+      if (ended <= 0) return {};
       if (ended == shim_) {
-        say(Over{static_cast<std::uint8_t>(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status))});
+        over_ = Over{static_cast<std::uint8_t>(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status))};
+        if (!recorder_) say(*over_);
+        if (recorder_) recorder_->finish();
+      } else if (recorder_ && ended == recorder_->pid()) {
+        if (!over_ || status != 0) return fail("the record of what runs inside broke off");
+        say(*over_);
       }
     }
   }
@@ -348,6 +366,8 @@ class Init {
   std::optional<Boot> boot_;
   Forget forget_;
   pid_t shim_ = 0;
+  std::optional<Recorder> recorder_;
+  std::optional<Over> over_;
 };
 
 }  // namespace

@@ -97,8 +97,7 @@ Result<std::optional<Happened>> opened(const points::Open& message) {
   BH_TRY(out.by, who(message.context()));
   BH_TRY(out.error, error_of(message.outcome()));
   out.flags = message.flags();
-  const bool writes = (out.flags & O_ACCMODE) != O_RDONLY || (out.flags & (O_CREAT | O_TRUNC)) != 0;
-  if (!writes || (out.flags & O_PATH) != 0) return std::nullopt;
+  if (!changes_files(out.flags)) return std::nullopt;
   out.path = message.path().substr(0, max_path);
   out.cut = out.path.size() != message.path().size();
   if (!out.path.starts_with('/')) {
@@ -110,39 +109,13 @@ Result<std::optional<Happened>> opened(const points::Open& message) {
 }
 
 Result<std::optional<Happened>> connected(const points::Connect& message) {
-  Connected out;
-  BH_TRY(out.by, who(message.context()));
-  BH_TRY(out.error, error_of(message.outcome()));
-  sockaddr_storage storage{};
-  const std::size_t size = std::min(message.address().size(), sizeof storage);
-  std::memcpy(&storage, message.address().data(), size);
-  if (size < sizeof storage.ss_family) return std::nullopt;  // refused by the call itself
-  char text[INET6_ADDRSTRLEN];
-  if (storage.ss_family == AF_INET && size >= sizeof(sockaddr_in)) {
-    sockaddr_in in{};
-    std::memcpy(&in, &storage, sizeof in);
-    out.family = "inet";
-    out.address = ::inet_ntop(AF_INET, &in.sin_addr, text, sizeof text);
-    out.port = ntohs(in.sin_port);
-  } else if (storage.ss_family == AF_INET6 && size >= sizeof(sockaddr_in6)) {
-    sockaddr_in6 in{};
-    std::memcpy(&in, &storage, sizeof in);
-    out.family = "inet6";
-    out.address = ::inet_ntop(AF_INET6, &in.sin6_addr, text, sizeof text);
-    out.port = ntohs(in.sin6_port);
-  } else if (storage.ss_family == AF_UNIX && size > offsetof(sockaddr_un, sun_path)) {
-    out.family = "unix";
-    out.address = message.address().substr(offsetof(sockaddr_un, sun_path), sizeof(sockaddr_un::sun_path));
-    const bool abstract = out.address.front() == '\0';
-    if (abstract) {
-      out.address.front() = '@';
-    } else {
-      out.address.resize(std::min(out.address.find('\0'), out.address.size()));
-    }
-  } else {
-    return std::nullopt;
-  }
-  return out;
+  BH_TRY(const Who by, who(message.context()));
+  BH_TRY(const int error, error_of(message.outcome()));
+  auto out = connection(message.address());
+  if (!out) return std::nullopt;
+  out->by = by;
+  out->error = error;
+  return std::move(*out);
 }
 
 Result<std::optional<Happened>> decode_body(std::uint16_t kind, std::string_view body) {
@@ -187,6 +160,45 @@ Result<Told> decode(std::string_view datagram) {
   told.unsent = header.unsent;
   BH_TRY(told.what, decode_body(header.kind, datagram.substr(header.size)));
   return told;
+}
+
+bool changes_files(std::uint32_t flags) {
+  const bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)) != 0;
+  return writes && (flags & O_PATH) == 0;
+}
+
+std::optional<Connected> connection(std::string_view address) {
+  Connected out;
+  sockaddr_storage storage{};
+  const std::size_t size = std::min(address.size(), sizeof storage);
+  std::memcpy(&storage, address.data(), size);
+  if (size < sizeof storage.ss_family) return std::nullopt;  // refused by the call itself
+  char text[INET6_ADDRSTRLEN];
+  if (storage.ss_family == AF_INET && size >= sizeof(sockaddr_in)) {
+    sockaddr_in in{};
+    std::memcpy(&in, &storage, sizeof in);
+    out.family = "inet";
+    out.address = ::inet_ntop(AF_INET, &in.sin_addr, text, sizeof text);
+    out.port = ntohs(in.sin_port);
+  } else if (storage.ss_family == AF_INET6 && size >= sizeof(sockaddr_in6)) {
+    sockaddr_in6 in{};
+    std::memcpy(&in, &storage, sizeof in);
+    out.family = "inet6";
+    out.address = ::inet_ntop(AF_INET6, &in.sin6_addr, text, sizeof text);
+    out.port = ntohs(in.sin6_port);
+  } else if (storage.ss_family == AF_UNIX && size > offsetof(sockaddr_un, sun_path)) {
+    out.family = "unix";
+    out.address = std::string(address.substr(offsetof(sockaddr_un, sun_path), sizeof(sockaddr_un::sun_path)));
+    const bool abstract = out.address.front() == '\0';
+    if (abstract) {
+      out.address.front() = '@';
+    } else {
+      out.address.resize(std::min(out.address.find('\0'), out.address.size()));
+    }
+  } else {
+    return std::nullopt;
+  }
+  return out;
 }
 
 Result<void> check_greeting(std::string_view datagram) {

@@ -34,7 +34,8 @@ struct Executed {
   Who by;
   std::string path;  // of the file that runs, resolved
   std::vector<std::string> arguments;
-  bool cut = false;  // there was more
+  bool cut = false;   // there was more
+  bool runs = false;  // and a program runs: no Runs comes of it
 };
 // execve(2) is over, and a program runs. gVisor can't send text that is not UTF-8, and says nothing at all where a
 // program, one of its arguments or of its variables is such: then this comes without an Executed before it.
@@ -52,6 +53,7 @@ struct Opened {
   std::uint32_t flags = 0;  // open(2)'s
   int error = 0;            // errno, or 0
   bool cut = false;
+  bool asked = false;  // what came of it is not known
 };
 struct Connected {
   Who by;
@@ -59,6 +61,7 @@ struct Connected {
   std::string address;  // or the socket's path; @ before the name of an abstract one
   std::uint16_t port = 0;
   int error = 0;
+  bool asked = false;
 };
 using Happened = std::variant<Began, Executed, Runs, Ended, Opened, Connected>;
 
@@ -69,6 +72,11 @@ struct Told {
 
 // An error: this is not what a sentry says.
 Result<Told> decode(std::string_view datagram);
+
+// Whether open(2) with these flags may change anything.
+bool changes_files(std::uint32_t flags);
+// Of a sockaddr where to; nullopt where that is nothing that is recorded. Who by is not said.
+std::optional<Connected> connection(std::string_view address);
 
 // The greeting: an error where it is none, or of a version that can't be understood.
 Result<void> check_greeting(std::string_view datagram);

@@ -12,8 +12,6 @@ namespace {
 
 using evidence::Event;
 
-constexpr std::string_view seen_by = "gvisor";
-
 Event& about(Event& event, int pid, const Process& process) {
   event.add("pid", pid);
   if (process.parent != 0) event.add("parent", process.parent);
@@ -38,13 +36,13 @@ std::vector<std::string_view> words_of(std::uint32_t flags) {
 
 }  // namespace
 
-Event event_of(const Began& what, const Process& process) {
+Event event_of(const Began& what, const Process& process, std::string_view seen_by) {
   Event event("process.start");
   about(event, what.pid, process).add("seen_by", seen_by);
   return event;
 }
 
-Event event_of(const Executed& what, const Process& process) {
+Event event_of(const Executed& what, const Process& process, std::string_view seen_by) {
   Event event("process.exec");
   about(event, what.by.pid, process).add("thread", what.by.thread).add("path", what.path);
   event.add("arguments", std::vector<std::string_view>(what.arguments.begin(), what.arguments.end()));
@@ -53,13 +51,13 @@ Event event_of(const Executed& what, const Process& process) {
   return event;
 }
 
-Event event_of(const Runs& what, const Process& process) {
+Event event_of(const Runs& what, const Process& process, std::string_view seen_by) {
   Event event("process.exec");
   about(event, what.by.pid, process).add("thread", what.by.thread).add("untold", true).add("seen_by", seen_by);
   return event;
 }
 
-Event event_of(const Ended& what, const Process& process) {
+Event event_of(const Ended& what, const Process& process, std::string_view seen_by) {
   Event event("process.exit");
   about(event, what.pid, process);
   if (WIFSIGNALED(what.status)) {
@@ -71,25 +69,27 @@ Event event_of(const Ended& what, const Process& process) {
   return event;
 }
 
-Event event_of(const Opened& what, const Process& process) {
+Event event_of(const Opened& what, const Process& process, std::string_view seen_by) {
   Event event("file.open");
   about(event, what.by.pid, process).add("path", what.path).add("how", words_of(what.flags));
   if (what.cut) event.add("cut", true);
   add_error(event, what.error);
+  if (what.asked) event.add("asked", true);
   event.add("seen_by", seen_by);
   return event;
 }
 
-Event event_of(const Connected& what, const Process& process) {
+Event event_of(const Connected& what, const Process& process, std::string_view seen_by) {
   Event event("net.connect");
   about(event, what.by.pid, process).add("family", what.family).add("address", what.address);
   if (what.family != "unix") event.add("port", what.port);
   add_error(event, what.error);
+  if (what.asked) event.add("asked", true);
   event.add("seen_by", seen_by);
   return event;
 }
 
-Event event_of(const Pace::Omitted& omitted) {
+Event event_of(const Pace::Omitted& omitted, std::string_view seen_by) {
   const auto count = [&](Kind kind) { return omitted.of[static_cast<std::size_t>(kind)]; };
   Event event("process.omitted");
   event.add("start", count(Kind::started)).add("exec", count(Kind::executed)).add("exit", count(Kind::ended));

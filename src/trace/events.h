@@ -8,13 +8,14 @@
 
 namespace bulkhead::trace {
 
-// `process`: the one it is about (of Began, the new one).
-evidence::Event event_of(const Began& what, const Process& process);
-evidence::Event event_of(const Executed& what, const Process& process);
-evidence::Event event_of(const Runs& what, const Process& process);  // where nothing more is known
-evidence::Event event_of(const Ended& what, const Process& process);
-evidence::Event event_of(const Opened& what, const Process& process);
-evidence::Event event_of(const Connected& what, const Process& process);
-evidence::Event event_of(const Pace::Omitted& omitted);
+// `process`: the one it is about (of Began, the new one). `seen_by`: who told (Teller::name).
+evidence::Event event_of(const Began& what, const Process& process, std::string_view seen_by);
+evidence::Event event_of(const Executed& what, const Process& process, std::string_view seen_by);
+evidence::Event event_of(const Runs& what, const Process& process,
+                         std::string_view seen_by);  // where nothing more is known
+evidence::Event event_of(const Ended& what, const Process& process, std::string_view seen_by);
+evidence::Event event_of(const Opened& what, const Process& process, std::string_view seen_by);
+evidence::Event event_of(const Connected& what, const Process& process, std::string_view seen_by);
+evidence::Event event_of(const Pace::Omitted& omitted, std::string_view seen_by);
 
 }  // namespace bulkhead::trace

@@ -25,7 +25,7 @@ void Lineage::began(const Began& what) {
 void Lineage::executed(const Executed& what) {
   Process& process = entry(what.by.pid);
   process.name = file_name(what.path);
-  process.said = true;
+  process.said = !what.runs;
 }
 
 bool Lineage::runs(const Runs& what) {

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <optional>
@@ -18,35 +17,28 @@ namespace {
 using Clock = Pace::Clock;
 using std::chrono::milliseconds;
 
-// The supervisor says nothing: what can be read there is its end.
-Result<bool> wait_for(int fd, int supervisor) {
-  pollfd fds[] = {{fd, POLLIN, 0}, {supervisor, POLLIN, 0}};
-  while (::poll(fds, 2, -1) < 0) {
-    if (errno != EINTR) return fail_errno("poll", "", errno);
-  }
-  return fds[0].revents != 0 && fds[1].revents == 0;
-}
+constexpr int all_at_once = 1 << 16;  // more than a socket holds
 
 class Trace {
  public:
-  Trace(int supervisor, UniqueFd sentry, evidence::Recorder recorder, const Limits& limits)
+  Trace(int supervisor, std::unique_ptr<Teller> teller, evidence::Recorder recorder, const Limits& limits)
       : supervisor_(supervisor),
-        sentry_(std::move(sentry)),
+        teller_(std::move(teller)),
         recorder_(std::move(recorder)),
         limits_(limits),
-        pace_(limits.pace, Clock::now()),
-        buffer_(max_datagram, '\0') {}
+        pace_(limits.pace, Clock::now()) {}
 
   Result<void> run() {
     bool ending = false;
     while (!ending) {
-      pollfd fds[] = {{sentry_.get(), POLLIN, 0}, {supervisor_, POLLIN, 0}};
+      pollfd fds[] = {{teller_->fd(), POLLIN, 0}, {supervisor_, POLLIN, 0}};
       if (::poll(fds, 2, timeout()) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
       ending = fds[1].revents != 0;
-      BH_CHECK(read_all());
+      BH_CHECK(read_all(ending ? all_at_once : 4096));
       if (report_at_ && (ending || Clock::now() >= *report_at_)) BH_CHECK(report());
       if (silent_since_ && !ending && Clock::now() - *silent_since_ >= limits_.silence_ends) {
-        return fail("gVisor tells no more of its processes");
+        return fail((teller_->name() == "gvisor" ? "gVisor" : "the virtual machine") +
+                    std::string(" tells no more of its processes"));
       }
     }
     return {};
@@ -61,24 +53,18 @@ class Trace {
     return static_cast<int>(std::clamp<std::int64_t>(left + 1, 0, 60'000));
   }
 
-  // What has been sent so far. Nobody is kept from being heard by it: the supervisor only ever ends this, and then the
-  // sentry is gone, too.
-  Result<void> read_all() {
-    for (int i = 0; i < 4096 && sentry_; ++i) {
-      const ssize_t n = ::recv(sentry_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT | MSG_TRUNC);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0 && errno == EAGAIN) return {};
-      if (n <= 0) {
-        sentry_.reset();
-        silent_since_ = Clock::now();
+  // What has been sent so far. Nobody is kept from being heard by it: the supervisor only ever ends this, and then who
+  // tells is gone, too.
+  Result<void> read_all(int most) {
+    for (int i = 0; i < most; ++i) {
+      BH_TRY(const std::optional<Told> told, teller_->next());
+      if (!told) {
+        if (teller_->fd() < 0 && !silent_since_) silent_since_ = Clock::now();
         return {};
       }
-      const auto size = static_cast<std::size_t>(n);
-      if (size > buffer_.size()) return fail("gVisor said something that makes no sense (its length)");
-      BH_TRY(const Told told, decode(std::string_view(buffer_.data(), size)));
-      pace_.unsent(told.unsent);
-      if (told.what) {
-        BH_CHECK(std::visit([this](const auto& what) { return take(what); }, *told.what));
+      pace_.unsent(told->unsent);
+      if (told->what) {
+        BH_CHECK(std::visit([this](const auto& what) { return take(what); }, *told->what));
       }
       if (!report_at_ && pace_.omitted().any()) report_at_ = Clock::now() + limits_.report_each;
     }
@@ -92,60 +78,46 @@ class Trace {
 
   Result<void> take(const Began& what) {
     lineage_.began(what);
-    return record(Kind::started, event_of(what, lineage_.of(what.pid)));
+    return record(Kind::started, event_of(what, lineage_.of(what.pid), teller_->name()));
   }
   Result<void> take(const Executed& what) {
     lineage_.executed(what);
-    return record(Kind::executed, event_of(what, lineage_.of(what.by.pid)));
+    return record(Kind::executed, event_of(what, lineage_.of(what.by.pid), teller_->name()));
   }
   Result<void> take(const Runs& what) {
     if (lineage_.runs(what)) return {};
-    return record(Kind::executed, event_of(what, lineage_.of(what.by.pid)));
+    return record(Kind::executed, event_of(what, lineage_.of(what.by.pid), teller_->name()));
   }
   Result<void> take(const Ended& what) {
     const Process process = lineage_.of(what.pid);
     lineage_.ended(what.pid);
-    return record(Kind::ended, event_of(what, process));
+    return record(Kind::ended, event_of(what, process, teller_->name()));
   }
-  Result<void> take(const Opened& what) { return record(Kind::opened, event_of(what, lineage_.of(what.by.pid))); }
-  Result<void> take(const Connected& what) { return record(Kind::connected, event_of(what, lineage_.of(what.by.pid))); }
+  Result<void> take(const Opened& what) {
+    return record(Kind::opened, event_of(what, lineage_.of(what.by.pid), teller_->name()));
+  }
+  Result<void> take(const Connected& what) {
+    return record(Kind::connected, event_of(what, lineage_.of(what.by.pid), teller_->name()));
+  }
 
   Result<void> report() {
     report_at_.reset();
-    return recorder_.record(event_of(pace_.take()));
+    return recorder_.record(event_of(pace_.take(), teller_->name()));
   }
 
   const int supervisor_;
-  UniqueFd sentry_;
+  std::unique_ptr<Teller> teller_;
   evidence::Recorder recorder_;
   const Limits limits_;
   Pace pace_;
   Lineage lineage_;
-  std::string buffer_;
   std::optional<Clock::time_point> report_at_, silent_since_;
 };
 
 }  // namespace
 
-Result<UniqueFd> greet(int supervisor, UniqueFd listener) {
-  BH_TRY(const bool connects, wait_for(listener.get(), supervisor));
-  if (!connects) return UniqueFd();
-  UniqueFd sentry(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  if (!sentry) return fail_errno("accept4", "gVisor", errno);
-  listener.reset();  // one, and nobody after it
-  BH_TRY(const bool speaks, wait_for(sentry.get(), supervisor));
-  if (!speaks) return UniqueFd();
-  char buffer[1024];
-  const ssize_t n = ::recv(sentry.get(), buffer, sizeof buffer, 0);
-  if (n <= 0) return fail("gVisor connected and said nothing");
-  BH_CHECK(check_greeting(std::string_view(buffer, static_cast<std::size_t>(n))));
-  const std::string answer = greeting();
-  if (::send(sentry.get(), answer.data(), answer.size(), MSG_NOSIGNAL) < 0) return fail_errno("send", "gVisor", errno);
-  return sentry;
-}
-
-Result<void> serve(int supervisor, UniqueFd sentry, evidence::Recorder recorder, const Limits& limits) {
-  return Trace(supervisor, std::move(sentry), std::move(recorder), limits).run();
+Result<void> serve(int supervisor, std::unique_ptr<Teller> teller, evidence::Recorder recorder, const Limits& limits) {
+  return Trace(supervisor, std::move(teller), std::move(recorder), limits).run();
 }
 
 }  // namespace bulkhead::trace

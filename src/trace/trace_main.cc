@@ -1,4 +1,5 @@
-// bulkhead-trace: records what gVisor tells of the processes inside. trace.h says on which descriptors.
+// bulkhead-trace: records what gVisor or a virtual machine tells of the processes inside. trace.h says on which
+// descriptors.
 
 #include <poll.h>
 
@@ -7,6 +8,8 @@
 #include "base/confine.h"
 #include "base/helper.h"
 #include "base/ipc.h"
+#include "trace/machine.h"
+#include "trace/sentry.h"
 #include "trace/trace.h"
 
 namespace {
@@ -27,12 +30,14 @@ bulkhead::Result<void> run() {
     (void)::poll(&p, 1, -1);
     return {};
   }
-  if (message.fds.size() != 1) return fail("the tier sent no socket for gVisor");
+  if (message.fds.size() != 1) return fail("the tier sent no socket to be told on");
   tier.reset();
-  BH_TRY(UniqueFd sentry, trace::greet(supervisor.get(), std::move(message.fds[0])));
-  if (!sentry) return {};
+  BH_TRY(std::unique_ptr<trace::Teller> teller, message.text == "m"
+                                                    ? trace::greet_machine(supervisor.get(), std::move(message.fds[0]))
+                                                    : trace::greet_sentry(supervisor.get(), std::move(message.fds[0])));
+  if (!teller) return {};
   BH_CHECK(ipc::send(supervisor.get(), nlohmann::json{{"type", "ready"}}));
-  return trace::serve(supervisor.get(), std::move(sentry), std::move(recorder), {});
+  return trace::serve(supervisor.get(), std::move(teller), std::move(recorder), {});
 }
 
 }  // namespace

@@ -2,8 +2,9 @@
 //
 // MEMORY in bytes; GIVEN three digits, 1 where the shim has that standard descriptor. Descriptors: 2 messages, 3 the
 // session's control socket, 4 the shim's lane (guest/protocol.h), 5, 6, 7 what is the shim's 0, 1, 2 if GIVEN, 8 the
-// room's tap, 9 a file with the Boot (guest/boot.h). It is the first process of its pid namespace, so everything ends
-// with it; its exit status is the shim's, or 125.
+// room's tap, 9 a file with the Boot (guest/boot.h), 10 with Boot::record where QEMU brings what the machine says of
+// its processes: nobody here reads that. It is the first process of its pid namespace, so everything ends with it; its
+// exit status is the shim's, or 125.
 //
 // What comes out of the machine is hostile: the frames of its stream (guest/mux.h) and what its first program says. It
 // is looked at without any privilege and without files.
@@ -34,7 +35,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int messages_fd = 2, control_fd = 3, lane_fd = 4, first_given_fd = 5, tap_fd = 8, boot_fd = 9;
+constexpr int messages_fd = 2, control_fd = 3, lane_fd = 4, first_given_fd = 5, tap_fd = 8, boot_fd = 9, record_fd = 10;
 constexpr int failed = 125;
 constexpr auto patience = std::chrono::minutes(3);  // without KVM, on a busy machine
 constexpr std::size_t console_kept = 4000;
@@ -98,8 +99,9 @@ class Host {
     BH_TRY(sys::Pair console, sys::socket_pair(SOCK_STREAM));
     BH_TRY(virtiofsd_, start_virtiofsd(messages_fd, files.first.get()));
     BH_TRY(qemu_, start_qemu(wanted.machine, console.second.get(), messages_fd, port.second.get(), tap_fd,
-                             files.second.get()));
+                             files.second.get(), boot_.record ? record_fd : -1));
     ::close(tap_fd);
+    ::close(record_fd);
     console_ = std::move(console.first);
     BH_CHECK(sys::set_nonblocking(console_.get(), true));
     mux_.emplace(std::move(port.first));

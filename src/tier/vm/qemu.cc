@@ -15,6 +15,7 @@
 #include "base/sys.h"
 #include "guest/boot.h"
 #include "guest/landlock.h"
+#include "guest/record.h"
 #include "tier/vm/capabilities.h"
 #include "tier/vm/find.h"
 
@@ -63,7 +64,7 @@ Result<Child> start(const char* path, std::vector<std::string> arguments, std::v
 
 }  // namespace
 
-Result<Child> start_qemu(const Machine& machine, int console, int messages, int port, int tap, int files) {
+Result<Child> start_qemu(const Machine& machine, int console, int messages, int port, int tap, int files, int record) {
   const std::string megabytes = std::to_string(machine.memory >> 20);
   const std::string folder(machine_folder);
   const std::vector<std::string> arguments = {
@@ -102,6 +103,10 @@ Result<Child> start_qemu(const Machine& machine, int console, int messages, int 
       "socket,id=port,fd=4",
       "-device",
       std::string("virtserialport,chardev=port,name=") + shim::port_name,
+      "-chardev",
+      record < 0 ? "null,id=record" : "socket,id=record,fd=7",
+      "-device",
+      std::string("virtserialport,chardev=record,name=") + shim::record::port_name,
       "-netdev",
       "tap,id=room,fd=5",
       "-device",
@@ -115,7 +120,7 @@ Result<Child> start_qemu(const Machine& machine, int console, int messages, int 
       "-device",
       "virtio-rng-pci,rng=random",
   };
-  return start(qemu_path, arguments, {-1, messages, messages, console, port, tap, files}, []() -> Result<void> {
+  return start(qemu_path, arguments, {-1, messages, messages, console, port, tap, files, record}, []() -> Result<void> {
     BH_CHECK(keep_capabilities(0));
     return touch_only({{"/usr", Access::run},
                        {"/lib", Access::run},

@@ -21,8 +21,9 @@ struct Machine {
 };
 
 // `console`: what the machine's kernel says; `port`: the stream; `tap`: the room's; `files`: virtiofsd's socket,
-// connected. Both print on `messages`.
-Result<Child> start_qemu(const Machine& machine, int console, int messages, int port, int tap, int files);
+// connected; `record`: where the machine says what runs in it, -1: nowhere (the machine is the same). Both print on
+// `messages`.
+Result<Child> start_qemu(const Machine& machine, int console, int messages, int port, int tap, int files, int record);
 // How many files of what is shared a machine's kernel may know at once: virtiofsd holds a descriptor for each.
 std::uint64_t most_files();
 // `listening`: a unix socket, on which QEMU's connection waits already.
