@@ -274,13 +274,16 @@ class Init {
     BH_CHECK(set_clock(boot.time));
     if (::sethostname("bulkhead", 8) != 0) return fail_errno("sethostname", "", errno);
     BH_CHECK(room::take_wire());
+    UniqueFd record;  // devices are not there any more where the session's root is
+    if (boot.record) {
+      BH_TRY(record, open_port(record::port_name));
+    }
     BH_CHECK(furnish(boot));
     BH_CHECK(enter());
-    if (before_shim_) before_shim_(boot, port_);
+    if (before_shim_) before_shim_(boot, port_, record.get());
     forget_ = Forget(boot.files);
     if (boot.record) {
-      BH_TRY(UniqueFd port, open_port(record::port_name));
-      BH_TRY(Recorder recorder, Recorder::start(std::move(port)));
+      BH_TRY(Recorder recorder, Recorder::start(std::move(record)));
       recorder_.emplace(std::move(recorder));
     }
     boot_ = std::move(boot);

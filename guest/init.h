@@ -12,8 +12,8 @@
 namespace bulkhead::shim {
 
 // For tests, which do here as root of the machine what a workload could that took it over: everything stands, the shim
-// does not run yet. `port`: the stream to the host.
-using BeforeShim = std::function<void(const Boot& boot, int port)>;
+// does not run yet. `port`: the stream to the host; `record`: where it is said what runs, or -1.
+using BeforeShim = std::function<void(const Boot& boot, int port, int record)>;
 
 // As pid 1. Does not return while the machine runs.
 int run_init(const BeforeShim& before_shim = {});

@@ -41,6 +41,7 @@ class Speaker final : public Asked {
       : events_(std::move(events)), port_(std::move(port)), link_(std::move(link)) {}
 
   Result<void> run() {
+    BH_CHECK(sys::set_nonblocking(port_.get(), true));
     say(record::Hello{record::version});
     for (;;) {
       const bool waits = out_.size() - sent_ >= enough;

@@ -114,18 +114,18 @@ TEST(Decode, LongThingsAreCut) {
   Executed worst =
       only<Executed>(exec_of(4, std::string(5000, '\x01'), std::vector<std::string>(64, std::string(2000, '\x01'))));
   Process process{1, std::string(255, '\x01'), false};
-  EXPECT_LT(event_of(worst, process).fields().size(), evidence::max_event - 100);
+  EXPECT_LT(event_of(worst, process, "gvisor").fields().size(), evidence::max_event - 100);
   const std::string path(9000, '\x01');
   const Opened opened = only<Opened>(open_of(4, path, O_WRONLY, path));
   EXPECT_TRUE(opened.cut);
-  EXPECT_LT(event_of(opened, process).fields().size(), evidence::max_event - 100);
+  EXPECT_LT(event_of(opened, process, "gvisor").fields().size(), evidence::max_event - 100);
 }
 
 TEST(Decode, TheEnvironmentIsNotRead) {
   std::string body = by<points::Exec>(4).SerializeAsString();
   body += std::string("\x22\x0a") + "SECRET=abc";  // field 4: gVisor's `env`
   const auto executed = only<Executed>(with_header(3, body));
-  const evidence::Event event = event_of(executed, {});
+  const evidence::Event event = event_of(executed, {}, "gvisor");
   EXPECT_EQ(event.fields().find("SECRET"), std::string_view::npos);
 }
 

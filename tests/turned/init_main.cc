@@ -1,5 +1,5 @@
 // A machine's first program that a workload has taken over: as root of the machine it runs the script `as-root.sh` of
-// a folder that the session shows, with the stream to the host as descriptor 9, and goes on like any other.
+// a folder that the session shows, with the stream to the host as descriptor 9 and where it is said what runs as 8, and goes on like any other.
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 
 namespace {
 
-void as_root(const bulkhead::shim::Boot& boot, int port) {
+void as_root(const bulkhead::shim::Boot& boot, int port, int record) {
   for (const auto& mount : boot.mounts) {
     const std::string script = mount.target + "/as-root.sh";
     if (::access(script.c_str(), R_OK) != 0) continue;
@@ -17,6 +17,10 @@ void as_root(const bulkhead::shim::Boot& boot, int port) {
       (void)::chdir(mount.target.c_str());
       ::dup2(port, 9);
       (void)::fcntl(9, F_SETFL, 0);
+      if (record >= 0) {
+        ::dup2(record, 8);
+        (void)::fcntl(8, F_SETFL, 0);
+      }
       const int out = ::open("as-root.out", O_WRONLY | O_TRUNC);
       ::dup2(out, 1);
       ::dup2(out, 2);
