@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <span>
 #include <string>
@@ -25,9 +26,15 @@
 namespace bulkhead::shim {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
 constexpr std::size_t enough = 256 * 1024;  // on its way to the host: then whoever asks has to wait
 constexpr std::size_t too_much = 4 << 20;   // then what does not wait is counted only
 constexpr std::size_t most = 1U << 16;      // processes known at once
+// A write to the port costs more than all else where the machine is emulated, so what is not a program or a connection
+// waits this long for more.
+constexpr milliseconds gathers{10};
 
 // What is known of one of the session's processes.
 struct Known {
@@ -45,16 +52,20 @@ class Speaker final : public Asked {
     say(record::Hello{record::version});
     for (;;) {
       const bool waits = out_.size() - sent_ >= enough;
+      const auto now = Clock::now();
+      const bool due = !out_.empty() && (now >= send_at_ || sent_ != 0);
+      const int timeout =
+          out_.empty() || due ? -1 : static_cast<int>(std::chrono::ceil<milliseconds>(send_at_ - now).count());
       pollfd fds[] = {{link_.get(), POLLIN, 0},
                       {events_.fd(), POLLIN, 0},
                       {waits ? -1 : listener_.get(), POLLIN, 0},
-                      {port_.get(), static_cast<short>(out_.empty() ? 0 : POLLOUT), 0}};
-      if (::poll(fds, 4, -1) < 0 && errno != EINTR) return fail_errno("poll", "the machine's record", errno);
+                      {port_.get(), static_cast<short>(due ? POLLOUT : 0), 0}};
+      if (::poll(fds, 4, timeout) < 0 && errno != EINTR) return fail_errno("poll", "the machine's record", errno);
       if (fds[1].revents != 0) begin();
       BH_CHECK(failed_);
       if ((fds[2].revents & POLLIN) != 0) BH_CHECK(take_notice(listener_.get(), *this));
       if ((fds[2].revents & POLLHUP) != 0) listener_.reset();  // nobody is left who could ask
-      BH_CHECK(send());
+      if (Clock::now() >= send_at_) BH_CHECK(send());
       if (fds[0].revents != 0) {
         BH_TRY(const bool over, hear());
         if (over) return finish();
@@ -132,6 +143,11 @@ class Speaker final : public Asked {
       ++unsent_;
       return;
     }
+    const bool at_once = !std::holds_alternative<record::Opening>(what) &&
+                         !std::holds_alternative<record::Forked>(what) && !std::holds_alternative<record::Ended>(what);
+    const auto now = Clock::now();
+    if (out_.empty()) send_at_ = now + gathers;
+    if (at_once) send_at_ = std::min(send_at_, now);
     out_ += record::encode({unsent_ + events_.lost(), std::move(what)});
   }
 
@@ -167,6 +183,7 @@ class Speaker final : public Asked {
   std::unordered_map<std::uint32_t, Known> known_;
   std::string out_;
   std::size_t sent_ = 0;
+  Clock::time_point send_at_;
   std::uint32_t unsent_ = 0;
   Result<void> failed_;
 };

@@ -112,26 +112,33 @@ constexpr std::array events = {
     EventType{"process.start", "trace", "pid, parent, name, seen_by",
               "A process began (fork, clone; threads are not told). Process ids are those that the workload sees; "
               "`parent` is who made it, `name` the file name of the program that runs in it, each absent where it is "
-              "not known. `seen_by` says who saw it: `gvisor`"},
-    EventType{"process.exec", "trace", "pid, parent, name, thread, path, arguments[], cut, untold, seen_by",
-              "It executes a program: which file (resolved), with which arguments; `thread` is the one that called. "
-              "`cut`: something was too long (a path of 4,096 bytes, 64 arguments, 1,024 bytes of each, 4,096 of all). "
-              "`untold`: gVisor could not say what it executes, because a word of it or of its environment is not "
-              "UTF-8; then path and arguments are missing. Never the environment"},
+              "not known. `seen_by` says whose word it is: `gvisor`, or `machine`, a virtual machine's own kernel"},
+    EventType{
+        "process.exec", "trace", "pid, parent, name, thread, path, arguments[], cut, untold, seen_by",
+        "It executes a program: which file (gvisor: resolved; machine: as it was asked for), with which arguments; "
+        "`thread` is the one that called. "
+        "`cut`: something was too long (a path of 4,096 bytes, 64 arguments, 1,024 bytes of each, 4,096 of all). "
+        "`untold`: it could not be said what it executes (gvisor: a word of it or of its environment is not "
+        "UTF-8); then path and arguments are missing. Never the environment"},
     EventType{"process.exit", "trace", "pid, parent, name, exit_status, signal, seen_by",
               "It ended, by itself or by a signal. The session's first process has none: its end is the session's"},
     EventType{
-        "file.open", "trace", "pid, parent, name, path, how[], cut, error, seen_by",
+        "file.open", "trace", "pid, parent, name, path, how[], cut, error, asked, seen_by",
         "A file was opened, or was to be (`error`), to be changed: `how` has write, create, truncate and append as "
         "they were asked for. A relative path stands behind the folder it is relative to; links are not followed. What "
-        "is only read is not recorded; of removing, renaming and cutting by name gVisor says nothing"},
-    EventType{"net.connect", "trace", "pid, parent, name, family, address, port, error, seen_by",
+        "is only read is not recorded; of removing, renaming and cutting by name nothing is said. `asked` (machine): "
+        "what "
+        "came of it is not known"},
+    EventType{"net.connect", "trace", "pid, parent, name, family, address, port, error, asked, seen_by",
               "A connection was asked for inside (inet, inet6, unix with a path in `address`); `error` is what "
-              "connect(2) said, EINPROGRESS where it does not wait. The address is one of the room's: which host was "
+              "connect(2) said, EINPROGRESS where it does not wait; `asked` (machine): that is not known. The address "
+              "is one of the room's: which host was "
               "meant is in `dns.query` and `http.request`"},
-    EventType{"process.omitted", "trace", "start, exec, exit, open, connect, unsent, seen_by",
-              "That many of each kind were not recorded, because there were too many of them (10,000 or 4 MiB at once, "
-              "then 200 or 64 KiB a second, of each kind), and that many gVisor could not send. At most once a second"},
+    EventType{
+        "process.omitted", "trace", "start, exec, exit, open, connect, unsent, seen_by",
+        "That many of each kind were not recorded, because there were too many of them (10,000 or 4 MiB at once, "
+        "then 200 or 64 KiB a second, of each kind), and that many the kernel inside could not send. At most once a "
+        "second"},
     EventType{"upstream.request", "egress",
               "grant, host, port, address, proxy, status, tls, http, reused, bytes_up, bytes_down",
               "A request that went out and was answered: which address was dialled, by which versions of TLS and "

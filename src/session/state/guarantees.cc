@@ -191,9 +191,11 @@ constexpr std::array table = {
         "native gvisor vm", "X10 X24", "userns cgroup"},
     Guarantee{"trace",
               "Each process that begins, runs a program or ends, each file opened to be changed and each connection is "
-              "recorded, or counted where there are too many; nothing inside can switch that off, and a session nobody "
-              "can see into any more ends.",
-              "gVisor's trace points (runsc trace), read by a process that has nothing else", "gvisor", "X39", "runsc"},
+              "recorded, or counted where there are too many; nothing inside can switch that off without taking over "
+              "the kernel inside, and a session that stops telling ends.",
+              "gVisor's trace points (runsc trace); vm: seccomp and the process connector of the machine's kernel, and "
+              "a port of its own; read by a process that has nothing else",
+              "gvisor vm", "X25 X39", ""},
     Guarantee{
         "templates",
         "Sessions from one template share what the command that made it wrote, and no token, CA, process or "
