@@ -9,6 +9,12 @@
 
 namespace {
 
+// By way of another number: a descriptor that has this one already would be closed by exec.
+void give(int fd, int number) {
+  const int other = ::fcntl(fd, F_DUPFD, 10);
+  if (other >= 0 && ::dup2(other, number) >= 0) (void)::fcntl(number, F_SETFL, 0);
+}
+
 void as_root(const bulkhead::shim::Boot& boot, int port, int record) {
   for (const auto& mount : boot.mounts) {
     const std::string script = mount.target + "/as-root.sh";
@@ -16,14 +22,8 @@ void as_root(const bulkhead::shim::Boot& boot, int port, int record) {
     const pid_t child = ::fork();
     if (child == 0) {
       (void)::chdir(mount.target.c_str());
-      // Away from those numbers first: a descriptor that has its own already would be closed by exec.
-      const int stream = ::fcntl(port, F_DUPFD, 10), said = record < 0 ? -1 : ::fcntl(record, F_DUPFD, 10);
-      ::dup2(stream, 9);
-      (void)::fcntl(9, F_SETFL, 0);
-      if (said >= 0) {
-        ::dup2(said, 8);
-        (void)::fcntl(8, F_SETFL, 0);
-      }
+      give(port, 9);
+      if (record >= 0) give(record, 8);
       const int out = ::open("as-root.out", O_WRONLY | O_TRUNC);
       ::dup2(out, 1);
       ::dup2(out, 2);
