@@ -90,9 +90,9 @@ class TurnedRecord(test_turned_machine.TurnedMachine):
         """Then nothing more runs in it."""
         result = self.take_over("""
 (until p=$(grep -l '^Name:.bulkhead-record' /proc/[0-9]*/status); do :; done
- p=${p#/proc/}; kill -9 ${p%/status}) </dev/null >/dev/null 2>&1 8>&- 9>&- &
+ p=${p#/proc/}; kill -9 ${p%/status} && : > killed) </dev/null >/dev/null 2>&1 8>&- 9>&- &
 echo end
-""", command="i=0; while [ $i -lt 3000 ]; do /bin/true; i=$((i+1)); done 2>/dev/null")
+""", command="until [ -e killed ]; do :; done; /bin/true")
         self.assertIn("end\n", self.said)
         self.assertEqual(result.status, 125, result)
         self.assertEqual(len(self.recorded("session.end")), 1)
