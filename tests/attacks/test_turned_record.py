@@ -1,6 +1,7 @@
 """A virtual machine whose root lies in the record of what runs in it (tests/turned/init_main.cc, descriptor 8): it spoils
 its own session and nothing else."""
 import json
+import os
 import struct
 
 from attacks import test_turned_machine
@@ -88,11 +89,12 @@ class TurnedRecord(test_turned_machine.TurnedMachine):
 
     def test_X39_root_of_the_machine_ends_the_recorder(self):
         """Then nothing more runs in it."""
+        os.chmod(self.write("work/killed", ""), 0o666)
         result = self.take_over("""
 (until p=$(grep -l '^Name:.bulkhead-record' /proc/[0-9]*/status); do :; done
- p=${p#/proc/}; kill -9 ${p%/status} && : > killed) </dev/null >/dev/null 2>&1 8>&- 9>&- &
+ p=${p#/proc/}; kill -9 ${p%/status} && echo x > killed) </dev/null >/dev/null 2>&1 8>&- 9>&- &
 echo end
-""", command="until [ -e killed ]; do :; done; /bin/true")
+""", command="until [ -s killed ]; do :; done; /bin/true")
         self.assertIn("end\n", self.said)
         self.assertEqual(result.status, 125, result)
         self.assertEqual(len(self.recorded("session.end")), 1)
