@@ -49,7 +49,7 @@ struct Boot {
   std::vector<std::string> program;  // the shim
   std::uint32_t uid = 0, gid = 0;
   std::uint64_t files = 0;  // of what is shared, so many may be held open outside (forget.h)
-  bool record = false;  // what runs is said on the other port (record.h)
+  bool record = false;      // what runs is said on the other port (record.h)
   bool operator==(const Boot&) const = default;
 };
 
