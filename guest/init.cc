@@ -29,6 +29,8 @@
 
 #include "base/sys.h"
 #include "guest/boot.h"
+#include "guest/clock.h"
+#include "guest/devices.h"
 #include "guest/forget.h"
 #include "guest/mux.h"
 #include "room/wire.h"
@@ -94,13 +96,6 @@ Result<void> reseed(const std::string& seed) {
   if (::ioctl(random.get(), RNDADDENTROPY, entropy.data()) != 0 || ::ioctl(random.get(), RNDRESEEDCRNG) != 0) {
     return fail_errno("ioctl(RNDADDENTROPY)", "", errno);
   }
-  return {};
-}
-
-Result<void> set_clock(std::uint64_t now) {
-  constexpr std::uint64_t second = 1'000'000'000;
-  const timespec time{static_cast<time_t>(now / second), static_cast<long>(now % second)};
-  if (::clock_settime(CLOCK_REALTIME, &time) != 0) return fail_errno("clock_settime", "", errno);
   return {};
 }
 
@@ -229,6 +224,7 @@ class Init {
       BH_CHECK(mux.handle(fds));
       if (heard) BH_CHECK(hear());
       forget_.look();
+      if (boot_ && follow_.due()) say(Asks{});
       reap();
     }
   }
@@ -257,6 +253,10 @@ class Init {
     const ssize_t n = ::recv(talk_.get(), datagram.data(), datagram.size(), 0);
     if (n <= 0) return fail("the host is gone");
     datagram.resize(static_cast<std::size_t>(n));
+    if (boot_) {
+      BH_TRY(const std::uint64_t now, decode_time(datagram));
+      return follow_.heard(now);
+    }
     auto done = stand(datagram);
     if (done) {
       say(Booted{});
@@ -271,6 +271,7 @@ class Init {
     BH_CHECK(reseed(boot.seed));
     BH_CHECK(set_clock(boot.time));
     if (::sethostname("bulkhead", 8) != 0) return fail_errno("sethostname", "", errno);
+    BH_CHECK(find_devices());
     BH_CHECK(room::take_wire());
     BH_CHECK(furnish(boot));
     BH_CHECK(enter());
@@ -347,6 +348,7 @@ class Init {
   UniqueFd talk_;  // the far end of the first command's control channel
   std::optional<Boot> boot_;
   Forget forget_;
+  Follow follow_;
   pid_t shim_ = 0;
 };
 

@@ -63,10 +63,11 @@ Result<Child> start(const char* path, std::vector<std::string> arguments, std::v
 
 }  // namespace
 
-Result<Child> start_qemu(const Machine& machine, int console, int messages, int port, int tap, int files) {
+Result<Child> start_qemu(const Machine& machine, const Wiring& wiring, bool incoming) {
   const std::string megabytes = std::to_string(machine.memory >> 20);
   const std::string folder(machine_folder);
-  const std::vector<std::string> arguments = {
+  // Each device has its place on the bus, with or without the others: a machine that was saved knows them by it.
+  std::vector<std::string> arguments = {
       "qemu-system-x86_64",
       "-nodefaults",
       "-no-user-config",
@@ -85,7 +86,7 @@ Result<Child> start_qemu(const Machine& machine, int console, int messages, int 
       megabytes + "M",
       // Shared with virtiofsd, which reads and writes the machine's requests there.
       "-object",
-      "memory-backend-memfd,id=memory,share=on,size=" + megabytes + "M",
+      "memory-backend-file,id=memory,share=on,mem-path=/proc/self/fd/5,size=" + megabytes + "M",
       "-kernel",
       folder + "/vmlinuz",
       "-initrd",
@@ -97,34 +98,37 @@ Result<Child> start_qemu(const Machine& machine, int console, int messages, int 
       "-device",
       "isa-serial,chardev=console",
       "-device",
-      "virtio-serial-pci",
+      "virtio-serial-pci,addr=2",
       "-chardev",
       "socket,id=port,fd=4",
       "-device",
-      std::string("virtserialport,chardev=port,name=") + shim::port_name,
-      "-netdev",
-      "tap,id=room,fd=5",
-      "-device",
-      "virtio-net-pci,netdev=room,romfile=",
-      "-chardev",
-      "socket,id=files,fd=6",
-      "-device",
-      std::string("vhost-user-fs-pci,chardev=files,tag=") + shim::share_tag,
+      std::string("virtserialport,chardev=port,id=") + port_id + ",name=" + shim::port_name,
       "-object",
       "rng-random,id=random,filename=/dev/urandom",
       "-device",
-      "virtio-rng-pci,rng=random",
+      "virtio-rng-pci,rng=random,addr=3",
   };
-  return start(qemu_path, arguments, {-1, messages, messages, console, port, tap, files}, []() -> Result<void> {
-    BH_CHECK(keep_capabilities(0));
-    return touch_only({{"/usr", Access::run},
-                       {"/lib", Access::run},
-                       {"/lib64", Access::run},
-                       {"/etc/ld.so.cache", Access::read},
-                       {machine_folder, Access::read},
-                       {"/proc", Access::read},
-                       {"/dev", Access::write}});
-  });
+  const auto add = [&](std::initializer_list<std::string> words) { arguments.insert(arguments.end(), words); };
+  if (wiring.monitor >= 0) add({"-chardev", "socket,id=monitor,fd=6", "-mon", "chardev=monitor,mode=control"});
+  if (wiring.tap >= 0) add({"-netdev", "tap,id=room,fd=7", "-device", "virtio-net-pci,netdev=room,romfile=,addr=4"});
+  if (wiring.files >= 0) {
+    add({"-chardev", "socket,id=files,fd=8", "-device",
+         std::string("vhost-user-fs-pci,chardev=files,addr=5,tag=") + shim::share_tag});
+  }
+  if (incoming) add({"-incoming", "defer"});
+  return start(qemu_path, arguments,
+               {-1, wiring.messages, wiring.messages, wiring.console, wiring.port, wiring.memory, wiring.monitor,
+                wiring.tap, wiring.files},
+               []() -> Result<void> {
+                 BH_CHECK(keep_capabilities(0));
+                 return touch_only({{"/usr", Access::run},
+                                    {"/lib", Access::run},
+                                    {"/lib64", Access::run},
+                                    {"/etc/ld.so.cache", Access::read},
+                                    {machine_folder, Access::read},
+                                    {"/proc", Access::read},
+                                    {"/dev", Access::write}});
+               });
 }
 
 std::uint64_t most_files() {

@@ -15,14 +15,25 @@ inline constexpr const char* machine_folder = "/machine";  // vmlinuz, initrd
 inline constexpr const char* share_folder = "/share";      // what is shown, and nothing else
 
 struct Machine {
-  std::uint64_t memory = 0;  // bytes
+  std::uint64_t memory = 0;  // bytes, whole megabytes
   std::uint64_t processors = 1;
   bool kvm = false;
 };
 
-// `console`: what the machine's kernel says; `port`: the stream; `tap`: the room's; `files`: virtiofsd's socket,
-// connected. Both print on `messages`.
-Result<Child> start_qemu(const Machine& machine, int console, int messages, int port, int tap, int files);
+// QEMU's descriptors; what is not given is -1.
+struct Wiring {
+  int messages = -1;  // what it prints
+  int console = -1;   // what the machine's kernel says
+  int port = -1;      // the stream
+  int memory = -1;    // the machine's: an empty memory file of its size
+  int monitor = -1;   // QMP (qmp.h)
+  int tap = -1;       // the room's; without it the machine has no network card
+  int files = -1;     // virtiofsd's socket, connected; without it the machine has no folders
+};
+inline constexpr const char* port_id = "port0";  // of the stream's port, for the monitor
+
+// `incoming`: nothing runs until the monitor has said what to go on from.
+Result<Child> start_qemu(const Machine& machine, const Wiring& wiring, bool incoming);
 // How many files of what is shared a machine's kernel may know at once: virtiofsd holds a descriptor for each.
 std::uint64_t most_files();
 // `listening`: a unix socket, on which QEMU's connection waits already.
