@@ -30,6 +30,7 @@
 #include "session/helpers.h"
 #include "session/job_signals.h"
 #include "session/kept.h"
+#include "session/machine.h"
 #include "session/limits.h"
 #include "session/logins.h"
 #include "session/output.h"

@@ -46,8 +46,6 @@ constexpr auto patience = std::chrono::minutes(3);  // without KVM, on a busy ma
 constexpr auto first_word = std::chrono::seconds(30);
 constexpr std::uint64_t max_saved = 1ULL << 40;
 
-enum class How { boots, saves, restores };
-
 struct Arguments {
   Machine machine;
   bool given[3] = {};

@@ -50,8 +50,6 @@ struct On {
   UniqueFd memory, monitor;
 };
 
-enum class How { boots, saves, restores };
-
 Result<On> switch_on(const Machine& machine, How how, int messages, int tap) {
   On on;
   BH_TRY(on.memory, new_memory(machine.memory));
@@ -73,7 +71,7 @@ Result<On> switch_on(const Machine& machine, How how, int messages, int tap) {
     wiring.monitor = monitor.second.get();
     on.monitor = std::move(monitor.first);
   }
-  BH_TRY(on.running.qemu, start_qemu(machine, wiring, how == How::restores));
+  BH_TRY(on.running.qemu, start_qemu(machine, wiring, how));
   on.running.console = std::move(console.first);
   on.running.port = std::move(port.first);
   BH_CHECK(sys::set_nonblocking(on.running.console.get(), true));
@@ -127,6 +125,7 @@ Result<Running> restore(const Machine& machine, const Saved& saved, int messages
   BH_CHECK(qmp.run("getfd", {{"fdname", "state"}}, state.get()));
   BH_CHECK(qmp.run("migrate-incoming", {{"uri", "fd:state"}}));
   BH_CHECK(await_migration(qmp));
+  BH_CHECK(qmp.run("device_add", share_device()));
   // From now on it is hostile, and nobody listens to its monitor any more.
   BH_CHECK(qmp.run("cont"));
   return std::move(on.running);

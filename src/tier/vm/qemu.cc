@@ -23,6 +23,8 @@ namespace {
 
 using shim::Access;
 
+constexpr const char* share_slot = "share";
+
 Result<void> touch_only(const std::vector<shim::Rule>& rules) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("prctl(PR_SET_NO_NEW_PRIVS)", "", errno);
   const int abi = shim::landlock_abi();
@@ -63,7 +65,11 @@ Result<Child> start(const char* path, std::vector<std::string> arguments, std::v
 
 }  // namespace
 
-Result<Child> start_qemu(const Machine& machine, const Wiring& wiring, bool incoming) {
+nlohmann::json share_device() {
+  return {{"driver", "vhost-user-fs-pci"}, {"chardev", "files"}, {"bus", share_slot}, {"tag", shim::share_tag}};
+}
+
+Result<Child> start_qemu(const Machine& machine, const Wiring& wiring, How how) {
   const std::string megabytes = std::to_string(machine.memory >> 20);
   const std::string folder(machine_folder);
   // Each device has its place on the bus, with or without the others: a machine that was saved knows them by it.
@@ -111,11 +117,13 @@ Result<Child> start_qemu(const Machine& machine, const Wiring& wiring, bool inco
   const auto add = [&](std::initializer_list<std::string> words) { arguments.insert(arguments.end(), words); };
   if (wiring.monitor >= 0) add({"-chardev", "socket,id=monitor,fd=6", "-mon", "chardev=monitor,mode=control"});
   if (wiring.tap >= 0) add({"-netdev", "tap,id=room,fd=7", "-device", "virtio-net-pci,netdev=room,romfile=,addr=4"});
-  if (wiring.files >= 0) {
-    add({"-chardev", "socket,id=files,fd=8", "-device",
-         std::string("vhost-user-fs-pci,chardev=files,addr=5,tag=") + shim::share_tag});
+  if (wiring.files >= 0) add({"-chardev", "socket,id=files,fd=8"});
+  if (how == How::boots) {
+    add({"-device", std::string("vhost-user-fs-pci,chardev=files,addr=5,tag=") + shim::share_tag});
+  } else {  // to the bus itself nothing can be added
+    add({"-device", std::string("pcie-root-port,addr=5,chassis=1,id=") + share_slot});
   }
-  if (incoming) add({"-incoming", "defer"});
+  if (how == How::restores) add({"-incoming", "defer"});
   return start(qemu_path, arguments,
                {-1, wiring.messages, wiring.messages, wiring.console, wiring.port, wiring.memory, wiring.monitor,
                 wiring.tap, wiring.files},

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -28,12 +29,22 @@ struct Wiring {
   int memory = -1;    // the machine's: an empty memory file of its size
   int monitor = -1;   // QMP (qmp.h)
   int tap = -1;       // the room's; without it the machine has no network card
-  int files = -1;     // virtiofsd's socket, connected; without it the machine has no folders
+  int files = -1;     // virtiofsd's socket, connected
 };
-inline constexpr const char* port_id = "port0";  // of the stream's port, for the monitor
 
-// `incoming`: nothing runs until the monitor has said what to go on from.
-Result<Child> start_qemu(const Machine& machine, const Wiring& wiring, bool incoming);
+// Where a machine comes from.
+enum class How {
+  boots,     // it has all of a session's from the beginning
+  saves,     // it boots, has nothing of a session, and is to be saved
+  restores,  // nothing runs until the monitor has said what to go on from; it has no folders until share_device() is added
+};
+
+// For the monitor: the stream's port, and the device with the machine's folders. QEMU can't go on from what was saved
+// while such a one is there.
+inline constexpr const char* port_id = "port0";
+nlohmann::json share_device();
+
+Result<Child> start_qemu(const Machine& machine, const Wiring& wiring, How how);
 // How many files of what is shared a machine's kernel may know at once: virtiofsd holds a descriptor for each.
 std::uint64_t most_files();
 // `listening`: a unix socket, on which QEMU's connection waits already.
