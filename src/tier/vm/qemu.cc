@@ -124,6 +124,8 @@ Result<Child> start_qemu(const Machine& machine, const Wiring& wiring, How how) 
     add({"-device", std::string("pcie-root-port,addr=5,chassis=1,id=") + share_slot});
   }
   if (how == How::restores) add({"-incoming", "defer"});
+  // What time it is each session's machine is told, and one that was not told does not seem to know.
+  if (how == How::saves) add({"-rtc", "base=2000-01-01"});
   return start(qemu_path, arguments,
                {-1, wiring.messages, wiring.messages, wiring.console, wiring.port, wiring.memory, wiring.monitor,
                 wiring.tap, wiring.files},
