@@ -12,8 +12,8 @@
 //                            <-   Asks
 //   the time                 ->
 //
-// The clock of a machine stands still while the host sleeps, so it is asked for again and again. The answer is as old as
-// it took to come, which only who asked can tell.
+// The clock of a machine stands still while the host sleeps, so it is asked for again and again. The answer is as old
+// as it took to come, which only who asked can tell.
 //
 // What arrives outside is hostile: a kernel that was taken over says what it likes. All of it is two bytes, but for
 // Broken's text, which needs escape_for_terminal().

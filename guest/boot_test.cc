@@ -51,8 +51,8 @@ TEST(Time, NothingElseIsTaken) {
 
 // Hostile: whoever took the machine's kernel over says it.
 TEST(FromInit, NothingElseIsTaken) {
-  for (const FromInit& one : {FromInit(Awake{}), FromInit(Booted{}), FromInit(Broken{"why"}), FromInit(Over{255}),
-                              FromInit(Asks{})}) {
+  for (const FromInit& one :
+       {FromInit(Awake{}), FromInit(Booted{}), FromInit(Broken{"why"}), FromInit(Over{255}), FromInit(Asks{})}) {
     const auto back = decode_from_init(encode(one));
     ASSERT_TRUE(back);
     EXPECT_EQ(*back, one);

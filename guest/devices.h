@@ -5,8 +5,8 @@
 
 namespace bulkhead::shim {
 
-// Returns once both are there. A machine that was saved had neither, and nothing tells it of new ones: the bus is looked
-// at again. /sys is mounted.
+// Returns once both are there. A machine that was saved had neither, and nothing tells it of new ones: the bus is
+// looked at again. /sys is mounted.
 Result<void> find_devices();
 
 }  // namespace bulkhead::shim

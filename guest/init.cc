@@ -204,7 +204,7 @@ Result<void> give_up_privilege(const Boot& boot) {
 
 class Init {
  public:
-  explicit Init(const BeforeShim& before_shim) : before_shim_(before_shim) {}
+  Init(const BeforeShim& before_shim, const Seeded& seeded) : before_shim_(before_shim), seeded_(seeded) {}
 
   Result<void> run() {
     BH_CHECK(basics());
@@ -269,6 +269,7 @@ class Init {
   Result<void> stand(const std::string& datagram) {
     BH_TRY(Boot boot, decode_boot(datagram));
     BH_CHECK(reseed(boot.seed));
+    if (seeded_) seeded_();
     BH_CHECK(set_clock(boot.time));
     if (::sethostname("bulkhead", 8) != 0) return fail_errno("sethostname", "", errno);
     BH_CHECK(find_devices());
@@ -344,6 +345,7 @@ class Init {
   }
 
   const BeforeShim& before_shim_;
+  const Seeded& seeded_;
   int port_ = -1;  // the mux's
   UniqueFd talk_;  // the far end of the first command's control channel
   std::optional<Boot> boot_;
@@ -354,9 +356,9 @@ class Init {
 
 }  // namespace
 
-int run_init(const BeforeShim& before_shim) {
+int run_init(const BeforeShim& before_shim, const Seeded& seeded) {
   (void)::signal(SIGPIPE, SIG_IGN);
-  const auto done = Init(before_shim).run();
+  const auto done = Init(before_shim, seeded).run();
   // To the console, whose last line the host shows when a machine ends too early.
   if (!done) ::dprintf(1, "bulkhead-init: %s\n", done.error().message.c_str());
   ::sync();

@@ -135,10 +135,9 @@ Result<int> create_machine(CreateOptions options) {
   if (made.status != 0) {
     complain("the machine was not saved: nothing can be run in what was saved of it", 0);
   } else if (!options.quiet) {
-    complain("template " + options.name + " is made (" + megabytes(made.bytes) +
-                 " MB); sessions of the tier vm with " + std::to_string(size.memory >> 20) + " MB and " +
-                 std::to_string(size.processors) + (size.processors == 1 ? " processor" : " processors") +
-                 " go on from it",
+    complain("template " + options.name + " is made (" + megabytes(made.bytes) + " MB); sessions of the tier vm with " +
+                 std::to_string(size.memory >> 20) + " MiB and " + std::to_string(size.processors) +
+                 (size.processors == 1 ? " processor" : " processors") + " go on from it",
              0);
   }
   return made.status;

@@ -23,7 +23,8 @@ Result<void> use_template(session::Options& session, const std::string& name) {
   BH_CHECK(templates::check_name(name));
   if (session.policy.tier == Tier::vm) {
     return fail(
-        "--template: no command can be saved on the tier vm; what `bulkhead template create --tier vm` saved is used by "
+        "--template: no command can be saved on the tier vm; what `bulkhead template create --tier vm` saved is used "
+        "by "
         "every session that it fits; leave --template out, or add --tier gvisor");
   }
   BH_TRY(const session::Paths paths, user_paths());

@@ -147,8 +147,7 @@ Result<void> check_shape(const Info& info, const Shape& needed) {
     bool shown;
   };
   // What explains most comes first.
-  constexpr Part parts[] = {
-      {"bulkhead", "version of Bulkhead", true},
+  constexpr Part parts[] = {{"bulkhead", "version of Bulkhead", true},
                             {"runsc", "runsc", false},
                             {"shim", "build of Bulkhead", false},
                             {"machine", "kernel or build of what the machine boots", false},
@@ -270,7 +269,8 @@ Result<Entry> Store::entry(const std::string& name, bool whole) const {
   };
   const auto image = own_folder(folder->get(), "image", path + "/image", own);
   if (!image) return wrong(image.error());
-  if (const auto done = whole ? judge_bytes(image->get(), note->files) : judge_files(image->get(), note->files); !done) {
+  if (const auto done = whole ? judge_bytes(image->get(), note->files) : judge_files(image->get(), note->files);
+      !done) {
     return wrong(done.error());
   }
   Entry out{note->info, path + "/image", {}};

@@ -83,8 +83,8 @@ struct Plan {
 inline constexpr const char* note_mark = "note: ";
 
 struct Started {
-  Child process;      // its end is the session's end; exit status of the workload, 128+n for a signal
-  UniqueFd control;   // SEQPACKET to the shim (guest/protocol.h)
+  Child process;     // its end is the session's end; exit status of the workload, 128+n for a signal
+  UniqueFd control;  // SEQPACKET to the shim (guest/protocol.h)
   // What the tier's program prints, for errors; read to its end. A line that begins with note_mark is for the user.
   UniqueFd messages;
   UniqueFd terminal;  // own_kernel(): the other end of what the pty says and is told; unset without a pty

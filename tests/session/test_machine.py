@@ -1,10 +1,12 @@
 """Machines that were saved (tier vm): sessions go on from one by themselves, share nothing with each other, know what time it is,
 and boot where anything is wrong with it."""
 import datetime
+import hashlib
 import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 
@@ -13,7 +15,7 @@ from session import test_template, test_vm
 from support import Case, procs
 from support.tiers import on_tier
 
-NAME = "vm-1024MB-2"
+NAME = "vm-1024MiB-2"
 AGAIN = "make it again: bulkhead template create --tier vm"
 
 
@@ -82,14 +84,14 @@ class Saved(Case):
 class Machine(Saved):
     def test_sessions_go_on_from_it(self):
         made = self.create()
-        self.assertRegex(made.err, rf"template {NAME} is made \(\d+ MB\); sessions of the tier vm with 1024 MB and 2 processors go on from it")
+        self.assertRegex(made.err, rf"template {NAME} is made \(\d+ MB\); sessions of the tier vm with 1024 MiB and 2 processors go on from it")
         child = self.begin()
         self.assertTrue(self.went_on(child.pid))
         self.assertNotIn("the machine boots", self.end(child))
         self.write("work/file", "of today\n")
         self.lab.web.site("api.example.com", lambda request: request.text("answer\n"))
         ask = "curl -sS -m 20 https://api.example.com/v1"
-        done = self.inside(["/bin/sh", "-c", f"cat file; {ask}; {ask.replace('api', 'other')}; cat; echo new > new; exit 7"],
+        done = self.inside(["/bin/sh", "-c", f"cat file; {ask}; {ask.replace('api', 'other')} >/dev/null; cat; echo new > new; exit 7"],
                            self.grant("api.example.com"), input="in\n")
         self.assertEqual(done.status, 7, done)
         self.assertEqual(done.out, "of today\nanswer\nin\n")
@@ -113,7 +115,7 @@ class Machine(Saved):
         self.assertLess(int(memory.split()[1]), 256 << 10)
         self.assertEqual(count, "1")
         self.assertEqual(sorted(one["name"] for one in json.loads(self.ok(self.bulkhead("template", "list", "--json")).out)),
-                         [NAME, "vm-256MB-1"])
+                         [NAME, "vm-244MiB-1"])
 
     def test_usage(self):
         for words, status, text in ((("create", "x", "--tier", "vm"), 2, "leave the name and the command out"),
@@ -199,11 +201,7 @@ class Machine(Saved):
                     self.booted("the machine boots: ", f"its {name} is not as it was made", AGAIN)
                 file.seek(-1, 1)
                 file.write(byte)
-        path = os.path.join(self.image(), "state")
-        with open(path, "ab") as file:
-            file.write(b"x")
-        self.booted("the machine boots: ", "its state is not as it was made", AGAIN)
-        os.unlink(path)
+        os.unlink(os.path.join(self.image(), "state"))
         self.booted("the machine boots: ", "its state is missing", AGAIN)
         self.write(os.path.join(self.templates(), NAME, "template.json"), "{", 0o600)
         self.booted("the machine boots: ", "its template.json is damaged", AGAIN)
@@ -213,8 +211,7 @@ class Machine(Saved):
         self.end(child)
 
     def test_X43_what_others_could_have_written_is_not_used(self):
-        for path in (self.templates(), os.path.join(self.templates(), NAME), self.image(), os.path.join(self.image(), "pages"),
-                     os.path.join(self.templates(), NAME, "template.json")):
+        for path in (self.templates(), self.image(), os.path.join(self.image(), "pages"), os.path.join(self.templates(), NAME, "template.json")):
             mode = os.stat(path).st_mode & 0o7777
             os.chmod(path, mode | 0o020)
             with self.subTest(path):
@@ -233,8 +230,7 @@ class Machine(Saved):
         text = self.read(note)
         shape = json.loads(text)["shape"]
         self.assertEqual(sorted(shape), ["accelerator", "bulkhead", "machine", "qemu"] + (["processor"] if shape["accelerator"] == "kvm" else []))
-        for key, what in (("bulkhead", "another version of Bulkhead (0.0.0, and this is "), ("qemu", "another QEMU"),
-                          ("machine", "another kernel or build of what the machine boots"),
+        for key, what in (("qemu", "another QEMU"), ("machine", "another kernel or build of what the machine boots"),
                           ("accelerator", "another way to run a machine (0.0.0, and this is ")):
             other = json.loads(text)
             other["shape"][key] = "0.0.0"
@@ -246,7 +242,6 @@ class Machine(Saved):
         """What is right by its digest, and makes no sense: as where QEMU is another one after all."""
         note = os.path.join(self.templates(), NAME, "template.json")
         about = json.loads(self.read(note))
-        import hashlib
         for name, content in (("state", b"QEVM" + bytes(about["files"]["state"]["bytes"] - 4)), ("map", bytes(about["files"]["map"]["bytes"]))):
             changed = json.loads(json.dumps(about))
             with open(os.path.join(self.image(), name), "rb") as file:
@@ -263,7 +258,6 @@ class Machine(Saved):
     def test_X43_a_maker_that_was_killed_leaves_nothing(self):
         self.ok(self.bulkhead("template", "rm", NAME))
         argv = [self.bulkhead_command([])[0], "template", "create", "--tier", "vm"]
-        import subprocess
         child = subprocess.Popen(self.lab.command(argv, guard=False), env=self.environment(), cwd=self.work, start_new_session=True,
                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._children.append(child)
@@ -301,19 +295,24 @@ class TurnedFromSaved(Saved, test_turned_machine.TurnedMachine):
     """Root of a machine that was gone on from."""
 
     def test_X42_the_kernels_own_randomness_is_new(self):
-        """Before anything of the session's ran: what the kernel hands out, to the machine's root."""
-        seen = []
-        for _ in range(3):
-            self.ok(self.take_over("head -c 32 /dev/urandom | od -An -tx1; cat /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/uuid"))
-            seen.append(self.said.splitlines())
-        for values in zip(*seen):
-            self.assertEqual(len(set(values)), 3, values)
+        """What the kernel hands out first, and what it does to the machine's root, before anything of the session's ran.
+        Of three at least two are of the same processor, which would give the same first bytes; but where the kernel was about to renew
+        them by itself when it was saved. So there is a second one."""
+        for _ in range(2):
+            seen = []
+            for _ in range(3):
+                self.ok(self.take_over("echo $1; head -c 32 /dev/urandom | od -An -tx1; cat /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/uuid"))
+                self.assertRegex(self.said, "^[0-9a-f]{64}\n")
+                seen.append(self.said.splitlines())
+            for values in zip(*seen):
+                self.assertEqual(len(set(values)), 3, values)
+            self.create()
 
     def test_X42_the_clock_follows_the_host_s(self):
         """However wrong it has become."""
         for wrong in ("2001-02-03", "2099-02-03"):
             done = self.ok(self.take_over(f"date -s {wrong}; date +%Y", command=(
-                "for i in $(seq 600); do test $(date +%Y) = $(cat year) && break; sleep 0.1; done; date +%s")
+                "for i in $(seq 100); do test $(date +%Y) = $(cat year) && break; sleep 0.1; done; date +%s")
                 if self.write("work/year", str(datetime.date.today().year)) else ""))
             self.assertEqual(self.said.splitlines()[-1], wrong[:4], done)
             self.assertLess(abs(float(done.out) - time.time()), 60, done)
@@ -324,4 +323,4 @@ Turned = on_tier("vm", TurnedFromSaved, [
     "test_X26_modes_hold_against_root_of_the_machine", "test_U01_root_of_the_machine_is_in_the_room", "test_X25_hostile_bytes_on_the_port"])
 for one in (Confined, Turned):
     one.__module__ = __name__
-del Saved, FromSaved, TurnedFromSaved, test_turned_machine, test_template, test_vm, one
+del FromSaved, TurnedFromSaved, one

@@ -111,7 +111,8 @@ bool kvm_is_usable() {
   for (std::uint64_t waited = 0; ::poll(&p, 1, step) != 1; waited += step) {
     timespec used{};
     (void)::clock_gettime(clock, &used);
-    const auto own = static_cast<std::uint64_t>(used.tv_sec) * 1000 + static_cast<std::uint64_t>(used.tv_nsec) / 1'000'000;
+    const auto own =
+        static_cast<std::uint64_t>(used.tv_sec) * 1000 + static_cast<std::uint64_t>(used.tv_nsec) / 1'000'000;
     if (waited >= patience || own >= own_patience) return false;
   }
   const auto ended = child->wait();

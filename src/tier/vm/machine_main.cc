@@ -1,11 +1,11 @@
-// bulkhead-machine MEMORY PROCESSORS kvm|tcg GIVEN boot|save|restore MAP PAGES STATE: runs a virtual machine and, inside
-// it, one shim.
+// bulkhead-machine MEMORY PROCESSORS kvm|tcg GIVEN boot|save|restore MAP PAGES STATE: runs a virtual machine and,
+// inside it, one shim.
 //
 // MEMORY in bytes; GIVEN three digits, 1 where the shim has that standard descriptor; the last three, with restore, the
-// SHA-256 of what is in /saved (saved.h). With save the machine is saved there first, and then gone on from. Descriptors: 2 messages, 3 the
-// session's control socket, 4 the shim's lane (guest/protocol.h), 5, 6, 7 what is the shim's 0, 1, 2 if GIVEN, 8 the
-// room's tap, 9 a file with the Boot (guest/boot.h). It is the first process of its pid namespace, so everything ends
-// with it; its exit status is the shim's, or 125.
+// SHA-256 of what is in /saved (saved.h). With save the machine is saved there first, and then gone on from.
+// Descriptors: 2 messages, 3 the session's control socket, 4 the shim's lane (guest/protocol.h), 5, 6, 7 what is the
+// shim's 0, 1, 2 if GIVEN, 8 the room's tap, 9 a file with the Boot (guest/boot.h). It is the first process of its pid
+// namespace, so everything ends with it; its exit status is the shim's, or 125.
 //
 // What comes out of the machine is hostile: the frames of its stream (guest/mux.h) and what its first program says. It
 // is looked at without any privilege and without files.
@@ -93,9 +93,10 @@ class Host {
     if (wanted.how == How::saves && !saved) return tl::unexpected(std::move(saved).error());
     auto went_on = saved ? go_on(wanted.machine, *saved, tap.get()) : Result<void>(tl::unexpected(saved.error()));
     if (went_on || wanted.how == How::saves) return went_on;
-    ::dprintf(messages_fd,
-              "%sthe machine boots: the saved one can't be used: %s; make it again: bulkhead template create --tier vm\n",
-              note_mark, escape_for_terminal(went_on.error().message, 300).c_str());
+    ::dprintf(
+        messages_fd,
+        "%sthe machine boots: the saved one can't be used: %s; make it again: bulkhead template create --tier vm\n",
+        note_mark, escape_for_terminal(went_on.error().message, 300).c_str());
     return switch_on(boot(wanted.machine, messages_fd, tap.get()));
   }
 

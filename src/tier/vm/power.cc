@@ -81,8 +81,7 @@ Result<On> switch_on(const Machine& machine, How how, int messages, int tap) {
 // The memory is in its file already, and is not part of what QEMU writes or reads.
 Result<void> leave_memory_out(Qmp& qmp) {
   const auto on = [](const char* name) { return json{{"capability", name}, {"state", true}}; };
-  return qmp.run("migrate-set-capabilities",
-                 {{"capabilities", json::array({on("x-ignore-shared"), on("events")})}});
+  return qmp.run("migrate-set-capabilities", {{"capabilities", json::array({on("x-ignore-shared"), on("events")})}});
 }
 
 Result<void> await_migration(Qmp& qmp) {

@@ -36,7 +36,8 @@ struct Wiring {
 enum class How {
   boots,     // it has all of a session's from the beginning
   saves,     // it boots, has nothing of a session, and is to be saved
-  restores,  // nothing runs until the monitor has said what to go on from; it has no folders until share_device() is added
+  restores,  // nothing runs until the monitor has said what to go on from; it has no folders until share_device() is
+             // added
 };
 
 // For the monitor: the stream's port, and the device with the machine's folders. QEMU can't go on from what was saved

@@ -27,9 +27,8 @@ TEST(Qmp, EventsComeBetweenAnswers) {
   auto qmp = Qmp::open(std::move(said.pair.first), patience);
   ASSERT_TRUE(qmp) << qmp.error().message;
   EXPECT_TRUE(qmp->run("stop"));
-  EXPECT_TRUE(qmp->await([](const std::string& event, const nlohmann::json& data) {
-    return event == "A" && data.value("n", 0) == 1;
-  }));
+  EXPECT_TRUE(qmp->await(
+      [](const std::string& event, const nlohmann::json& data) { return event == "A" && data.value("n", 0) == 1; }));
   EXPECT_TRUE(qmp->await([](const std::string& event, const nlohmann::json&) { return event == "B"; }));
   EXPECT_EQ(qmp->await([](const std::string&, const nlohmann::json&) { return true; }).error().code, ETIMEDOUT);
 }
@@ -42,8 +41,8 @@ TEST(Qmp, WhatItRefusesIsSaid) {
 }
 
 TEST(Qmp, NonsenseIsAnError) {
-  for (const std::string& text : {std::string("hello\n"), std::string("{}\n"), std::string("[]\n"), std::string("{\"QMP\"\n"),
-                                  std::string("\n"), std::string()}) {
+  for (const std::string& text : {std::string("hello\n"), std::string("{}\n"), std::string("[]\n"),
+                                  std::string("{\"QMP\"\n"), std::string("\n"), std::string()}) {
     Said said(text);
     EXPECT_FALSE(Qmp::open(std::move(said.pair.first), patience)) << text;
   }

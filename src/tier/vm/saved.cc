@@ -156,7 +156,7 @@ Size size_of(const Limits& limits) {
 }
 
 std::string saved_name(const Size& size) {
-  return "vm-" + std::to_string(size.memory >> 20) + "MB-" + std::to_string(size.processors);
+  return "vm-" + std::to_string(size.memory >> 20) + "MiB-" + std::to_string(size.processors);
 }
 
 Result<std::map<std::string, std::string>> saved_shape(const Parts& parts, bool kvm) {

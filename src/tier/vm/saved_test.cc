@@ -30,9 +30,7 @@ class SavedMachine : public ::testing::Test {
     ASSERT_TRUE(write_saved(folder_.get(), memory_.get(), state.get()));
   }
 
-  void TearDown() override {
-    (void)sys::remove_tree(AT_FDCWD, path_);
-  }
+  void TearDown() override { (void)sys::remove_tree(AT_FDCWD, path_); }
 
   static UniqueFd empty_memory() {
     UniqueFd fd(::memfd_create("memory", MFD_CLOEXEC));
@@ -54,8 +52,12 @@ class SavedMachine : public ::testing::Test {
   }
 
   Saved opened() const {
-    Saved saved{*sys::open(path_of(map_name), O_RDONLY), *sys::open(path_of(pages_name), O_RDONLY),
-                *sys::open(path_of(state_name), O_RDONLY), {}, {}, {}};
+    Saved saved{*sys::open(path_of(map_name), O_RDONLY),
+                *sys::open(path_of(pages_name), O_RDONLY),
+                *sys::open(path_of(state_name), O_RDONLY),
+                {},
+                {},
+                {}};
     saved.map_sha256 = *sha256_hex_of(saved.map.get(), 1 << 20);
     saved.pages_sha256 = *sha256_hex_of(saved.pages.get(), 1 << 20);
     saved.state_sha256 = *sha256_hex_of(saved.state.get(), 1 << 20);

@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-
 #include "base/random.h"
 #include "base/sys.h"
 #include "guest/boot.h"
