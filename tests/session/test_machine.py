@@ -33,6 +33,10 @@ class Saved(Case):
         self.assertEqual(processors(), 2, "the name of the machine is that of two processors")
         kept = Saved._saved.get(self.program_key())
         if kept:
+            # As Bulkhead makes them: with another mask, others could write there.
+            for folder in (".cache", ".cache/bulkhead"):
+                os.makedirs(os.path.join(self.home, folder), exist_ok=True)
+                os.chmod(os.path.join(self.home, folder), 0o700)
             shutil.copytree(kept, self.templates())
         else:
             self.create()
@@ -44,6 +48,11 @@ class Saved(Case):
 
     def program_key(self):
         return type(self).__name__
+
+    def inside(self, *words, **keywords):
+        result = super().inside(*words, **keywords)
+        self.assertNotIn("the machine boots", result.err)
+        return result
 
     def templates(self):
         return os.path.join(self.home, ".cache/bulkhead/templates")
@@ -261,7 +270,8 @@ class Machine(Saved):
         child = subprocess.Popen(self.lab.command(argv, guard=False), env=self.environment(), cwd=self.work, start_new_session=True,
                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._children.append(child)
-        self.wait_until(lambda: [p for p in procs.descendants(child.pid) if procs.name(p).startswith("qemu-system")], 30)
+        self.wait_until(lambda: child.poll() is not None or [p for p in procs.descendants(child.pid) if procs.name(p).startswith("qemu-system")], 30)
+        self.assertIsNone(child.poll(), "it began")
         below = procs.descendants(child.pid)
         os.killpg(child.pid, signal.SIGKILL)
         child.wait(60)

@@ -28,9 +28,10 @@ void as_root(const bulkhead::shim::Boot& boot, int port) {
     const pid_t child = ::fork();
     if (child == 0) {
       (void)::chdir(mount.target.c_str());
-      ::dup2(port, 9);
+      if (port >= 0) ::dup2(port, 9);
       (void)::fcntl(9, F_SETFL, 0);
       const int out = ::open("as-root.out", O_WRONLY | O_TRUNC);
+      if (out < 0) ::_exit(126);
       ::dup2(out, 1);
       ::dup2(out, 2);
       ::execl("/bin/sh", "sh", script.c_str(), first_random().c_str(), nullptr);
