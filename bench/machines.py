@@ -8,7 +8,7 @@ from gvisor_many import available, everybody
 from live import Living
 from memory import pss_kb
 
-ROUNDS = 7
+ROUNDS = 5
 COUNTS = (1, 5, 10)
 
 # QEMU with no more than the machine needs to get to its first program, until that has opened its port.
