@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The figures: run.py [--json] [NAME…]. NAME is start, memory, work, many, gateway, http2, gvisor or live; without one, all.
+"""The figures: run.py [--json] [NAME…]. NAME is start, memory, work, many, gateway, http2, gvisor, live or machines; without one, all.
 
 Each is measured beside its baseline in the same run; a figure that is promised and missed is marked, and the exit
 status is 1 then.
@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 
 import common  # noqa: E402
 
-NAMES = ("start", "memory", "work", "many", "gateway", "http2", "gvisor", "live")
+NAMES = ("start", "memory", "work", "many", "gateway", "http2", "gvisor", "live", "machines")
 
 
 def shown(value, unit):

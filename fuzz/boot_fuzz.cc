@@ -11,6 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace bulkhead;
   const std::string_view said(reinterpret_cast<const char*>(data), size);
   if (const auto message = shim::decode_from_init(said)) expect(shim::encode(*message) == said);
+  if (const auto time = shim::decode_time(said)) expect(shim::encode_time(*time) == said);
   if (const auto boot = shim::decode_boot(said)) {
     expect(boot->mounts.size() <= size && boot->program.size() <= size);
     const auto again = shim::encode(*boot);

@@ -7,7 +7,7 @@
 namespace bulkhead::shim {
 namespace {
 
-constexpr std::string_view magic = "BHB1";
+constexpr std::string_view magic = "BHB1", time_magic = "BHT1";
 constexpr std::size_t max_text = 1000;
 
 }  // namespace
@@ -64,12 +64,29 @@ Result<Boot> decode_boot(std::string_view datagram) {
   return boot;
 }
 
+std::string encode_time(std::uint64_t time) {
+  Writer w;
+  w.out = time_magic;
+  w.number(time, 8);
+  return w.out;
+}
+
+Result<std::uint64_t> decode_time(std::string_view datagram) {
+  const auto bad = [] { return Result<std::uint64_t>(fail("what the machine is told of the time makes no sense")); };
+  if (!datagram.starts_with(time_magic)) return bad();
+  Reader r(datagram.substr(time_magic.size()));
+  const std::uint64_t time = r.wide(8);
+  return r.at_end() ? Result<std::uint64_t>(time) : bad();
+}
+
 std::string encode(const FromInit& message) {
   Writer w;
   if (std::get_if<Awake>(&message) != nullptr) {
     w.out = "A ";
   } else if (std::get_if<Booted>(&message) != nullptr) {
     w.out = "B ";
+  } else if (std::get_if<Asks>(&message) != nullptr) {
+    w.out = "T ";
   } else if (const auto* broken = std::get_if<Broken>(&message)) {
     w.out = "E" + broken->text.substr(0, max_text);
   } else if (const auto* over = std::get_if<Over>(&message)) {
@@ -82,6 +99,7 @@ std::string encode(const FromInit& message) {
 Result<FromInit> decode_from_init(std::string_view datagram) {
   if (datagram == "A ") return Awake{};
   if (datagram == "B ") return Booted{};
+  if (datagram == "T ") return Asks{};
   if (datagram.starts_with('E') && datagram.size() <= max_text + 1) return Broken{std::string(datagram.substr(1))};
   if (datagram.starts_with('O') && datagram.size() == 2) return Over{static_cast<std::uint8_t>(datagram[1])};
   return fail("the machine's first program said something that makes no sense");

@@ -8,6 +8,12 @@
 //                            <-   Booted once everything stands, or Broken
 //   (opens the second command)
 //                            <-   Over, after the shim
+//   (from Boot on, once a second)
+//                            <-   Asks
+//   the time                 ->
+//
+// The clock of a machine stands still while the host sleeps, so it is asked for again and again. The answer is as old
+// as it took to come, which only who asked can tell.
 //
 // What arrives outside is hostile: a kernel that was taken over says what it likes. All of it is two bytes, but for
 // Broken's text, which needs escape_for_terminal().
@@ -67,11 +73,17 @@ struct Over {
   std::uint8_t status = 0;  // as a shell says it
   bool operator==(const Over&) const = default;
 };
-using FromInit = std::variant<Awake, Booted, Broken, Over>;
+struct Asks {  // what time it is
+  bool operator==(const Asks&) const = default;
+};
+using FromInit = std::variant<Awake, Booted, Broken, Over, Asks>;
 
 // Refused: more than max_boot, a NUL in a string, a seed of another size.
 Result<std::string> encode(const Boot& boot);
 Result<Boot> decode_boot(std::string_view datagram);
+// Nanoseconds since 1970.
+std::string encode_time(std::uint64_t time);
+Result<std::uint64_t> decode_time(std::string_view datagram);
 std::string encode(const FromInit& message);
 Result<FromInit> decode_from_init(std::string_view datagram);
 

@@ -42,9 +42,18 @@ TEST(Boot, NothingElseIsTaken) {
   EXPECT_FALSE(encode(boot));
 }
 
+TEST(Time, NothingElseIsTaken) {
+  const std::string text = encode_time(1'795'000'000'123'456'789);
+  EXPECT_EQ(decode_time(text), 1'795'000'000'123'456'789U);
+  for (std::size_t i = 0; i < text.size(); ++i) EXPECT_FALSE(decode_time(text.substr(0, i))) << i;
+  EXPECT_FALSE(decode_time(text + "x"));
+  EXPECT_FALSE(decode_time(*encode(example())));
+}
+
 // Hostile: whoever took the machine's kernel over says it.
 TEST(FromInit, NothingElseIsTaken) {
-  for (const FromInit& one : {FromInit(Awake{}), FromInit(Booted{}), FromInit(Broken{"why"}), FromInit(Over{255})}) {
+  for (const FromInit& one :
+       {FromInit(Awake{}), FromInit(Booted{}), FromInit(Broken{"why"}), FromInit(Over{255}), FromInit(Asks{})}) {
     const auto back = decode_from_init(encode(one));
     ASSERT_TRUE(back);
     EXPECT_EQ(*back, one);

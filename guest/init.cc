@@ -29,6 +29,8 @@
 
 #include "base/sys.h"
 #include "guest/boot.h"
+#include "guest/clock.h"
+#include "guest/devices.h"
 #include "guest/forget.h"
 #include "guest/mux.h"
 #include "guest/record.h"
@@ -96,13 +98,6 @@ Result<void> reseed(const std::string& seed) {
   if (::ioctl(random.get(), RNDADDENTROPY, entropy.data()) != 0 || ::ioctl(random.get(), RNDRESEEDCRNG) != 0) {
     return fail_errno("ioctl(RNDADDENTROPY)", "", errno);
   }
-  return {};
-}
-
-Result<void> set_clock(std::uint64_t now) {
-  constexpr std::uint64_t second = 1'000'000'000;
-  const timespec time{static_cast<time_t>(now / second), static_cast<long>(now % second)};
-  if (::clock_settime(CLOCK_REALTIME, &time) != 0) return fail_errno("clock_settime", "", errno);
   return {};
 }
 
@@ -211,7 +206,7 @@ Result<void> give_up_privilege(const Boot& boot) {
 
 class Init {
  public:
-  explicit Init(const BeforeShim& before_shim) : before_shim_(before_shim) {}
+  Init(const BeforeShim& before_shim, const Seeded& seeded) : before_shim_(before_shim), seeded_(seeded) {}
 
   Result<void> run() {
     BH_CHECK(basics());
@@ -231,6 +226,7 @@ class Init {
       BH_CHECK(mux.handle(fds));
       if (heard) BH_CHECK(hear());
       forget_.look();
+      if (boot_ && follow_.due()) say(Asks{});
       BH_CHECK(reap());
     }
   }
@@ -259,6 +255,10 @@ class Init {
     const ssize_t n = ::recv(talk_.get(), datagram.data(), datagram.size(), 0);
     if (n <= 0) return fail("the host is gone");
     datagram.resize(static_cast<std::size_t>(n));
+    if (boot_) {
+      BH_TRY(const std::uint64_t now, decode_time(datagram));
+      return follow_.heard(now);
+    }
     auto done = stand(datagram);
     if (done) {
       say(Booted{});
@@ -271,8 +271,10 @@ class Init {
   Result<void> stand(const std::string& datagram) {
     BH_TRY(Boot boot, decode_boot(datagram));
     BH_CHECK(reseed(boot.seed));
+    if (seeded_) seeded_();
     BH_CHECK(set_clock(boot.time));
     if (::sethostname("bulkhead", 8) != 0) return fail_errno("sethostname", "", errno);
+    BH_CHECK(find_devices());
     BH_CHECK(room::take_wire());
     UniqueFd record;  // devices are not there any more where the session's root is
     if (boot.record) {
@@ -364,10 +366,12 @@ class Init {
   }
 
   const BeforeShim& before_shim_;
+  const Seeded& seeded_;
   int port_ = -1;  // the mux's
   UniqueFd talk_;  // the far end of the first command's control channel
   std::optional<Boot> boot_;
   Forget forget_;
+  Follow follow_;
   pid_t shim_ = 0;
   std::optional<Recorder> recorder_;
   std::optional<Over> over_;
@@ -375,9 +379,9 @@ class Init {
 
 }  // namespace
 
-int run_init(const BeforeShim& before_shim) {
+int run_init(const BeforeShim& before_shim, const Seeded& seeded) {
   (void)::signal(SIGPIPE, SIG_IGN);
-  const auto done = Init(before_shim).run();
+  const auto done = Init(before_shim, seeded).run();
   // To the console, whose last line the host shows when a machine ends too early.
   if (!done) ::dprintf(1, "bulkhead-init: %s\n", done.error().message.c_str());
   ::sync();

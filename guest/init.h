@@ -15,7 +15,10 @@ namespace bulkhead::shim {
 // does not run yet. `port`: the stream to the host; `record`: where it is said what runs, or -1.
 using BeforeShim = std::function<void(const Boot& boot, int port, int record)>;
 
+// For tests, too: the kernel's randomness has just been made the session's own.
+using Seeded = std::function<void()>;
+
 // As pid 1. Does not return while the machine runs.
-int run_init(const BeforeShim& before_shim = {});
+int run_init(const BeforeShim& before_shim = {}, const Seeded& seeded = {});
 
 }  // namespace bulkhead::shim

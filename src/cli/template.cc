@@ -13,6 +13,7 @@
 #include "cli/policy_options.h"
 #include "cli/session_options.h"
 #include "cli/template_options.h"
+#include "tier/vm/saved.h"
 
 namespace bulkhead::cli {
 namespace {
@@ -25,9 +26,13 @@ is replaced.
 A session that goes on from it (`run --template`, `start --template`) has the same mount points and limits, but its
 own tokens, its own CA, its own mounts' contents and modes.
 
+With --tier vm, and neither a name nor a command, what is saved is a machine that has booted, of the policy's memory and
+cpus. Sessions on that tier with a machine of this size go on from it by themselves.
+
 Examples:
   bulkhead template create py --policy pip.toml -- python3 -m venv /tmp/venv
   bulkhead run --template py --policy pip.toml -- /tmp/venv/bin/python job.py
+  bulkhead template create --tier vm
   id=$(bulkhead start --template py --policy pip.toml)
 
 Exit status: as of `bulkhead run`.)";
@@ -40,7 +45,8 @@ struct CreateOptions {
 
 // What makes it anew. The values of variables are nobody's to keep.
 std::vector<std::string> words_of(const CreateOptions& options, const std::vector<std::string>& command) {
-  std::vector<std::string> out = {"bulkhead", "template", "create", options.name};
+  std::vector<std::string> out = {"bulkhead", "template", "create"};
+  if (!command.empty()) out.push_back(options.name);
   const auto add = [&](const char* option, const std::string& value) {
     if (!value.empty()) out.insert(out.end(), {option, value});
   };
@@ -54,20 +60,21 @@ std::vector<std::string> words_of(const CreateOptions& options, const std::vecto
   for (const std::string& one : policy.environment) add("--env", one.substr(0, one.find('=')));
   for (const std::string& one : policy.allow_secrets) add("--allow-secrets", one);
   for (const std::string& one : policy.publish) add("--publish", one);
+  if (command.empty()) return out;
   out.emplace_back("--");
   out.insert(out.end(), command.begin(), command.end());
   return out;
 }
 
-Result<int> create(const CreateOptions& options, const std::vector<std::string>& command) {
-  BH_CHECK(templates::check_name(options.name));
-  BH_TRY(session::Options session,
-         session_options(for_template(options.policy, options.name), command.front(), false, options.quiet));
+// Runs the session and saves it. The value is its exit status, and where that is 0 the template's size.
+struct Made {
+  int status = 0;
+  std::uint64_t bytes = 0;
+};
+Result<Made> make(const CreateOptions& options, const std::vector<std::string>& command, session::Options session) {
   BH_TRY(const session::Paths paths, user_paths());
   BH_TRY(const templates::Store store, templates::Store::open(paths.cache, true));
   BH_TRY(templates::Making making, store.begin(options.name));
-  session.command = command;
-  session.command.insert(session.command.begin() + 1, session.policy.arguments.begin(), session.policy.arguments.end());
   session.saved.emplace();
   session.saved->name = options.name;
   session.saved->image = making.image();
@@ -75,38 +82,94 @@ Result<int> create(const CreateOptions& options, const std::vector<std::string>&
   session.saved->judge = [&](const templates::Shape& shape) { return making.write_shape(shape); };
   BH_TRY(session::Begun begun, session::begin());
   BH_TRY(const int status, session::run(session, std::move(begun)));
-  if (status != 0) {
-    complain("template " + options.name + " was not made: the command ended with status " + std::to_string(status), 0);
-    return status;
-  }
+  if (status != 0) return Made{status, 0};
   templates::Info info;
   info.made = session::rfc3339_now();
   info.command = command;
   info.again = words_of(options, command);
   BH_TRY(const std::uint64_t bytes, making.finish(std::move(info)));
-  if (!options.quiet) {
-    complain("template " + options.name + " is made (" + std::to_string((bytes + 999'999) / 1'000'000) +
-                 " MB); bulkhead run --template " + options.name + " goes on from it",
+  return Made{0, bytes};
+}
+
+std::string megabytes(std::uint64_t bytes) {
+  return std::to_string((bytes + 999'999) / 1'000'000);
+}
+
+Result<int> create(const CreateOptions& options, const std::vector<std::string>& command) {
+  BH_CHECK(templates::check_name(options.name));
+  if (options.name.starts_with(templates::machine_prefix)) {
+    return fail("a name that begins with " + std::string(templates::machine_prefix) +
+                " is a machine's (--tier vm); call it otherwise");
+  }
+  BH_TRY(session::Options session,
+         session_options(for_template(options.policy, options.name), command.front(), false, options.quiet));
+  session.command = command;
+  session.command.insert(session.command.begin() + 1, session.policy.arguments.begin(), session.policy.arguments.end());
+  BH_TRY(const Made made, make(options, command, std::move(session)));
+  if (made.status != 0) {
+    complain("template " + options.name + " was not made: the command ended with status " + std::to_string(made.status),
+             0);
+  } else if (!options.quiet) {
+    complain("template " + options.name + " is made (" + megabytes(made.bytes) + " MB); bulkhead run --template " +
+                 options.name + " goes on from it",
              0);
   }
-  return 0;
+  return made.status;
+}
+
+// A machine as it booted, which nothing of the policy's but its size is in. The session goes on from what was saved, so
+// that what does not work is not kept.
+Result<int> create_machine(CreateOptions options) {
+  BH_TRY(session::Options session, session_options(options.policy, "true", false, true));
+  Policy bare;
+  bare.tier = Tier::vm;
+  bare.no_workspace = true;
+  bare.limits.memory = session.policy.limits.memory;
+  bare.limits.cpus = session.policy.limits.cpus;
+  bare.managed = session.policy.managed;
+  session.policy = std::move(bare);
+  session.command = {"/usr/bin/true"};
+  const tier::vm::Size size = tier::vm::size_of(session.policy.limits);
+  options.name = tier::vm::saved_name(size);
+  BH_TRY(const Made made, make(options, {}, std::move(session)));
+  if (made.status != 0) {
+    complain("the machine was not saved: nothing can be run in what was saved of it", 0);
+  } else if (!options.quiet) {
+    complain("template " + options.name + " is made (" + megabytes(made.bytes) + " MB); sessions of the tier vm with " +
+                 std::to_string(size.memory >> 20) + " MiB and " + std::to_string(size.processors) +
+                 (size.processors == 1 ? " processor" : " processors") + " go on from it",
+             0);
+  }
+  return made.status;
 }
 
 class CreateFormatter : public CLI::Formatter {
   std::string make_usage(const CLI::App*, std::string) const override {
-    return "Usage: bulkhead template create [OPTIONS] NAME [OPTIONS] -- COMMAND [ARGUMENTS…]\n";
+    return "Usage: bulkhead template create [OPTIONS] NAME [OPTIONS] -- COMMAND [ARGUMENTS…]\n"
+           "       bulkhead template create [OPTIONS] --tier vm\n";
   }
 };
 
 void add_create(CLI::App& root, Invocation& invocation) {
   CLI::App* command = root.add_subcommand("create", "Run a command, and save what it left in the session's memory");
   const auto options = std::make_shared<CreateOptions>();
-  command->add_option("NAME", options->name, "What to call it")->type_name("")->required();
+  command->add_option("NAME", options->name, "What to call it; not with --tier vm")->type_name("");
   add_policy_options(*command, options->policy);
   command->add_flag("-q,--quiet", options->quiet, "Say nothing unless something fails");
   command->footer(create_examples);
   command->formatter(std::make_shared<CreateFormatter>());
   command->callback([options, &invocation] {
+    if (options->policy.tier == name_of(Tier::vm)) {
+      if (!options->name.empty() || !invocation.after_dashes.empty()) {
+        throw usage("with --tier vm the machine is saved as it boots: leave the name and the command out");
+      }
+      invocation.action = [options] {
+        const auto status = create_machine(*options);
+        return status ? *status : complain(status.error().message, session::exit_failure);
+      };
+      return;
+    }
+    if (options->name.empty()) throw usage("say NAME, what to call it: bulkhead template create NAME -- COMMAND");
     if (invocation.after_dashes.empty()) {
       throw usage("say what prepares it, for example: bulkhead template create " + options->name + " -- make deps");
     }
@@ -142,7 +205,8 @@ Result<void> list(bool json) {
   for (const templates::Info& one : all) {
     const bool damaged = one.made.empty();
     rows.push_back({one.name, damaged ? "damaged" : escape_for_terminal(one.made, 40),
-                    damaged ? "-" : std::to_string((one.bytes + 999'999) / 1'000'000), command_line(one.command, 80)});
+                    damaged ? "-" : megabytes(one.bytes),
+                    one.command.empty() && !damaged ? "(a machine of the tier vm)" : command_line(one.command, 80)});
   }
   std::fputs(table(rows).c_str(), stdout);
   return {};

@@ -21,6 +21,12 @@ PolicyOptions for_template(const PolicyOptions& options, const std::string& name
 Result<void> use_template(session::Options& session, const std::string& name) {
   if (name.empty()) return {};
   BH_CHECK(templates::check_name(name));
+  if (session.policy.tier == Tier::vm) {
+    return fail(
+        "--template: no command can be saved on the tier vm; what `bulkhead template create --tier vm` saved is used "
+        "by "
+        "every session that it fits; leave --template out, or add --tier gvisor");
+  }
   BH_TRY(const session::Paths paths, user_paths());
   auto store = templates::Store::open(paths.cache, false);
   if (!store && store.error().code == ENOENT) {

@@ -30,6 +30,24 @@ std::string sha256_hex(std::string_view bytes) {
   return finished(context);
 }
 
+struct Sha256::State {
+  SHA256_CTX context;
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) {
+  ::SHA256_Init(&state_->context);
+}
+
+Sha256::~Sha256() = default;
+
+void Sha256::add(std::string_view bytes) {
+  ::SHA256_Update(&state_->context, bytes.data(), bytes.size());
+}
+
+std::string Sha256::hex() {
+  return finished(state_->context);
+}
+
 Result<std::string> sha256_hex_of(int fd, std::uint64_t most) {
   struct stat st{};
   if (::fstat(fd, &st) != 0) return fail_errno("fstat", "", errno);

@@ -2,6 +2,7 @@
 //
 //   session.h    run(): from a Policy and a command to an exit status (this file)
 //   plan.h       Policy -> tier::Plan: paths opened and judged, environment, tokens
+//   machine.h    a machine that was saved, for a session that has one like it (tier vm)
 //   keys.h       what in the mounts looks like a key, for the start line; reach.h the same for `policy show --reach`
 //   view.h       what the workload sees of the host: /usr, parts of /etc, toolchains
 //   projects.h   what nobody trusted in the project (trust/)
@@ -37,6 +38,7 @@ inline constexpr int exit_not_found = 127;
 struct Saved {
   std::string name, image;  // image: the folder
   bool make = false;
+  std::map<std::string, std::string> digests = {};  // SHA-256 of what is in there, where the tier checks it
   // Hears, with the caller's privileges, what it depends on here (tier.h, Isolation::shape). What it refuses is not
   // started.
   std::function<Result<void>(const std::map<std::string, std::string>& shape)> judge;

@@ -32,6 +32,7 @@
 #include "session/kept.h"
 #include "session/limits.h"
 #include "session/logins.h"
+#include "session/machine.h"
 #include "session/output.h"
 #include "session/owner.h"
 #include "session/parts.h"
@@ -158,14 +159,20 @@ class Supervisor {
   }
 
   Result<void> plan_template(Sources& sources) {
-    if (!options_.saved) return {};
-    BH_TRY(const auto shape, isolation_->shape(planned_.plan));
-    BH_CHECK(options_.saved->judge(shape));
+    std::optional<Saved> wanted = options_.saved;
+    if (wanted) {
+      BH_TRY(const auto shape, isolation_->shape(planned_.plan));
+      BH_CHECK(wanted->judge(shape));
+    } else {
+      wanted = saved_machine(paths_, *isolation_, planned_);
+    }
+    if (!wanted) return {};
     tier::PlannedTemplate saved;
-    saved.make = options_.saved->make;
-    saved.folder.described = "template " + options_.saved->name;
-    BH_TRY(UniqueFd folder, sources.open(options_.saved->image));
-    if (saved.make) BH_CHECK(disks_.watch(folder.get(), options_.saved->image));
+    saved.make = wanted->make;
+    saved.digests = std::move(wanted->digests);
+    saved.folder.described = "template " + wanted->name;
+    BH_TRY(UniqueFd folder, sources.open(wanted->image));
+    if (saved.make) BH_CHECK(disks_.watch(folder.get(), wanted->image));
     BH_TRY(saved.folder.source, sources.mountable(std::move(folder), saved.folder.described));
     planned_.plan.saved = std::move(saved);
     return {};
@@ -528,6 +535,8 @@ class Supervisor {
     deadline_.reset();
     say(start_line(policy_, planned_, missing_));
     for (const std::string& line : planned_.notes) say(line);
+    on_tier_message(0);
+    for (const std::string& line : take_notes(tier_messages_)) say(line);
     for (const std::string& line : lines_about(planned_.projects)) say(line);
     if (!planned_.keys.empty()) say(planned_.keys);
     for (const std::string& line : publish_warnings(policy_.publish)) say(line);

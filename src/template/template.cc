@@ -50,7 +50,8 @@ std::string make_again(const Info& info) {
 }
 
 std::string make_again(const std::string& name) {
-  return "make it again: bulkhead template create " + escape_for_terminal(name, 80) + " -- COMMAND";
+  return "make it again: bulkhead template create " +
+         (name.starts_with(machine_prefix) ? "--tier vm" : escape_for_terminal(name, 80) + " -- COMMAND");
 }
 
 constexpr OwnStore own{"templates", "remove it, and make them again"};
@@ -102,6 +103,24 @@ Result<void> compare(const std::map<std::string, File>& known, const std::map<st
   return known.size() == found.size() ? Result<void>() : fail("it has a file too many");
 }
 
+Result<void> judge_bytes(int image, const std::map<std::string, File>& known) {
+  const auto files = read_image(image);
+  return files ? compare(known, *files) : tl::unexpected(files.error());
+}
+
+Result<void> judge_files(int image, const std::map<std::string, File>& known) {
+  for (const auto& [name, about] : known) {
+    const auto file = sys::open_at(image, name, O_PATH | O_NOFOLLOW);
+    if (!file) return fail("its " + escape_for_terminal(name) + " is missing");
+    BH_CHECK(judge_own(file->get(), name, own));
+    BH_TRY(const struct stat st, sys::stat_fd(file->get(), name));
+    if (!S_ISREG(st.st_mode) || static_cast<std::uint64_t>(st.st_size) != about.bytes) {
+      return fail("its " + escape_for_terminal(name) + " is not as it was made");
+    }
+  }
+  return {};
+}
+
 // nullopt: somebody else holds it.
 Result<std::optional<UniqueFd>> try_lock(int store, const std::string& name) {
   const std::string path = name + std::string(locks);
@@ -128,12 +147,18 @@ Result<void> check_shape(const Info& info, const Shape& needed) {
     bool shown;
   };
   // What explains most comes first.
-  constexpr Part parts[] = {
-      {"bulkhead", "version of Bulkhead", true}, {"runsc", "runsc", false},
-      {"shim", "build of Bulkhead", false},      {"kernel", "kernel", true},
-      {"processor", "processor", false},         {"sandbox", "set of mounts, limits or image", false}};
+  constexpr Part parts[] = {{"bulkhead", "version of Bulkhead", true},
+                            {"runsc", "runsc", false},
+                            {"shim", "build of Bulkhead", false},
+                            {"machine", "kernel or build of what the machine boots", false},
+                            {"qemu", "QEMU", false},
+                            {"accelerator", "way to run a machine", true},
+                            {"kernel", "kernel", true},
+                            {"processor", "processor", false},
+                            {"sandbox", "set of mounts, limits or image", false}};
   for (const Part& part : parts) {
     const auto had = info.shape.find(part.key), has = needed.find(part.key);
+    if (had == info.shape.end() && has == needed.end()) continue;
     if (had != info.shape.end() && has != needed.end() && had->second == has->second) continue;
     std::string line = quoted(info.name) + " was made with another " + part.what;
     if (part.shown && had != info.shape.end() && has != needed.end()) {
@@ -222,6 +247,14 @@ Result<Making> Store::begin(const std::string& name) const {
 }
 
 Result<Entry> Store::find(const std::string& name) const {
+  return entry(name, true);
+}
+
+Result<Entry> Store::look(const std::string& name) const {
+  return entry(name, false);
+}
+
+Result<Entry> Store::entry(const std::string& name, bool whole) const {
   BH_CHECK(check_name(name));
   const std::string path = path_ + "/" + name;
   auto folder = own_folder(folder_.get(), name, path, own);
@@ -236,10 +269,13 @@ Result<Entry> Store::find(const std::string& name) const {
   };
   const auto image = own_folder(folder->get(), "image", path + "/image", own);
   if (!image) return wrong(image.error());
-  const auto files = read_image(image->get());
-  if (!files) return wrong(files.error());
-  if (const auto same = compare(note->files, *files); !same) return wrong(same.error());
-  return Entry{note->info, path + "/image"};
+  if (const auto done = whole ? judge_bytes(image->get(), note->files) : judge_files(image->get(), note->files);
+      !done) {
+    return wrong(done.error());
+  }
+  Entry out{note->info, path + "/image", {}};
+  for (const auto& [file, about] : note->files) out.digests[file] = about.sha256;
+  return out;
 }
 
 Result<std::vector<Info>> Store::list() const {

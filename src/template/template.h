@@ -13,6 +13,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/fd.h"
@@ -34,8 +35,12 @@ struct Info {
 
 struct Entry {
   Info info;
-  std::string image;  // the folder to go on from, absolute
+  std::string image;                           // the folder to go on from, absolute
+  std::map<std::string, std::string> digests;  // SHA-256 of the files in there
 };
+
+// What the names of machines begin with (tier vm), and no other's.
+inline constexpr std::string_view machine_prefix = "vm-";
 
 // Letters, digits, '-' and '_', at most 64, a letter or digit first.
 Result<void> check_name(const std::string& name);
@@ -78,6 +83,9 @@ class Store {
   Result<Making> begin(const std::string& name) const;
   // Every byte of it as it was made. ENOENT: there is none of this name.
   Result<Entry> find(const std::string& name) const;
+  // The same without a look at the bytes: that is for whoever reads them, by `digests`. What a file is, whose, and how
+  // large, is looked at here.
+  Result<Entry> look(const std::string& name) const;
   // Of all; what can't be read has a name only. Sorted.
   Result<std::vector<Info>> list() const;
   Result<void> remove(const std::string& name) const;
@@ -85,6 +93,7 @@ class Store {
  private:
   Store(std::string path, UniqueFd folder) : path_(std::move(path)), folder_(std::move(folder)) {}
   void sweep() const;
+  Result<Entry> entry(const std::string& name, bool whole) const;
 
   std::string path_;
   UniqueFd folder_;

@@ -57,6 +57,8 @@ struct PlannedLink {
 struct PlannedTemplate {
   PlannedMount folder;
   bool make = false;
+  // SHA-256 of the files in there, where the tier has to look at them on their way: what is checked is what is used.
+  std::map<std::string, std::string> digests = {};
 };
 
 // What a tier shows and allows. Later entries may lie below earlier ones.
@@ -78,10 +80,13 @@ struct Plan {
   UniqueFd tracing;
 };
 
+inline constexpr const char* note_mark = "note: ";
+
 struct Started {
-  Child process;      // its end is the session's end; exit status of the workload, 128+n for a signal
-  UniqueFd control;   // SEQPACKET to the shim (guest/protocol.h)
-  UniqueFd messages;  // what the tier's program prints, for errors; read to its end
+  Child process;     // its end is the session's end; exit status of the workload, 128+n for a signal
+  UniqueFd control;  // SEQPACKET to the shim (guest/protocol.h)
+  // What the tier's program prints, for errors; read to its end. A line that begins with note_mark is for the user.
+  UniqueFd messages;
   UniqueFd terminal;  // own_kernel(): the other end of what the pty says and is told; unset without a pty
   // Who carries the workload's output on where the tier can't give it the user's own file; each ends after the process
   // does, once it has written everything.
@@ -118,6 +123,9 @@ class Isolation {
     return fail(std::string("a template needs the tier gvisor, and this session's is ") + name_of(tier()) +
                 "; add --tier gvisor");
   }
+  // What the template is called that every session of this plan goes on from, if there is one and it fits: a tier whose
+  // template holds nothing of anybody's. Empty: none does unless it is asked to.
+  virtual std::string saved_name(const Plan&) const { return {}; }
 };
 
 // The tier that the policy names, or why this build or machine has none.

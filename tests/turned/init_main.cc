@@ -1,13 +1,26 @@
 // A machine's first program that a workload has taken over: as root of the machine it runs the script `as-root.sh` of
 // a folder that the session shows, with the stream to the host as descriptor 9 and where it is said what runs as 8, and
-// goes on like any other.
+// goes on like any other. The script's argument is what the kernel took for random when it had just been given the
+// session's seed, in hexadecimal.
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "guest/init.h"
 
 namespace {
+
+std::string& first_random() {
+  static std::string bytes;
+  return bytes;
+}
+
+void seeded() {
+  char bytes[32];
+  if (::getrandom(bytes, sizeof bytes, 0) == sizeof bytes) first_random() = bulkhead::hex({bytes, sizeof bytes});
+}
 
 // By way of another number: a descriptor that has this one already would be closed by exec.
 void give(int fd, int number) {
@@ -28,7 +41,7 @@ void as_root(const bulkhead::shim::Boot& boot, int port, int record) {
       if (out < 0) ::_exit(126);
       ::dup2(out, 1);
       ::dup2(out, 2);
-      ::execl("/bin/sh", "sh", script.c_str(), nullptr);
+      ::execl("/bin/sh", "sh", script.c_str(), first_random().c_str(), nullptr);
       ::_exit(126);
     }
     (void)::waitpid(child, nullptr, 0);
@@ -38,5 +51,5 @@ void as_root(const bulkhead::shim::Boot& boot, int port, int record) {
 }  // namespace
 
 int main() {
-  return bulkhead::shim::run_init(as_root);
+  return bulkhead::shim::run_init(as_root, seeded);
 }

@@ -204,6 +204,15 @@ constexpr std::array table = {
         "in the saved memory is one process, ours; modes are enforced by the host's kernel; SHA-256 of every file "
         "and of all it depends on, checked at each start",
         "gvisor", "X40 X41 X42 X43", "runsc"},
+    Guarantee{
+        "saved-machine",
+        "Sessions that go on from a machine that was saved share no memory, no randomness of the kernel's and no "
+        "secret; "
+        "their clock is the host's; one that is damaged, made for another machine or that somebody else could have "
+        "written is not used.",
+        "saved before it is told anything of a session; 64 fresh bytes into its kernel's generator and the time before "
+        "the workload; a copy of its memory for each, SHA-256 of each byte on its way there",
+        "vm", "X41 X42 X43", ""},
     Guarantee{"evidence",
               "Start, policy, each credential's release and the end are on the disk before they take effect, each "
               "request within 200 ms, written by a process that nothing inside can reach.",

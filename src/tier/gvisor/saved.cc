@@ -1,6 +1,5 @@
 #include "tier/gvisor/saved.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
@@ -9,6 +8,7 @@
 #include "base/sys.h"
 #include "policy/digest.h"
 #include "tier/gvisor/bundle.h"
+#include "tier/stage/facts.h"
 #include "tier/stage/stage.h"
 
 namespace bulkhead::tier::gvisor {
@@ -16,35 +16,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::uint64_t max_program = 256U << 20;
-constexpr std::size_t max_cpuinfo = 16U << 20;
-
-// By /proc: an O_PATH descriptor can't be read.
-Result<std::string> digest_of(int program) {
-  BH_TRY(const UniqueFd file, sys::open("/proc/self/fd/" + std::to_string(program), O_RDONLY));
-  return sha256_hex_of(file.get(), max_program);
-}
-
 Result<std::string> kernel() {
   utsname name{};
   if (::uname(&name) != 0) return fail_errno("uname", "", errno);
   return std::string(static_cast<const char*>(name.release)) + " " + static_cast<const char*>(name.machine);
-}
-
-// Of the first processor: which model it is, and what it can do.
-Result<std::string> processor() {
-  BH_TRY(const std::string all, sys::read_file("/proc/cpuinfo", max_cpuinfo));
-  const std::string first = all.substr(0, all.find("\n\n"));
-  std::string told;
-  for (std::size_t at = 0; at < first.size();) {
-    const std::size_t end = std::min(first.find('\n', at), first.size());
-    const std::string line = first.substr(at, end - at);
-    for (const char* key : {"vendor_id", "cpu family", "model", "flags", "CPU", "Features"}) {
-      if (line.starts_with(key)) told += line + "\n";
-    }
-    at = end + 1;
-  }
-  return sha256_hex(told);
 }
 
 // Without what each session has its own: where a mount comes from, whether it can be written to, and by which uid (as
@@ -78,7 +53,7 @@ Result<std::map<std::string, std::string>> saved_shape(const Plan& plan, int run
   BH_TRY(out["runsc"], digest_of(runsc));
   BH_TRY(out["shim"], digest_of(shim));
   BH_TRY(out["kernel"], kernel());
-  BH_TRY(out["processor"], processor());
+  BH_TRY(out["processor"], processor_digest());
   BH_TRY(out["sandbox"], sandbox(plan));
   return out;
 }

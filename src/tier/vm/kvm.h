@@ -4,7 +4,8 @@
 
 namespace bulkhead::tier::vm {
 
-// Lets a virtual processor count to two million in a process of its own, for half a second at most. False also where
+// Lets a virtual processor count to two million in a process of its own, which has half a second for it and 60 ms of a
+// processor's time. False also where
 // there is no /dev/kvm, or none for this user.
 bool kvm_is_usable();
 

@@ -1,10 +1,12 @@
-// bulkhead-machine MEMORY PROCESSORS kvm|tcg GIVEN: runs a virtual machine and, inside it, one shim.
+// bulkhead-machine MEMORY PROCESSORS kvm|tcg GIVEN boot|save|restore MAP PAGES STATE: runs a virtual machine and,
+// inside it, one shim.
 //
-// MEMORY in bytes; GIVEN three digits, 1 where the shim has that standard descriptor. Descriptors: 2 messages, 3 the
-// session's control socket, 4 the shim's lane (guest/protocol.h), 5, 6, 7 what is the shim's 0, 1, 2 if GIVEN, 8 the
-// room's tap, 9 a file with the Boot (guest/boot.h), 10 with Boot::record where QEMU brings what the machine says of
-// its processes: nobody here reads that. It is the first process of its pid namespace, so everything ends with it; its
-// exit status is the shim's, or 125.
+// MEMORY in bytes; GIVEN three digits, 1 where the shim has that standard descriptor; the last three, with restore, the
+// SHA-256 of what is in /saved (saved.h). With save the machine is saved there first, and then gone on from.
+// Descriptors: 2 messages, 3 the session's control socket, 4 the shim's lane (guest/protocol.h), 5, 6, 7 what is the
+// shim's 0, 1, 2 if GIVEN, 8 the room's tap, 9 a file with the Boot (guest/boot.h), 10 with Boot::record where QEMU
+// brings what the machine says of its processes: nobody here reads that. It is the first process of its pid namespace,
+// so everything ends with it; its exit status is the shim's, or 125.
 //
 // What comes out of the machine is hostile: the frames of its stream (guest/mux.h) and what its first program says. It
 // is looked at without any privilege and without files.
@@ -12,8 +14,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,7 +30,10 @@
 #include "base/text.h"
 #include "guest/boot.h"
 #include "guest/mux.h"
-#include "tier/vm/qemu.h"
+#include "policy/digest.h"
+#include "tier/tier.h"
+#include "tier/vm/power.h"
+#include "tier/vm/saved.h"
 
 namespace bulkhead::tier::vm {
 namespace {
@@ -38,16 +43,20 @@ using Clock = std::chrono::steady_clock;
 constexpr int messages_fd = 2, control_fd = 3, lane_fd = 4, first_given_fd = 5, tap_fd = 8, boot_fd = 9, record_fd = 10;
 constexpr int failed = 125;
 constexpr auto patience = std::chrono::minutes(3);  // without KVM, on a busy machine
-constexpr std::size_t console_kept = 4000;
+
+constexpr auto first_word = std::chrono::seconds(30);
+constexpr std::uint64_t max_saved = 1ULL << 40;
 
 struct Arguments {
   Machine machine;
   bool given[3] = {};
+  How how = How::boots;
+  std::string digests[3];
 };
 
 std::optional<Arguments> arguments_from(int argc, char** argv) {
   Arguments out;
-  if (argc != 5) return std::nullopt;
+  if (argc != 9) return std::nullopt;
   const auto number = [](const std::string& text, std::uint64_t& value) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     return error == std::errc() && end == text.data() + text.size();
@@ -58,25 +67,10 @@ std::optional<Arguments> arguments_from(int argc, char** argv) {
   }
   out.machine.kvm = accelerator == "kvm";
   for (std::size_t i = 0; i < 3; ++i) out.given[i] = given[i] == '1';
+  const std::string how = argv[5];
+  out.how = how == "save" ? How::saves : how == "restore" ? How::restores : How::boots;
+  for (std::size_t i = 0; i < 3; ++i) out.digests[i] = argv[6 + i];
   return out;
-}
-
-// A socket that listens, under a name of the kernel's own in this network namespace, and a connection to it.
-Result<sys::Pair> rendezvous() {
-  UniqueFd listening(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  UniqueFd connected(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  socklen_t size = sizeof name.sun_family;
-  auto* const address = reinterpret_cast<sockaddr*>(&name);
-  if (!listening || !connected || ::bind(listening.get(), address, size) != 0 || ::listen(listening.get(), 1) != 0) {
-    return fail_errno("listen", "virtiofsd's socket", errno);
-  }
-  size = sizeof name;
-  if (::getsockname(listening.get(), address, &size) != 0 || ::connect(connected.get(), address, size) != 0) {
-    return fail_errno("connect", "virtiofsd's socket", errno);
-  }
-  return sys::Pair{std::move(listening), std::move(connected)};
 }
 
 class Host {
@@ -85,32 +79,88 @@ class Host {
     BH_TRY(const std::string text, sys::read_all(UniqueFd(boot_fd).get(), shim::max_boot, "the machine's Boot"));
     BH_TRY(boot_, shim::decode_boot(text));
     boot_.files = most_files();
-    BH_CHECK(begin(wanted));
     std::copy(std::begin(wanted.given), std::end(wanted.given), given_);
-    BH_CHECK(open_talk());
+    BH_CHECK(begin(wanted));
     BH_CHECK(confine(Role::relay));
     return loop();
   }
 
  private:
+  // Whatever is wrong with a saved machine, one that boots is right.
   Result<void> begin(const Arguments& wanted) {
-    BH_TRY(sys::Pair files, rendezvous());
-    BH_TRY(sys::Pair port, sys::socket_pair(SOCK_STREAM));
-    BH_TRY(sys::Pair console, sys::socket_pair(SOCK_STREAM));
-    BH_TRY(virtiofsd_, start_virtiofsd(messages_fd, files.first.get()));
-    BH_TRY(qemu_, start_qemu(wanted.machine, console.second.get(), messages_fd, port.second.get(), tap_fd,
-                             files.second.get(), boot_.record ? record_fd : -1));
-    ::close(tap_fd);
-    ::close(record_fd);
-    console_ = std::move(console.first);
-    BH_CHECK(sys::set_nonblocking(console_.get(), true));
-    mux_.emplace(std::move(port.first));
-    return {};
+    const UniqueFd tap(tap_fd), record(boot_.record ? record_fd : -1);
+    const Outside outside{messages_fd, tap.get(), record.get()};
+    if (wanted.how == How::boots) return switch_on(boot(wanted.machine, outside));
+    auto saved = open_saved(wanted);
+    if (wanted.how == How::saves && !saved) return tl::unexpected(std::move(saved).error());
+    auto went_on = saved ? go_on(wanted.machine, *saved, outside) : Result<void>(tl::unexpected(saved.error()));
+    if (went_on || wanted.how == How::saves) return went_on;
+    ::dprintf(
+        messages_fd,
+        "%sthe machine boots: the saved one can't be used: %s; make it again: bulkhead template create --tier vm\n",
+        note_mark, escape_for_terminal(went_on.error().message, 300).c_str());
+    return switch_on(boot(wanted.machine, outside));
+  }
+
+  // What is in the folder is nobody's afterwards: the machine's programs run without it.
+  static Result<Saved> open_saved(const Arguments& wanted) {
+    Saved saved;
+    {
+      BH_TRY(const UniqueFd folder, sys::open(saved_folder, O_RDONLY | O_DIRECTORY));
+      if (wanted.how == How::saves) BH_CHECK(save(wanted.machine, folder.get(), messages_fd));
+      const auto open = [&](const char* name) { return sys::open_at(folder.get(), name, O_RDONLY | O_NOFOLLOW); };
+      BH_TRY(saved.map, open(map_name));
+      BH_TRY(saved.pages, open(pages_name));
+      BH_TRY(saved.state, open(state_name));
+    }
+    if (wanted.how == How::saves) {
+      BH_TRY(saved.map_sha256, sha256_hex_of(saved.map.get(), max_saved));
+      BH_TRY(saved.pages_sha256, sha256_hex_of(saved.pages.get(), max_saved));
+      BH_TRY(saved.state_sha256, sha256_hex_of(saved.state.get(), max_saved));
+    } else {
+      saved.map_sha256 = wanted.digests[0];
+      saved.pages_sha256 = wanted.digests[1];
+      saved.state_sha256 = wanted.digests[2];
+    }
+    if (::umount2(saved_folder, MNT_DETACH) != 0) return fail_errno("umount2", saved_folder, errno);
+    return saved;
+  }
+
+  Result<void> switch_on(Result<Running> made) {
+    BH_TRY(Running running, std::move(made));
+    virtiofsd_ = std::move(running.virtiofsd);
+    qemu_ = std::move(running.qemu);
+    console_ = std::move(running.console);
+    mux_.emplace(std::move(running.port));
+    return open_talk();
+  }
+
+  // One that was saved says its first word at once, or was not what it seemed.
+  Result<void> go_on(const Machine& machine, const Saved& saved, const Outside& outside) {
+    BH_CHECK(switch_on(restore(machine, saved, outside)));
+    for (const Clock::time_point late = Clock::now() + first_word;;) {
+      std::vector<pollfd> fds;
+      mux_->prepare(fds);
+      const std::size_t muxed = fds.size();
+      fds.push_back({talk_.get(), POLLIN, 0});
+      fds.push_back({qemu_.pidfd(), POLLIN, 0});
+      fds.push_back({virtiofsd_.pidfd(), POLLIN, 0});
+      if (::poll(fds.data(), fds.size(), 100) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
+      if (fds[muxed].revents != 0) return {};
+      if (fds[muxed + 1].revents != 0 || fds[muxed + 2].revents != 0 || Clock::now() > late) break;
+      fds.resize(muxed);
+      if (!mux_->handle(fds)) break;
+    }
+    Error error{"it does not go on" + last_words(console_.get())};
+    qemu_.kill_and_wait();
+    virtiofsd_.kill_and_wait();
+    return tl::unexpected(std::move(error));
   }
 
   Result<void> open_talk() {
     BH_TRY(sys::Pair pair, sys::socket_pair(SOCK_SEQPACKET));
     talk_ = std::move(pair.first);
+    BH_CHECK(sys::set_nonblocking(talk_.get(), true));
     shim::Ends ends;
     ends[shim::control] = std::move(pair.second);
     return mux_->open(std::move(ends));
@@ -151,7 +201,7 @@ class Host {
       if (opened_ && mux_->commands() <= 1 && status_) return *status_;
       if (!handled || others[2].revents != 0) return ended("the virtual machine", handled);
       if (others[3].revents != 0) return ended("virtiofsd", handled);
-      if (!opened_ && Clock::now() > late) return fail("the virtual machine does not boot" + last_words());
+      if (!opened_ && Clock::now() > late) return fail("the virtual machine does not boot" + said_);
     }
   }
 
@@ -159,7 +209,7 @@ class Host {
     read_console();
     if (status_) return *status_;
     return fail(what + " ended" + (handled || handled.error().code == EPIPE ? "" : ": " + handled.error().message) +
-                last_words());
+                said_);
   }
 
   Result<void> hear() {
@@ -180,24 +230,19 @@ class Host {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
     boot_.time = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+    if (std::get_if<shim::Asks>(&said) != nullptr) return tell(shim::encode_time(boot_.time));
     BH_TRY(const std::string text, shim::encode(boot_));
-    return ipc::send(talk_.get(), std::string_view(text));
+    return tell(text);
+  }
+
+  // A machine that asks and does not listen is not waited for.
+  Result<void> tell(const std::string& text) {
+    auto sent = ipc::send(talk_.get(), std::string_view(text));
+    return sent || sent.error().code == EAGAIN ? Result<void>() : sent;
   }
 
   void read_console() {
-    char buffer[4096];
-    for (ssize_t n = 0; (n = ::read(console_.get(), buffer, sizeof buffer)) > 0;) {
-      said_.append(buffer, static_cast<std::size_t>(n));
-      if (said_.size() > console_kept) said_.erase(0, said_.size() - console_kept);
-    }
-  }
-
-  std::string last_words() const {
-    std::string text = said_;
-    while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-    const std::size_t at = text.find_last_of("\r\n");
-    if (at != std::string::npos) text.erase(0, at + 1);
-    return text.empty() ? "" : " (it said last: " + escape_for_terminal(text, 300) + ")";
+    if (std::string said = last_words(console_.get()); !said.empty()) said_ = std::move(said);
   }
 
   shim::Boot boot_;

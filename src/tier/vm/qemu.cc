@@ -24,6 +24,8 @@ namespace {
 
 using shim::Access;
 
+constexpr const char* share_slot = "share";
+
 Result<void> touch_only(const std::vector<shim::Rule>& rules) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("prctl(PR_SET_NO_NEW_PRIVS)", "", errno);
   const int abi = shim::landlock_abi();
@@ -64,10 +66,15 @@ Result<Child> start(const char* path, std::vector<std::string> arguments, std::v
 
 }  // namespace
 
-Result<Child> start_qemu(const Machine& machine, int console, int messages, int port, int tap, int files, int record) {
+nlohmann::json share_device() {
+  return {{"driver", "vhost-user-fs-pci"}, {"chardev", "files"}, {"bus", share_slot}, {"tag", shim::share_tag}};
+}
+
+Result<Child> start_qemu(const Machine& machine, const Wiring& wiring, How how) {
   const std::string megabytes = std::to_string(machine.memory >> 20);
   const std::string folder(machine_folder);
-  const std::vector<std::string> arguments = {
+  // Each device has its place on the bus, with or without the others: a machine that was saved knows them by it.
+  std::vector<std::string> arguments = {
       "qemu-system-x86_64",
       "-nodefaults",
       "-no-user-config",
@@ -86,7 +93,7 @@ Result<Child> start_qemu(const Machine& machine, int console, int messages, int 
       megabytes + "M",
       // Shared with virtiofsd, which reads and writes the machine's requests there.
       "-object",
-      "memory-backend-memfd,id=memory,share=on,size=" + megabytes + "M",
+      "memory-backend-file,id=memory,share=on,mem-path=/proc/self/fd/5,size=" + megabytes + "M",
       "-kernel",
       folder + "/vmlinuz",
       "-initrd",
@@ -98,38 +105,45 @@ Result<Child> start_qemu(const Machine& machine, int console, int messages, int 
       "-device",
       "isa-serial,chardev=console",
       "-device",
-      "virtio-serial-pci",
+      "virtio-serial-pci,addr=2",
       "-chardev",
       "socket,id=port,fd=4",
       "-device",
-      std::string("virtserialport,chardev=port,name=") + shim::port_name,
+      std::string("virtserialport,chardev=port,id=") + port_id + ",name=" + shim::port_name,
       "-chardev",
-      record < 0 ? "null,id=record" : "socket,id=record,fd=7",
+      wiring.record < 0 ? "null,id=record" : "socket,id=record,fd=9",
       "-device",
       std::string("virtserialport,chardev=record,name=") + shim::record::port_name,
-      "-netdev",
-      "tap,id=room,fd=5",
-      "-device",
-      "virtio-net-pci,netdev=room,romfile=",
-      "-chardev",
-      "socket,id=files,fd=6",
-      "-device",
-      std::string("vhost-user-fs-pci,chardev=files,tag=") + shim::share_tag,
       "-object",
       "rng-random,id=random,filename=/dev/urandom",
       "-device",
-      "virtio-rng-pci,rng=random",
+      "virtio-rng-pci,rng=random,addr=3",
   };
-  return start(qemu_path, arguments, {-1, messages, messages, console, port, tap, files, record}, []() -> Result<void> {
-    BH_CHECK(keep_capabilities(0));
-    return touch_only({{"/usr", Access::run},
-                       {"/lib", Access::run},
-                       {"/lib64", Access::run},
-                       {"/etc/ld.so.cache", Access::read},
-                       {machine_folder, Access::read},
-                       {"/proc", Access::read},
-                       {"/dev", Access::write}});
-  });
+  const auto add = [&](std::initializer_list<std::string> words) { arguments.insert(arguments.end(), words); };
+  if (wiring.monitor >= 0) add({"-chardev", "socket,id=monitor,fd=6", "-mon", "chardev=monitor,mode=control"});
+  if (wiring.tap >= 0) add({"-netdev", "tap,id=room,fd=7", "-device", "virtio-net-pci,netdev=room,romfile=,addr=4"});
+  if (wiring.files >= 0) add({"-chardev", "socket,id=files,fd=8"});
+  if (how == How::boots) {
+    add({"-device", std::string("vhost-user-fs-pci,chardev=files,addr=5,tag=") + shim::share_tag});
+  } else {  // to the bus itself nothing can be added
+    add({"-device", std::string("pcie-root-port,addr=5,chassis=1,id=") + share_slot});
+  }
+  if (how == How::restores) add({"-incoming", "defer"});
+  // What time it is each session's machine is told, and one that was not told does not seem to know.
+  if (how == How::saves) add({"-rtc", "base=2000-01-01"});
+  return start(qemu_path, arguments,
+               {-1, wiring.messages, wiring.messages, wiring.console, wiring.port, wiring.memory, wiring.monitor,
+                wiring.tap, wiring.files, wiring.record},
+               []() -> Result<void> {
+                 BH_CHECK(keep_capabilities(0));
+                 return touch_only({{"/usr", Access::run},
+                                    {"/lib", Access::run},
+                                    {"/lib64", Access::run},
+                                    {"/etc/ld.so.cache", Access::read},
+                                    {machine_folder, Access::read},
+                                    {"/proc", Access::read},
+                                    {"/dev", Access::write}});
+               });
 }
 
 std::uint64_t most_files() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -15,15 +16,37 @@ inline constexpr const char* machine_folder = "/machine";  // vmlinuz, initrd
 inline constexpr const char* share_folder = "/share";      // what is shown, and nothing else
 
 struct Machine {
-  std::uint64_t memory = 0;  // bytes
+  std::uint64_t memory = 0;  // bytes, whole megabytes
   std::uint64_t processors = 1;
   bool kvm = false;
 };
 
-// `console`: what the machine's kernel says; `port`: the stream; `tap`: the room's; `files`: virtiofsd's socket,
-// connected; `record`: where the machine says what runs in it, -1: nowhere (the machine is the same). Both print on
-// `messages`.
-Result<Child> start_qemu(const Machine& machine, int console, int messages, int port, int tap, int files, int record);
+// QEMU's descriptors; what is not given is -1.
+struct Wiring {
+  int messages = -1;  // what it prints
+  int console = -1;   // what the machine's kernel says
+  int port = -1;      // the stream
+  int memory = -1;    // the machine's: an empty memory file of its size
+  int monitor = -1;   // QMP (qmp.h)
+  int tap = -1;       // the room's; without it the machine has no network card
+  int files = -1;     // virtiofsd's socket, connected
+  int record = -1;    // where the machine says what runs in it; the machine is the same without
+};
+
+// Where a machine comes from.
+enum class How {
+  boots,     // it has all of a session's from the beginning
+  saves,     // it boots, has nothing of a session, and is to be saved
+  restores,  // nothing runs until the monitor has said what to go on from; it has no folders until share_device() is
+             // added
+};
+
+// For the monitor: the stream's port, and the device with the machine's folders. QEMU can't go on from what was saved
+// while such a one is there.
+inline constexpr const char* port_id = "port0";
+nlohmann::json share_device();
+
+Result<Child> start_qemu(const Machine& machine, const Wiring& wiring, How how);
 // How many files of what is shared a machine's kernel may know at once: virtiofsd holds a descriptor for each.
 std::uint64_t most_files();
 // `listening`: a unix socket, on which QEMU's connection waits already.

@@ -22,15 +22,14 @@
 #include "tier/vm/find.h"
 #include "tier/vm/kvm.h"
 #include "tier/vm/qemu.h"
+#include "tier/vm/saved.h"
 
 namespace bulkhead::tier::vm {
 namespace {
 
 constexpr const char* shim_path = "/.bulkhead/shim";  // inside
 constexpr const char* shared_folders[] = {"/root", "/system", "/files", "/mounts"};
-constexpr std::uint64_t default_memory = 1ULL << 30;
 constexpr std::uint64_t least_memory = 128ULL << 20;
-constexpr std::uint64_t default_processors = 2;
 
 Result<void> show_programs(Stage& stage) {
   constexpr const char* libraries = "/etc/ld.so.cache";
@@ -78,7 +77,23 @@ Result<void> make_stage(const Plan& plan, const Parts& parts) {
     BH_CHECK(stage.folder(share_folder + std::string(folder)));
     BH_CHECK(stage.bind(std::string(stage_path) + folder, share_folder + std::string(folder)));
   }
+  if (plan.saved) {
+    BH_CHECK(stage.bind(plan.saved->folder, saved_folder));
+    BH_CHECK(stage.restrict(saved_folder, plan.saved->make));
+  }
   return stage.enter();
+}
+
+// How to begin, and the digests of what to go on from.
+std::vector<std::string> beginning(const Plan& plan) {
+  if (!plan.saved) return {"boot", "", "", ""};
+  if (plan.saved->make) return {"save", "", "", ""};
+  std::vector<std::string> out = {"restore"};
+  for (const char* name : {map_name, pages_name, state_name}) {
+    const auto found = plan.saved->digests.find(name);
+    out.push_back(found == plan.saved->digests.end() ? "" : found->second);
+  }
+  return out;
 }
 
 Result<UniqueFd> boot_file(const Plan& plan) {
@@ -135,6 +150,9 @@ class Vm final : public Isolation {
     return {};
   }
 
+  Result<std::map<std::string, std::string>> shape(const Plan&) const override { return saved_shape(parts_, kvm_); }
+  std::string saved_name(const Plan& plan) const override { return vm::saved_name(size_of(plan.limits)); }
+
   Result<Started> start(const Plan& plan, const room::Room& room, const int (&stdio)[3]) const override {
     BH_TRY(sys::Pair control, sys::socket_pair(SOCK_SEQPACKET));
     BH_TRY(sys::Pair lane, sys::socket_pair(SOCK_STREAM));
@@ -152,14 +170,13 @@ class Vm final : public Isolation {
       BH_TRY(other, sys::duplicate(given[2]));
       given[2] = other.get();
     }
-    const long online = std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN));
-    const std::uint64_t processors =
-        std::min<std::uint64_t>(plan.limits.cpus.value_or(default_processors), static_cast<std::uint64_t>(online));
+    const Size size = size_of(plan.limits);
     BH_TRY(const UniqueFd record, record_stream(plan));
     SpawnOptions options;
     options.program = parts_.machine.get();
-    options.arguments = {"bulkhead-machine", std::to_string(plan.limits.memory.value_or(default_memory)),
-                         std::to_string(processors), kvm_ ? "kvm" : "tcg", words};
+    options.arguments = {"bulkhead-machine", std::to_string(size.memory), std::to_string(size.processors),
+                         kvm_ ? "kvm" : "tcg", words};
+    for (std::string& word : beginning(plan)) options.arguments.push_back(std::move(word));
     options.fds = {-1,
                    -1,
                    messages.second.get(),
