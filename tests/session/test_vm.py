@@ -1,8 +1,10 @@
 """The tier vm: what is its own, and of the tests of every tier some that stand for the rest."""
 import os
+import re
+import shutil
 
 from session import test_gvisor, test_image, test_keep, test_life, test_live, test_outputs, test_run
-from support import Case, procs
+from support import Case, procs, victim
 from support.tiers import on_tier
 
 Run = on_tier("vm", test_run.Start, ["test_nothing_configured"])
@@ -92,3 +94,26 @@ class Vm(Case):
         self.assertEqual(facts("bulkhead-machi")[1]["Seccomp"], "2")
         child.terminate()
         child.wait(60)
+
+    def taken_over(self, program):
+        """What a session says in which our own stands in place of QEMU or virtiofsd."""
+        command = self.bulkhead_command(["/bin/true"], "", [])
+        part = os.path.join(self.tmp, "part")
+        shutil.copy(victim("machine_part"), part)
+        done = self._run(self.lab.command(command, mounts=[(part, program)], guard=False), command, self.environment(None), None, None, 60)
+        self.assertEqual(done.status, 125, done)
+        said = re.search(r"part: list((?: /[a-z/]+)*); read((?: /[a-z/]+)*); write((?: /[a-z/]+)*)", done.err)
+        self.assertTrue(said, done)
+        self.assertNotIn("made-by-a-part", os.listdir(self.work))
+        return [part.split() for part in said.groups()]
+
+    def test_X25_a_qemu_that_was_taken_over_reads_nothing_of_the_session(self):
+        """Landlock: of what is shown to the machine it sees nothing, for which there is virtiofsd."""
+        lists, reads, writes = self.taken_over("/usr/bin/qemu-system-x86_64")
+        self.assertEqual((lists, reads, writes), (["/machine", "/dev", "/usr"], ["/machine", "/usr"], ["/dev"]),
+                         "/dev is a folder of its own")
+
+    def test_X25_a_virtiofsd_that_was_taken_over_has_what_it_shows(self):
+        lists, reads, _ = self.taken_over("/usr/lib/qemu/virtiofsd")
+        self.assertEqual((set(lists) - {"/share", "/share/mounts", "/share/root"}, set(reads) - {"/share", "/share/mounts", "/share/root"}),
+                         ({"/usr"}, {"/usr"}))
