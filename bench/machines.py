@@ -3,9 +3,10 @@ of them have of this machine's memory."""
 import json
 import os
 
+import gvisor_net
 from common import BUILD, BULKHEAD, interleaved, procs, row
 from gvisor_many import available, everybody
-from live import Living
+from live import Living, started
 from memory import pss_kb
 
 ROUNDS = 5
@@ -54,6 +55,16 @@ def memory(bench, what):
             yield row("  of the machine's memory", (before - available()) / count, None, None, "report", "MB")
 
 
+def commands(bench):
+    """In sessions that live, against native."""
+    sessions = [started(bench, tier) for tier in ("native", "vm")]
+    for name, argv in (("true", ["true"]), ("python3 -c pass", ["python3", "-c", "pass"])):
+        native, vm = interleaved(bench, [[BULKHEAD, "exec", session, "--", *argv] for session in sessions], ROUNDS * 2)
+        yield row(f"vm / native: exec {name}", vm * 1e3, native * 1e3, vm / native, "report")
+    for session in sessions:
+        bench.run([BULKHEAD, "stop", session])
+
+
 def figures(bench):
     options = ["--quiet", "--tier", "vm", "--policy", bench.policy]
     session = [BULKHEAD, "run", *options, "--", "true"]
@@ -68,4 +79,6 @@ def figures(bench):
               good=warm <= 1)
     yield row("vm: from a saved machine / one that boots", warm * 1e3, cold * 1e3, warm / cold, "report")
     yield row("  its size", listed[0]["bytes"] / 1e6, None, None, "report", "MB")
+    yield from commands(bench)
+    yield from gvisor_net.figures(bench, "vm")
     yield from memory(bench, "from a saved machine")
