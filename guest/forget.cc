@@ -13,7 +13,7 @@
 namespace bulkhead::shim {
 namespace {
 
-constexpr auto pause = std::chrono::milliseconds(100);
+constexpr auto pause = std::chrono::milliseconds(10);
 
 // Of every file system: this costs next to nothing (proc(5)).
 std::uint64_t all_inodes() {
@@ -45,7 +45,7 @@ void drop() {
 }  // namespace
 
 void Forget::look(Clock::time_point now) {
-  if (half_ == 0 || now < next_) return;
+  if (quarter_ == 0 || now < next_) return;
   next_ = now + pause;
   // The count of all says when the shared ones may have become too many.
   const std::uint64_t all = all_inodes();
@@ -56,10 +56,10 @@ void Forget::look(Clock::time_point now) {
     drop();
     shared = shared_inodes();
     // What is in use stays; forgetting again and again would only make all else slow.
-    when_ = std::clamp(shared + half_ / 4, half_, 2 * half_ - half_ / 8);
+    when_ = std::clamp(shared + quarter_ / 2, quarter_, 4 * quarter_ - quarter_ / 2);
   }
   all_ = all_inodes();
-  enough_ = std::max((when_ - std::min(when_, shared)) / 2, half_ / 16 + 1);
+  enough_ = std::max((when_ - std::min(when_, shared)) / 2, quarter_ / 16 + 1);
 }
 
 }  // namespace bulkhead::shim

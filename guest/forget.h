@@ -13,14 +13,15 @@ class Forget {
   using Clock = std::chrono::steady_clock;
 
   // `most`: descriptors that the host's side may have. 0: none were told of, and nothing is done.
-  explicit Forget(std::uint64_t most = 0) : half_(most / 2), when_(half_) {}
+  explicit Forget(std::uint64_t most = 0) : quarter_(most / 4), when_(quarter_) {}
 
-  // Now and then, as root of the machine, where /proc is: ten times a second at most it looks, and when half of them
-  // are taken, everything goes that is not in use (proc(5), /proc/sys/vm/drop_caches).
+  // As often as can be (a hundred times a second it looks), as root of the machine, where /proc is: when a quarter of
+  // them are taken, everything goes that is not in use (proc(5), /proc/sys/vm/drop_caches). The others are for what is
+  // opened until it is looked at again.
   void look(Clock::time_point now = Clock::now());
 
  private:
-  std::uint64_t half_, when_;  // of the shared ones
+  std::uint64_t quarter_, when_;  // of the shared ones
   // Of all of them: how many there were when the shared ones were counted, and how many more call for it again.
   std::uint64_t all_ = UINT64_MAX, enough_ = 1;
   Clock::time_point next_{};
