@@ -41,6 +41,9 @@ class Living(Many):
 
     def __init__(self, bench, tier, count, width):
         names = [os.path.join(bench.work, f"live-{n}") for n in range(count)]
+        for name in names:  # of those before
+            if os.path.exists(name):
+                os.remove(name)
         script = f"{BULKHEAD} start --quiet --tier {tier} --policy {bench.policy} --label bench=idle > $0.id && mv $0.id $0; exec sleep 900"
         super().__init__(bench, [["/bin/sh", "-c", script, name] for name in names], names, width)
         self.bench = bench

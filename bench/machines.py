@@ -21,7 +21,7 @@ pairs = [socket.socketpair() for _ in range(2)]
 qemu = subprocess.Popen(["/usr/bin/qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35,accel=tcg,usb=off",
     "-cpu", "max", "-smp", "2", "-m", "1024M", "-kernel", folder + "/vmlinuz", "-initrd", folder + "/initrd", "-append",
     "quiet panic=-1 reboot=t random.trust_cpu=on", "-chardev", f"socket,id=port,fd={far.fileno()}", "-device", "virtio-serial-pci",
-    "-device", "virtserialport,chardev=port,name=bulkhead", "-chardev", f"socket,id=monitor,fd={theirs.fileno()}",
+    "-device", "virtserialport,chardev=port,id=port0,name=bulkhead", "-chardev", f"socket,id=monitor,fd={theirs.fileno()}",
     "-mon", "chardev=monitor,mode=control"], pass_fds=[far.fileno(), theirs.fileno()])
 theirs.close(); far.close()
 monitor.send(b'{"execute": "qmp_capabilities"}')
