@@ -1,5 +1,5 @@
-// X25: QEMU or virtiofsd that was taken over; it stands in place of the program. Says on its standard error which of the
-// folders there are it can list, read a file of, or make a file in: "part: list /a /b; read /a; write".
+// X25: QEMU or virtiofsd that was taken over; it stands in place of the program. Says on its standard error which of
+// the folders there are it can list, read a file of, or make a file in: "part: list /a /b; read /a; write".
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -37,7 +37,8 @@ bool reads_below(const std::string& path, int depth) {
 
 int main() {
   std::string lists, reads, writes;
-  for (const char* folder : {"/share", "/share/mounts", "/share/root", "/mounts", "/root", "/files", "/machine", "/tmp", "/dev", "/usr"}) {
+  for (const char* folder :
+       {"/share", "/share/mounts", "/share/root", "/mounts", "/root", "/files", "/machine", "/tmp", "/dev", "/usr"}) {
     DIR* open = ::opendir(folder);
     if (open != nullptr) {
       lists += std::string(" ") + folder;
