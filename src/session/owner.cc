@@ -60,18 +60,16 @@ Result<void> Owner::ready(int fd) {
   if (applying_) return {};  // begun in this round
   const auto request = control_.receive(fd);
   if (!request) return {};
-  if (request->value("type", nlohmann::json()) == "exec" && commands_ != nullptr) {
+  const nlohmann::json type = request->value("type", nlohmann::json());
+  if (type == "exec" && commands_ != nullptr) {
     Control::Taken taken = control_.take();
     commands_->start(std::move(taken.connection), *request, std::move(taken.fds));
     return {};
   }
-  if (request->value("type", nlohmann::json()) == "claim") {
-    const auto claimed = claim();
-    control_.answer(claimed ? *claimed : nlohmann::json{{"ok", false}, {"error", claimed.error().message}});
-    return {};
-  }
   auto answer = handle(*request);
-  if (answer && !answer->contains("settings")) return apply(std::move(*answer));
+  // Of the others the gateway has its part to do first.
+  const bool at_once = type == "about" || type == "claim";
+  if (answer && !at_once) return apply(std::move(*answer));
   if (answer) {
     control_.answer(*answer);
     return {};
@@ -84,6 +82,7 @@ Result<void> Owner::ready(int fd) {
 Result<nlohmann::json> Owner::handle(const nlohmann::json& request) {
   BH_TRY(const std::string type, json_read::string(request, "type"));
   if (type == "about") return about();
+  if (type == "claim") return claim();
   if (type == "revoke") return revoke(request);
   if (type == "reload") return reload(request);
   if (type == "close") return close(request);
