@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -14,6 +13,7 @@
 #include "base/fd.h"
 #include "base/sys.h"
 #include "mcp/call.h"
+#include "mcp/ends.h"
 #include "mcp/protocol.h"
 #include "mcp/serve_socket.h"
 
@@ -34,7 +34,7 @@ class Server {
   }
 
   void take(std::string_view line) {
-    reap();
+    reap(calls_);
     const Heard heard = hear(line);
     if (!heard.refusal.is_null()) return say(heard.refusal);
     if (!heard.incoming) return;
@@ -78,17 +78,6 @@ class Server {
     });
   }
 
-  void reap() {
-    for (auto call = calls_.begin(); call != calls_.end();) {
-      if (!call->over) {
-        ++call;
-        continue;
-      }
-      call->thread.join();
-      call = calls_.erase(call);
-    }
-  }
-
   Session& session_;
   std::list<Call> calls_;  // this thread's
   std::mutex output_;
@@ -101,12 +90,7 @@ Result<int> serve(const Config& config) {
   (void)::signal(SIGPIPE, SIG_IGN);
   if (!config.socket.empty()) return serve_socket(config);
   // Agents end a server by closing its input, or by a signal, and wait for neither for long.
-  sigset_t ends;
-  ::sigemptyset(&ends);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&ends, number);
-  ::sigprocmask(SIG_BLOCK, &ends, nullptr);
-  const UniqueFd told(::signalfd(-1, &ends, SFD_CLOEXEC));
-  if (!told) return fail_errno("signalfd", "", errno);
+  BH_TRY(const UniqueFd told, receive_ending_signals());
   BH_TRY(Session session, Session::make(config));
   Server server(session);
   std::string waiting;

@@ -2,9 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +14,7 @@
 #include "base/peer.h"
 #include "base/text.h"
 #include "mcp/connection.h"
+#include "mcp/ends.h"
 #include "mcp/listener.h"
 
 namespace bulkhead::mcp {
@@ -63,18 +62,10 @@ class Server {
   // Is somebody still to go before there is room for who waits?
   bool makes_room() const { return makes_room_; }
 
-  void reap() {
+  void tidy() {
     eventfd_t count = 0;
     (void)::eventfd_read(ended_.get(), &count);
-    for (auto one = open_.begin(); one != open_.end();) {
-      if (!one->over) {
-        ++one;
-        continue;
-      }
-      one->thread.join();
-      one = open_.erase(one);
-      makes_room_ = false;
-    }
+    if (reap(open_) > 0) makes_room_ = false;
   }
 
  private:
@@ -121,12 +112,7 @@ class Server {
 }  // namespace
 
 Result<int> serve_socket(const Config& config) {
-  sigset_t ends;
-  ::sigemptyset(&ends);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&ends, number);
-  ::sigprocmask(SIG_BLOCK, &ends, nullptr);
-  const UniqueFd told(::signalfd(-1, &ends, SFD_CLOEXEC));
-  if (!told) return fail_errno("signalfd", "", errno);
+  BH_TRY(const UniqueFd told, receive_ending_signals());
   UniqueFd ended(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!ended) return fail_errno("eventfd", "", errno);
   BH_TRY(Session session, Session::make(config));
@@ -139,7 +125,7 @@ Result<int> serve_socket(const Config& config) {
         {told.get(), POLLIN, 0}, {server.ended(), POLLIN, 0}, {server.makes_room() ? -1 : listener.fd(), POLLIN, 0}};
     if (::poll(fds, 3, -1) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
     if (fds[0].revents != 0) break;
-    if (fds[1].revents != 0) server.reap();
+    if (fds[1].revents != 0) server.tidy();
     if (fds[2].revents != 0) server.accept(listener.fd());
   }
   listener.remove();
