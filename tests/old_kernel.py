@@ -8,16 +8,15 @@ Debian 12 is 6.1. The tests run in a session of that tier whose first program is
 tested there. Without KVM a test takes some ten times as long as here.
 """
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(HERE)
-BUILD = os.environ.get("BULKHEAD_BUILD", os.path.join(ROOT, "build/release"))
-KERNEL = os.path.join(ROOT, ".cache/machine")
+from support import turned
+from support.case import BUILD, ROOT
+from support.turned import KERNEL
+
 SHOWN = ("tests", "profiles", "presets", "control", "secrets", "docs", os.path.relpath(BUILD, ROOT))
 
 # As root of the machine, in a folder with `as-root.out`, beside the session's command, which only waits. The tests' own
@@ -58,18 +57,6 @@ def quoted(text):
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def installation(top):
-    """One of its own, whose machines' first program is the one that was taken over."""
-    shutil.copytree(os.path.join(BUILD, "bin"), os.path.join(top, "bin"))
-    share = os.path.join(top, "share/bulkhead")
-    os.makedirs(share)
-    for name in ("profiles", "presets", "control", "secrets"):
-        os.symlink(os.path.join(ROOT, name), os.path.join(share, name))
-    subprocess.run([os.path.join(ROOT, "tools/machine.sh"), KERNEL, os.path.join(BUILD, "turned/bulkhead-init-turned"),
-                    os.path.join(share, "machine")], check=True)
-    return os.path.join(top, "bin/bulkhead")
-
-
 def policy(work):
     mounts = [(work, "rw"), (os.path.join(KERNEL, "more"), "ro")]
     mounts += [(os.path.join(ROOT, name), "ro") for name in SHOWN if os.path.exists(os.path.join(ROOT, name))]
@@ -85,7 +72,7 @@ def main():
         sys.exit("old_kernel.py: no kernel for a machine: ./dev machine")
     with tempfile.TemporaryDirectory(prefix="bulkhead-old-kernel.") as top:
         os.chmod(top, 0o755)
-        program = installation(top)
+        program = turned.install(top)
         work = os.path.join(top, "work")
         os.mkdir(work)
         os.chmod(work, 0o777)
@@ -99,7 +86,7 @@ def main():
         with open(os.path.join(top, "policy.toml"), "w") as file:
             file.write(policy(work))
         environment = {**os.environ, "XDG_STATE_HOME": os.path.join(top, "state")}
-        session = subprocess.Popen([program, "run", "-q", "--policy", file.name, "--", "/bin/sleep", "infinity"], env=environment, cwd=HERE,
+        session = subprocess.Popen([program, "run", "-q", "--policy", file.name, "--", "/bin/sleep", "infinity"], env=environment, cwd=os.path.join(ROOT, "tests"),
                                    stdin=subprocess.DEVNULL)
         last = ""
         try:

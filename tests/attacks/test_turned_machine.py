@@ -1,14 +1,9 @@
 """A virtual machine that was taken over: its root says and does what it likes (tests/turned/init_main.cc), and what the
 host holds, holds."""
 import os
-import shutil
-import subprocess
 import unittest
 
-from support import Case
-from support.case import BUILD, ROOT
-
-KERNEL = os.path.join(ROOT, ".cache/machine")
+from support import Case, turned
 
 
 class TurnedMachine(Case):
@@ -16,17 +11,9 @@ class TurnedMachine(Case):
 
     def setUp(self):
         super().setUp()
-        if not os.path.exists(os.path.join(KERNEL, "vmlinuz")):
+        if not os.path.exists(os.path.join(turned.KERNEL, "vmlinuz")):
             raise unittest.SkipTest("no kernel for a machine (./dev machine)")
-        # An installation of its own, whose machines boot that one.
-        top = self.folder("installed")
-        shutil.copytree(os.path.join(BUILD, "bin"), os.path.join(top, "bin"))
-        share = self.folder("installed/share/bulkhead")
-        for name in ("profiles", "presets", "control", "secrets"):
-            os.symlink(os.path.join(ROOT, name), os.path.join(share, name))
-        subprocess.run([os.path.join(ROOT, "tools/machine.sh"), KERNEL, os.path.join(BUILD, "turned/bulkhead-init-turned"),
-                        os.path.join(share, "machine")], check=True)
-        self.program = os.path.join(top, "bin/bulkhead")
+        self.program = turned.install(self.folder("installed"))
 
     def take_over(self, script, policy="", options=(), command="true"):
         self.write("work/as-root.sh", script)

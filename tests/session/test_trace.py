@@ -3,39 +3,18 @@ import os
 import shutil
 import signal
 
-from support import Case, case, procs
+from support import case, procs
+from support.recorded import TRUE, Recorded
 
-TRUE = "/usr/bin/true"
 
-
-class Trace(Case):
+class Trace(Recorded):
     tier = "gvisor"
-
-    def executed(self, path):
-        return [event for event in self.recorded("process.exec") if event.get("path") == path]
-
-    def python(self, script, policy="", **more):
-        self.write("work/script.py", script)
-        return self.inside(["/usr/bin/python3", "script.py"], policy, **more)
+    shell = "/usr/bin/dash"
 
     def test_programs_with_their_parents(self):
-        self.ok(self.inside(["/bin/sh", "-c", "/bin/sh -c '/usr/bin/env true a \"b c\"; exit 3'; /bin/sh -c 'kill -9 $$'; true"]))
-        first = [e for e in self.executed("/usr/bin/dash") if e["arguments"][-1].endswith("; true")][0]
-        second = [e for e in self.executed("/usr/bin/dash") if e["arguments"][-1].endswith("exit 3")][0]
-        self.assertEqual(second["parent"], first["pid"])
-        self.assertEqual(second["name"], "dash")
+        second = self.check_programs_with_their_parents()
         self.assertEqual(second["seen_by"], "gvisor")
         self.assertEqual(second["source"], "trace")
-        last = self.executed(TRUE)[0]
-        self.assertEqual(last["arguments"], ["true", "a", "b c"])
-        self.assertEqual(last["parent"], second["pid"])
-        ends = {e["pid"]: e for e in self.recorded("process.exit")}
-        self.assertEqual(ends[second["pid"]]["exit_status"], 3)
-        self.assertEqual(ends[last["pid"]]["exit_status"], 0)
-        self.assertIn(9, [e.get("signal") for e in ends.values()])
-        started = {e["pid"]: e for e in self.recorded("process.start")}
-        self.assertEqual(started[second["pid"]]["parent"], first["pid"])
-        self.assertEqual(self.recorded("process.omitted"), [])
 
     def test_files_and_connections(self):
         self.python("import os, socket\n"

@@ -2,38 +2,16 @@
 import os
 import signal
 
-from support import Case, procs
+from support import procs
+from support.recorded import TRUE, Recorded
 
-TRUE = "/usr/bin/true"
 
-
-class VmRecord(Case):
+class VmRecord(Recorded):
     tier = "vm"
-
-    def executed(self, path):
-        return [event for event in self.recorded("process.exec") if event.get("path") == path]
-
-    def python(self, script, policy="", **more):
-        self.write("work/script.py", script)
-        return self.inside(["/usr/bin/python3", "script.py"], policy, **more)
 
     def test_programs_with_their_parents(self):
         """Also of those that are gone at once; what a machine says is told apart from what Bulkhead saw itself."""
-        self.ok(self.inside(["/bin/sh", "-c", "/bin/sh -c '/usr/bin/env true a \"b c\"; exit 3'; /bin/sh -c 'kill -9 $$'; true"]))
-        first = [e for e in self.executed("/bin/sh") if e["arguments"][-1].endswith("; true")][0]
-        second = [e for e in self.executed("/bin/sh") if e["arguments"][-1].endswith("exit 3")][0]
-        self.assertEqual(second["parent"], first["pid"])
-        self.assertEqual(second["name"], "sh")
-        last = self.executed(TRUE)[0]
-        self.assertEqual(last["arguments"], ["true", "a", "b c"])
-        self.assertEqual(last["parent"], second["pid"])
-        ends = {e["pid"]: e for e in self.recorded("process.exit")}
-        self.assertEqual(ends[second["pid"]]["exit_status"], 3)
-        self.assertEqual(ends[last["pid"]]["exit_status"], 0)
-        self.assertIn(9, [e.get("signal") for e in ends.values()])
-        started = {e["pid"]: e for e in self.recorded("process.start")}
-        self.assertEqual(started[second["pid"]]["parent"], first["pid"])
-        self.assertEqual(self.recorded("process.omitted"), [])
+        self.check_programs_with_their_parents()
         for kind in ("process.start", "process.exec", "process.exit"):
             for event in self.recorded(kind):
                 self.assertEqual((event["source"], event["seen_by"]), ("trace", "machine"))
