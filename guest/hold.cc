@@ -72,6 +72,8 @@ class Holder {
       }
       if (fds[0].revents != 0) listen();
       if (mux_ && !mux_->handle(fds)) end(125);
+      // What a command wrote last may still be on its way when the command is gone.
+      if (ending_ && nobody_ && (!mux_ || mux_->idle())) leave();
     }
   }
 
@@ -85,9 +87,8 @@ class Holder {
     for (;;) {
       const pid_t pid = ::waitpid(-1, nullptr, WNOHANG);
       if (pid > 0 || (pid < 0 && errno == EINTR)) continue;
-      if (pid == 0) return;
-      if (ending_) leave();
-      if (std::exchange(told_, begun_) != begun_) link_.send(Empty{begun_});
+      nobody_ = pid < 0;
+      if (nobody_ && std::exchange(told_, begun_) != begun_) link_.send(Empty{begun_});
       return;
     }
   }
@@ -124,12 +125,14 @@ class Holder {
       if (next >= fds.size()) return;
       given.stdio[i] = fds[next++].get();
     }
+    nobody_ = false;
     if (!start_command(given)) reap();  // perhaps nothing runs, which nobody would say again
   }
 
   // With own_kernel: makes the descriptors here, as they can't be sent.
   Result<Ends> begin(std::uint8_t used) {
     ++begun_;
+    if (ending_) return fail("the session ends");
     Ends ours, theirs;
     for (std::uint8_t channel = 0; channel < channels; ++channel) {
       if ((used >> channel & 1) == 0) continue;
@@ -147,7 +150,12 @@ class Holder {
     const Given given{{theirs[input].get(), theirs[output].get(), theirs[errors].get()},
                       theirs[control].get(),
                       theirs[terminal].get()};
-    if (!start_command(given)) return fail("fork failed inside the session", errno);
+    nobody_ = false;
+    if (!start_command(given)) {
+      const Error error{"fork failed inside the session", errno};
+      reap();
+      return tl::unexpected(error);
+    }
     return ours;
   }
 
@@ -155,7 +163,7 @@ class Holder {
   const Setup& setup_;
   UniqueFd signals_;
   std::optional<Mux> mux_;
-  bool ending_ = false;
+  bool ending_ = false, nobody_ = true;
   std::uint32_t begun_ = 0, told_ = 0;  // commands; after how many of them it was last said that nothing runs
 };
 

@@ -78,6 +78,7 @@ Result<void> Mux::add(std::uint32_t number, std::uint8_t used, Ends ends) {
 }
 
 Result<void> Mux::open(Ends ends) {
+  if (!stream_) return fail("the session's inside is gone", EPIPE);
   if (commands_.size() >= max_commands) return fail("too many commands run in this session", EAGAIN);
   if (last_ == UINT32_MAX) return fail("this session has run too many commands", EAGAIN);
   std::uint8_t used = 0;
@@ -90,6 +91,7 @@ Result<void> Mux::open(Ends ends) {
 }
 
 void Mux::queue(std::uint32_t number, std::uint8_t channel, Kind kind, std::string_view payload) {
+  if (!stream_) return;
   append(out_, number, 4);
   append(out_, channel, 1);
   append(out_, kind, 1);
@@ -268,12 +270,27 @@ Result<void> Mux::read_stream() {
   for (int i = 0; i < turns; ++i) {
     const ssize_t n = ::read(stream_.get(), buffer.data(), buffer.size());
     if (n < 0 && not_now()) break;
-    if (n <= 0) return fail("the session's inside is gone", EPIPE);
+    if (n <= 0) {
+      end_stream();
+      return fail("the session's inside is gone", EPIPE);
+    }
     in_.append(buffer, 0, static_cast<std::size_t>(n));
     BH_CHECK(take_frames());
     if (static_cast<std::size_t>(n) < buffer.size()) break;
   }
   return {};
+}
+
+// As if the other end had ended all there is.
+void Mux::end_stream() {
+  stream_.reset();
+  for (auto& [number, command] : commands_) {
+    for (Lane& lane : command.lanes) {
+      if (lane.reads) stop_reading(lane);
+      lane.peer_ended = true;
+      if (lane.writes && lane.waiting.empty()) stop_writing(lane);
+    }
+  }
 }
 
 Result<void> Mux::take_frames() {
@@ -356,13 +373,18 @@ Result<void> Mux::begin_command(std::uint32_t number, std::string_view payload) 
 }
 
 Result<void> Mux::write_stream() {
-  if (out_.size() - out_at_ > too_much) return fail("the session's inside does not listen", EPIPE);
+  if (!stream_) return {};
+  if (out_.size() - out_at_ > too_much) return fail("the session's inside does not listen");
   while (out_at_ < out_.size()) {
     ssize_t n = ::send(stream_.get(), out_.data() + out_at_, out_.size() - out_at_, MSG_NOSIGNAL);
     // A virtual machine's port.
     if (n < 0 && errno == ENOTSOCK) n = ::write(stream_.get(), out_.data() + out_at_, out_.size() - out_at_);
     if (n < 0 && not_now()) break;
-    if (n < 0) return fail("the session's inside is gone", EPIPE);
+    if (n < 0) {
+      out_.clear();  // nobody takes it; what the other end said before can still be read
+      out_at_ = 0;
+      return fail("the session's inside is gone", EPIPE);
+    }
     out_at_ += static_cast<std::size_t>(n);
   }
   if (out_at_ == out_.size() || out_at_ > enough) out_.erase(0, std::exchange(out_at_, 0));

@@ -53,10 +53,13 @@ class Mux {
   // Outside: a new command. Refused when there are too many.
   Result<void> open(Ends ends);
   std::size_t commands() const { return commands_.size(); }
+  // No command is left, and nothing is on its way into the stream.
+  bool idle() const { return commands_.empty() && out_at_ == out_.size(); }
 
   // Adds what poll(2) shall wait for; handle() looks at just those entries again. Neither blocks.
   void prepare(std::vector<pollfd>& fds);
-  // An error: the other end is gone (code EPIPE), or said what makes no sense.
+  // An error: the other end is gone (code EPIPE), or said what makes no sense. After EPIPE what has come already still
+  // goes on to the local ends, if it is handled further, and then they end.
   Result<void> handle(const std::vector<pollfd>& fds);
 
  private:
@@ -85,6 +88,7 @@ class Mux {
   Result<void> add(std::uint32_t number, std::uint8_t used, Ends ends);
   void queue(std::uint32_t number, std::uint8_t channel, Kind kind, std::string_view payload = {});
   Result<void> read_stream();
+  void end_stream();
   Result<void> write_stream();
   Result<void> take_frames();
   Result<void> take(std::uint32_t number, std::uint8_t channel, std::uint8_t kind, std::string_view payload);

@@ -300,6 +300,33 @@ TEST(MuxFrames, NonsenseIsRefused) {
   }
 }
 
+// The other end has gone; what it said before goes on, and then the local ends close.
+TEST_F(MuxTest, WhatCameBeforeTheEndArrives) {
+  Command far = open(1U << control | 1U << output);
+  put(begun_[0].out.get(), std::string(60'000, 'x'));
+  put(begun_[0].out.get(), "y");
+  put(begun_[0].control.get(), "bye");
+  // A full pipe, so that some of it has to wait here.
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(once(*inside_));
+  inside_.reset();
+  std::string out;
+  int ends = 0;
+  for (int i = 0; i < 20 && outside_->commands() > 0; ++i) {
+    if (const auto done = once(*outside_); !done) {
+      EXPECT_EQ(done.error().code, EPIPE);
+      ++ends;
+    }
+    if (const std::string part = take(far.out.get()); part[0] != '(') out += part;
+  }
+  EXPECT_GT(ends, 0);
+  EXPECT_FALSE(outside_->open({}));
+  EXPECT_EQ(out.size(), 60'001U);
+  EXPECT_EQ(take(far.out.get()), "(end)");
+  EXPECT_EQ(take(far.control.get()), "bye");
+  EXPECT_EQ(take(far.control.get()), "(end)");
+  EXPECT_EQ(outside_->commands(), 0U);
+}
+
 // Many small datagrams are held to the window as few large ones are.
 TEST(MuxFrames, ADatagramCostsMoreThanItsBytes) {
   auto stream = sys::socket_pair(SOCK_STREAM);

@@ -64,11 +64,24 @@ void Commands::close(const std::string& why) {
   if (!std::exchange(closed_, true)) why_closed_ = why;
 }
 
-void Commands::finish() {
+void Commands::finish(Clock::time_point until) {
+  drain(until);
   for (Command& command : commands_) {
     if (!command.over && !command.recorded_end) (void)lose(command, "the session ended (" + why_closed_ + ")");
   }
   commands_.clear();
+}
+
+void Commands::drain(Clock::time_point until) {
+  for (;;) {
+    const bool some = std::ranges::any_of(commands_, [](const Command& command) { return command.set_up; });
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
+    if ((!some && (!mux_ || mux_->commands() == 0)) || left <= 0) return;
+    std::vector<pollfd> fds;
+    prepare(fds);
+    if (::poll(fds.data(), fds.size(), static_cast<int>(left)) < 0 && errno != EINTR) return;
+    if (auto done = handle(fds); !done && done.error().code != EPIPE) return;
+  }
 }
 
 Result<void> Commands::lose(Command& command, const std::string& why) {

@@ -51,8 +51,8 @@ class Commands {
   void start(UniqueFd client, const nlohmann::json& request, std::vector<UniqueFd> fds);
   // No more of them: the session ends. `why` is what those hear that run; the first one counts.
   void close(const std::string& why);
-  // Nothing is inside any more.
-  void finish();
+  // Nothing is inside any more: what it said last still reaches the clients, until `until` where they take it slowly.
+  void finish(Clock::time_point until);
 
   void prepare(std::vector<pollfd>& fds);
   // An error ends the session.
@@ -83,6 +83,7 @@ class Commands {
     bool over = false;
   };
 
+  void drain(Clock::time_point until);
   Result<Command> accept(const nlohmann::json& request, std::vector<UniqueFd>& fds);
   Result<void> lose(Command& command, const std::string& why);
   Result<void> from_client(Command& command);

@@ -141,7 +141,7 @@ class Caller {
       if (leave_at_ && Clock::now() >= *leave_at_) return fail("it did not end within 3 seconds of the signal: killed");
     }
     if (terminal_->layout().any()) tell(shim::Finish{});
-    return {};
+    return lost_;
   }
 
   int timeout() const {
@@ -200,8 +200,8 @@ class Caller {
     auto message = ipc::receive(session_.get());
     if (!message || message->closed) {
       session_.reset();
-      if (ended_) return {};
-      return fail("the session ended before the command did");
+      if (!ended_) lose(fail("the session ended before the command did"));
+      return {};
     }
     BH_TRY(const shim::ToSupervisor decoded, shim::decode_to_supervisor(message->text));
     if (std::holds_alternative<shim::Ready>(decoded)) return on_ready(message->fds);
@@ -214,7 +214,10 @@ class Caller {
     } else if (const auto* exited = std::get_if<shim::Exited>(&decoded)) {
       end(exited->shell());
     } else if (const auto* failed = std::get_if<shim::Failed>(&decoded)) {
-      if (failed->code == 125) return fail(escape_for_terminal(failed->text));
+      if (failed->code == 125) {
+        lose(fail(escape_for_terminal(failed->text)));
+        return {};
+      }
       std::fprintf(stderr, "bulkhead: %s\n", escape_for_terminal(failed->text).c_str());
       end(failed->code);
     }
@@ -233,6 +236,12 @@ class Caller {
     BH_CHECK(terminal_->start());
     tell(shim::Go{});
     return {};
+  }
+
+  // What the command wrote before it was lost is still passed on.
+  void lose(Result<void> why) {
+    if (!ended_) lost_ = std::move(why);
+    end(125);
   }
 
   void end(int status) {
@@ -256,6 +265,7 @@ class Caller {
   std::optional<Pump> pumps_[3];
   bool ended_ = false;
   int status_ = 0;
+  Result<void> lost_;
   std::optional<Clock::time_point> until_, leave_at_;
 };
 

@@ -881,7 +881,7 @@ class Supervisor {
   void wind_down(const Result<int>& ended) {
     tier_.process.kill_and_wait();
     commands_.close("stopped");
-    commands_.finish();
+    commands_.finish(Clock::now() + term_grace);
     if (ended) collect_outputs();
     for (Child& carrier : tier_.carriers) {
       if (!end_child(carrier, Clock::now() + helper_grace))

@@ -347,6 +347,34 @@ class Live(Case):
         self.assertIn(b"ended", err)
         self.wait_until(lambda: not procs.with_text("sleep 60"), 10, "the workload's end")
 
+    def test_what_commands_say_last_arrives_although_the_session_ends(self):
+        session = self.start()
+        # Some more than pipes hold, but not more than goes on its way without a reader.
+        sizes = [250000 if i % 4 == 0 else 5 for i in range(12)]
+        children = [self.begin(session, f"trap 'head -c {size} /dev/zero | tr \\0 x; exit 9' TERM; echo up; while :; do sleep 0.05; done")
+                    for size in sizes]
+        for child in children:
+            self.assertEqual(child.stdout.readline(), b"up\n")
+
+        def read_late(child):
+            time.sleep(1)
+            return child.communicate(timeout=30)[0]
+
+        with concurrent.futures.ThreadPoolExecutor(len(children)) as pool:
+            said = [pool.submit(read_late, child) for child in children]
+            self.assertEqual(self.ok(self.bulkhead("stop", session)).err, "")
+        self.assertEqual([(len(one.result()), child.returncode) for one, child in zip(said, children)], [(size, 9) for size in sizes])
+        self.assertEqual([e.get("exit_status") for e in self.recorded("command.end")], [9] * len(sizes))
+
+    def test_what_a_lost_command_said_arrives(self):
+        session = self.start()
+        child = self.begin(session, "trap 'head -c 30000 /dev/zero | tr \\0 x; sleep 60' TERM; echo up; while :; do sleep 0.05; done")
+        self.assertEqual(child.stdout.readline(), b"up\n")
+        self.ok(self.bulkhead("stop", session))  # SIGKILL after three seconds
+        out, err = child.communicate(timeout=20)
+        self.assertEqual((len(out), child.returncode), (30000, 125))
+        self.assertIn(b"ended", err)
+
     def test_a_session_of_run_takes_no_commands(self):
         child = self.start_inside(["/bin/sh", "-c", "echo up > up; sleep 30"])
         self.wait_for_file("up")
