@@ -1,7 +1,7 @@
 # Where things go: programs people call in bin, helpers in libexec, data in share.
 include(GNUInstallDirs)
 install(TARGETS bulkhead RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS bulkhead-front bulkhead-egress bulkhead-credential bulkhead-login bulkhead-evidence bulkhead-holder bulkhead-keep bulkhead-look bulkhead-relay bulkhead-trace bulkhead-warden
+install(TARGETS bulkhead-changes bulkhead-front bulkhead-egress bulkhead-credential bulkhead-login bulkhead-evidence bulkhead-holder bulkhead-keep bulkhead-look bulkhead-relay bulkhead-trace bulkhead-warden
         bulkhead-machine
         bulkhead-shim
         RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead)

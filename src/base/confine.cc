@@ -95,6 +95,8 @@ std::span<const sock_filter> filter_of(Role role) {
       return walker_filter;
     case Role::trace:
       return trace_filter;
+    case Role::changes:
+      return changes_filter;
     case Role::look:
       return look_filter;
     case Role::keep:

@@ -24,6 +24,7 @@ enum class Role {
   login,   // one file beneath a folder it holds, replaced by a new one; a lock; no socket(2), no exec
   walker,  // listings of folders beneath descriptors it holds; no file is read or written
   trace,   // accept4 on a socket it holds, messages; no socket(2), no connect(2)
+  changes,  // listings as walker, inotify watches on those folders, messages
   look,    // messages and files on descriptors it holds, nothing else
   keep,    // files beneath descriptors it holds, threads; no socket(2), no exec
 };

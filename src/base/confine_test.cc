@@ -72,20 +72,23 @@ TEST_P(Confine, OpensNoUnixSocketToTheHost) {
 }
 
 // What the names of a folder lead to is not its business.
-TEST(Walker, ListsAndOpensNoFile) {
+class Walker : public testing::TestWithParam<Role> {};
+INSTANTIATE_TEST_SUITE_P(Roles, Walker, testing::Values(Role::walker, Role::changes));
+
+TEST_P(Walker, ListsAndOpensNoFile) {
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
   GTEST_SKIP() << "a sanitizer's own syscalls are not in the allow-lists";
 #endif
   const auto opens = [](int flags) {
-    return outcome(Role::walker, [flags] { return ::openat(AT_FDCWD, "/", flags, 0600) >= 0 ? 7 : 1; });
+    return outcome(GetParam(), [flags] { return ::openat(AT_FDCWD, "/", flags, 0600) >= 0 ? 7 : 1; });
   };
   EXPECT_EQ(opens(O_RDONLY | O_DIRECTORY), 7);
   EXPECT_EQ(opens(O_RDONLY), killed);
   EXPECT_EQ(opens(O_WRONLY | O_DIRECTORY), killed);
   EXPECT_EQ(opens(O_RDONLY | O_DIRECTORY | O_CREAT), killed);
-  EXPECT_EQ(outcome(Role::walker, [] { return ::fork() < 0 ? 1 : 2; }), killed);
-  EXPECT_EQ(outcome(Role::walker, [] { return ::socket(AF_UNIX, SOCK_STREAM, 0); }), killed);
-  EXPECT_EQ(outcome(Role::walker, [] { return ::unlinkat(AT_FDCWD, "x", 0); }), killed);
+  EXPECT_EQ(outcome(GetParam(), [] { return ::fork() < 0 ? 1 : 2; }), killed);
+  EXPECT_EQ(outcome(GetParam(), [] { return ::socket(AF_UNIX, SOCK_STREAM, 0); }), killed);
+  EXPECT_EQ(outcome(GetParam(), [] { return ::unlinkat(AT_FDCWD, "x", 0); }), killed);
 }
 
 INSTANTIATE_TEST_SUITE_P(Roles, Confine,

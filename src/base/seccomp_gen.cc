@@ -219,6 +219,12 @@ int main(int argc, char** argv) {
   allow(walker, {SCMP_SYS(getdents64)});
   write_program(walker, "walker", out);
 
+  scmp_filter_ctx changes = fresh(true);
+  allow_if(changes, SCMP_SYS(openat),
+           {SCMP_A2_32(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_DIRECTORY | O_CREAT, O_RDONLY | O_DIRECTORY)});
+  allow(changes, {SCMP_SYS(getdents64), SCMP_SYS(fchdir), SCMP_SYS(inotify_add_watch), SCMP_SYS(inotify_rm_watch)});
+  write_program(changes, "changes", out);
+
   scmp_filter_ctx login = fresh(true);
   allow(login,
         {SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(unlinkat), SCMP_SYS(renameat), SCMP_SYS(renameat2),

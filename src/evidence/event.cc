@@ -139,6 +139,18 @@ constexpr std::array events = {
         "That many of each kind were not recorded, because there were too many of them (10,000 or 4 MiB at once, "
         "then 200 or 64 KiB a second, of each kind), and that many the kernel inside could not send. At most once a "
         "second"},
+    EventType{
+        "file.changed", "changes", "mount, path, how[], folder, from, from_mount, seen_by",
+        "A file (or `folder`) in a folder that the session may change was changed, as the host's kernel tells it, "
+        "by whoever it was: `path` is relative to the mount, `how` has create, write, attributes, "
+        "move (here, `from` elsewhere in the mounts), move_in (here, from outside), move_out and "
+        "remove. What happened to one path within a second is one event. `seen_by` is `host`"},
+    EventType{"file.unseen", "changes", "mount, reason, folders, seen_by",
+              "Changes in a mount may be missing: so many folders of it are not watched, for want of `watches`, of "
+              "`access` or of `inotify`; or the kernel lost some that were not fetched in time (`overflow`)"},
+    EventType{"file.omitted", "changes", "count, seen_by",
+              "That many `file.changed` were not recorded, because there were too many (10,000 or 4 MiB at once, then "
+              "200 or 64 KiB a second)"},
     EventType{"upstream.request", "egress",
               "grant, host, port, address, proxy, status, tls, http, reused, bytes_up, bytes_down",
               "A request that went out and was answered: which address was dialled, by which versions of TLS and "

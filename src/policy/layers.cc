@@ -153,6 +153,7 @@ void merge_scalars(const std::vector<Document>& layers, Policy& policy) {
     take(policy.limits.output, layer.limits.output, "limits.output", layer, policy);
     take(policy.limits.file_size, layer.limits.file_size, "limits.file_size", layer, policy);
     take(policy.processes, layer.processes, "evidence.processes", layer, policy);
+    take(policy.files, layer.files, "evidence.files", layer, policy);
     take(policy.limits.idle, layer.limits.idle, "limits.idle", layer, policy);
     take(policy.limits.tenant_sessions, layer.limits.tenant_sessions, "limits.tenant_sessions", layer, policy);
     take(policy.limits.tenant_memory, layer.limits.tenant_memory, "limits.tenant_memory", layer, policy);

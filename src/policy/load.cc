@@ -224,8 +224,9 @@ Result<void> load_scalars(const TableReader& reader, Document& document) {
 
 Result<void> load_evidence(const TomlValue& table, Document& document) {
   const TableReader reader(table, "[evidence]", document.file);
-  BH_CHECK(reader.only({"processes"}));
+  BH_CHECK(reader.only({"processes", "files"}));
   BH_TRY(document.processes, reader.boolean("processes"));
+  BH_TRY(document.files, reader.boolean("files"));
   for (const TomlEntry& entry : table.entries) {
     document.origins["evidence." + entry.key] = {document.layer, document.file, entry.line};
   }

@@ -39,7 +39,7 @@ struct Document {
   std::optional<Upstream> upstream;
   std::vector<Publish> publish;
   std::optional<bool> toolchains;
-  std::optional<bool> processes;          // of [evidence]
+  std::optional<bool> processes, files;   // of [evidence]
   std::optional<bool> ask;                // of the user's own policy alone
   std::optional<std::string> profile;     // a name, or "none"
   std::vector<std::string> arguments;     // of a profile

@@ -268,6 +268,9 @@ struct Policy {
   bool ask = false;  // the person at the terminal, about what no grant allows
   // Whether each process, file opened to be written and connection is recorded ([evidence]); unset: where the tier can.
   std::optional<bool> processes;
+  // Whether each change of files in folders that the session may change is recorded, as the host sees it ([evidence]);
+  // unset: on the tier vm.
+  std::optional<bool> files;
   bool toolchains = true;              // ~/.nvm, ~/.cargo/bin, … read-only where they exist
   std::string profile;                 // name, or empty
   std::vector<std::string> arguments;  // what the profile puts behind the name of its own command

@@ -266,9 +266,10 @@ class Writer {
   }
 
   void write_evidence() {
-    if (!policy_.processes) return;
+    if (!policy_.processes && !policy_.files) return;
     line("\n[evidence]");
-    scalar("processes", *policy_.processes ? "true" : "false", "evidence.processes");
+    if (policy_.processes) scalar("processes", *policy_.processes ? "true" : "false", "evidence.processes");
+    if (policy_.files) scalar("files", *policy_.files ? "true" : "false", "evidence.files");
   }
 
   const Policy& policy_;

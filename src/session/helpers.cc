@@ -97,6 +97,7 @@ std::vector<Helper*> Helpers::all() {
   for (Helper& helper : egress) out.push_back(&helper);
   if (relay) out.push_back(&*relay);
   if (trace) out.push_back(&*trace);
+  if (changes) out.push_back(&*changes);
   for (Helper& helper : keeps) out.push_back(&helper);
   for (Helper& helper : logins) out.push_back(&helper);
   return out;
@@ -112,6 +113,9 @@ Result<HelperFiles> open_helper_files(const Policy& policy) {
   }
   if (policy.processes.value_or(false)) {
     BH_TRY(files.trace, open_helper("bulkhead-trace"));
+  }
+  if (policy.files.value_or(false)) {
+    BH_TRY(files.changes, open_helper("bulkhead-changes"));
   }
   if (std::any_of(policy.mounts.begin(), policy.mounts.end(), [](const Mount& mount) { return is_served(mount); })) {
     BH_TRY(files.keep, open_helper("bulkhead-keep"));
@@ -151,6 +155,24 @@ Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy, co
 
 Result<void> start_trace(Helpers& helpers, const HelperFiles& files, int told) {
   BH_TRY(helpers.trace, start("trace", "trace", {"bulkhead-trace"}, files.trace.get(), {told}));
+  return {};
+}
+
+Result<void> start_changes(Helpers& helpers, const HelperFiles& files, const std::vector<Changing>& mounts) {
+  if (mounts.empty()) return {};
+  BH_TRY(Helper helper, start("changes", "changes", {"bulkhead-changes"}, files.changes.get()));
+  for (std::size_t from = 0; from < mounts.size(); from += ipc::max_fds) {
+    const std::size_t to = std::min(mounts.size(), from + ipc::max_fds);
+    nlohmann::json targets = nlohmann::json::array();
+    std::vector<int> fds;
+    for (std::size_t i = from; i < to; ++i) {
+      targets.push_back(mounts[i].target);
+      fds.push_back(mounts[i].top.get());
+    }
+    BH_CHECK(
+        ipc::send(helper.control.get(), {{"type", "watch"}, {"mounts", targets}, {"more", to < mounts.size()}}, fds));
+  }
+  helpers.changes = std::move(helper);
   return {};
 }
 

@@ -32,6 +32,7 @@ struct Helper {
 struct HelperFiles {
   UniqueFd evidence, front, egress;  // programs
   UniqueFd relay, keep, trace;       // where ports are published; where a mount is served; where processes are recorded
+  UniqueFd changes;                  // where changes of files are recorded
   UniqueFd ca_bundle;
   std::vector<UniqueFd> upstream_ca;
   std::vector<std::string> dns_servers;
@@ -47,6 +48,7 @@ struct Helpers {
   std::vector<std::string> egress_credentials;  // "" = without credential; same order as egress
   std::optional<Helper> relay;                  // where ports are published
   std::optional<Helper> trace;                  // where processes are recorded
+  std::optional<Helper> changes;                // where changes of files are recorded
   std::vector<Helper> keeps;                    // one for each mount that is served (kept.h)
   std::vector<Helper> logins;                   // one for each agent's login (logins.h)
   std::vector<sys::Pair> lanes;                 // front's and egress's ends, until both have theirs
@@ -62,6 +64,12 @@ struct CaPipes {
 
 // What is told of the processes inside comes by this socket.
 Result<void> start_trace(Helpers& helpers, const HelperFiles& files, int told);
+// A mount in which changes are recorded.
+struct Changing {
+  std::string target;
+  UniqueFd top;
+};
+Result<void> start_changes(Helpers& helpers, const HelperFiles& files, const std::vector<Changing>& mounts);
 // Execs them all, first those that have most to do before they can serve. None has been told anything but the session.
 Result<Helpers> start_helpers(const HelperFiles& files, const Policy& policy, const std::string& session, CaPipes ca);
 // Holds the file of one login, in `folder`; it is still to be told which (logins.h).

@@ -112,6 +112,7 @@ class Supervisor {
           "has --max-output; leave the limit out, or use `bulkhead run`");
     }
     if (!policy_.processes) policy_.processes = isolation_->tells();
+    if (!policy_.files) policy_.files = policy_.tier == Tier::vm;
     BH_TRY(files_, open_helper_files(policy_));
     std::vector<std::uint16_t> taken = room_ports();
     taken.push_back(53);
@@ -132,6 +133,10 @@ class Supervisor {
       if (mount.mode == MountMode::ro) continue;
       writable_.push_back(mount.target);
       BH_CHECK(disks_.watch(mount.source.get(), mount.target));
+      // A review's changes are the review's to show, and a private copy goes with the session.
+      if (!*policy_.files || mount.mode == MountMode::review || mount.output || mount.host.empty()) continue;
+      BH_TRY(UniqueFd top, sys::duplicate(mount.source.get()));
+      changing_.push_back({mount.target, std::move(top)});
     }
     BH_TRY(kept_, prepare_kept(planned_, identity_, sources, directory_));
     BH_TRY(protected_names_, protected_names(kept_, options_.request.data_dir, paths_));
@@ -214,6 +219,8 @@ class Supervisor {
     // helpers to come up.
     BH_TRY(helpers_, start_helpers(files_, policy_, directory_.id(), std::move(ca_)));
     if (tracing.second) BH_CHECK(start_trace(helpers_, files_, tracing.second.get()));
+    BH_CHECK(start_changes(helpers_, files_, changing_));
+    changing_.clear();
     BH_CHECK(serve_kept(kept_, protected_names_, policy_.tier == Tier::vm, helpers_, files_));
     helpers_.logins = std::move(logins_.helpers);
     if (!identity_.from_root) {
@@ -528,7 +535,7 @@ class Supervisor {
   void maybe_open_gate() {
     if (gate_open_ || !shim_ready_ || !front_ready_ || waiting_for_evidence_ || !failure_.empty() ||
         others_ready_ < helpers_.egress.size() + helpers_.keeps.size() + helpers_.logins.size() +
-                            (helpers_.relay ? 1 : 0) + (helpers_.trace ? 1 : 0)) {
+                            (helpers_.relay ? 1 : 0) + (helpers_.trace ? 1 : 0) + (helpers_.changes ? 1 : 0)) {
       return;
     }
     gate_open_ = true;
@@ -808,6 +815,8 @@ class Supervisor {
       say(helper.name +
           ": no inotify watch is left (fs.inotify.max_user_watches), so names and attributes are asked for " +
           "anew each second, which is slower");
+    } else if (index > 1 && type == "unseen") {
+      say("not all changes of files are recorded: " + why_unseen(object->value("reason", "")));
     } else if (index > 1 && type == "unanswered") {
       say("nobody inside listened at " + published_port(*object) +
           (isolation_->own_kernel() ? "; on this tier a server is reached at 0.0.0.0 or [::], not at its own 127.0.0.1"
@@ -819,6 +828,13 @@ class Supervisor {
     } else {
       stop(helper.name + " said something that makes no sense, so the session was stopped");
     }
+  }
+
+  static std::string why_unseen(const std::string& reason) {
+    if (reason == "watches") return "no inotify watch is left for all folders (fs.inotify.max_user_watches)";
+    if (reason == "inotify") return "no inotify instance is left (fs.inotify.max_user_instances)";
+    if (reason == "access") return "there are folders that can't be read";
+    return "there were more at once than the kernel tells of (fs.inotify.max_queued_events)";
   }
 
   static std::string published_port(const nlohmann::json& object) {
@@ -892,7 +908,9 @@ class Supervisor {
       if (helper.control) (void)::shutdown(helper.control.get(), SHUT_WR);
     }
     // What was told of them last is with it by now.
-    if (helpers_.trace && helpers_.trace->control) (void)::shutdown(helpers_.trace->control.get(), SHUT_WR);
+    for (auto* helper : {&helpers_.trace, &helpers_.changes}) {
+      if (*helper && (*helper)->control) (void)::shutdown((*helper)->control.get(), SHUT_WR);
+    }
     // The gateway first, so that evidence hears its last words; all of it at once, so that it ends in parallel.
     if (!ending_) begin_end();
     const Clock::time_point until = Clock::now() + helper_grace;
@@ -921,7 +939,9 @@ class Supervisor {
     // Reaped, each of them: in a container there may be no init that would do it.
     for (Helper& helper : helpers_.egress) (void)end_child(helper.child, until);
     if (helpers_.relay) (void)end_child(helpers_.relay->child, until);
-    if (helpers_.trace) (void)end_child(helpers_.trace->child, until);
+    for (auto* helper : {&helpers_.trace, &helpers_.changes}) {
+      if (*helper) (void)end_child((*helper)->child, until);
+    }
     for (Helper& helper : helpers_.keeps) (void)end_child(helper.child, until);
     for (Helper& helper : helpers_.logins) (void)end_child(helper.child, Clock::now() + helper_grace);
     (void)end_child(helpers_.front.child, until);
@@ -982,6 +1002,7 @@ class Supervisor {
   std::unique_ptr<tier::Isolation> isolation_;
   Planned planned_;
   std::vector<KeptMount> kept_;
+  std::vector<Changing> changing_;  // until the helper has them
   nlohmann::json protected_names_;
   HelperFiles files_;
   CredentialReader reader_;

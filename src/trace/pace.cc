@@ -5,23 +5,13 @@
 
 namespace bulkhead::trace {
 
-Pace::Pace(const Limits& limits, Clock::time_point now) : limits_(limits) {
-  buckets_.fill({limits.events, limits.bytes, now});
-}
+Pace::Pace(const Limits& limits, Clock::time_point now) : allowances_(kinds, Allowance(limits, now)) {}
 
 bool Pace::allows(Kind kind, std::size_t bytes, Clock::time_point now) {
-  Bucket& bucket = buckets_[static_cast<std::size_t>(kind)];
-  const double passed = std::chrono::duration<double>(now - bucket.filled).count();
-  bucket.filled = now;
-  bucket.events = std::min(limits_.events, bucket.events + passed * limits_.events_per_second);
-  bucket.bytes = std::min(limits_.bytes, bucket.bytes + passed * limits_.bytes_per_second);
-  if (bucket.events < 1 || bucket.bytes < static_cast<double>(bytes)) {
-    ++omitted_.of[static_cast<std::size_t>(kind)];
-    return false;
-  }
-  bucket.events -= 1;
-  bucket.bytes -= static_cast<double>(bytes);
-  return true;
+  const auto at = static_cast<std::size_t>(kind);
+  const bool allowed = allowances_[at].take(bytes, now);
+  if (!allowed) ++omitted_.of[at];
+  return allowed;
 }
 
 void Pace::unsent(std::uint32_t count) {

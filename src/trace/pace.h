@@ -3,9 +3,11 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
+
+#include "base/allowance.h"
 
 namespace bulkhead::trace {
 
@@ -14,14 +16,8 @@ inline constexpr std::size_t kinds = 5;
 
 class Pace {
  public:
-  using Clock = std::chrono::steady_clock;
-  // Of each kind.
-  struct Limits {
-    double events = 10'000;  // at once
-    double events_per_second = 200;
-    double bytes = 4.0 * 1024 * 1024;  // at once
-    double bytes_per_second = 64.0 * 1024;
-  };
+  using Clock = Allowance::Clock;
+  using Limits = Allowance::Limits;  // of each kind
 
   Pace(const Limits& limits, Clock::time_point now);
   // Whether one more event of this length may be recorded; counted if not.
@@ -39,12 +35,7 @@ class Pace {
   Omitted take();
 
  private:
-  struct Bucket {
-    double events, bytes;
-    Clock::time_point filled;
-  };
-  Limits limits_;
-  std::array<Bucket, kinds> buckets_;
+  std::vector<Allowance> allowances_;
   Omitted omitted_;
   std::uint32_t unsent_ = 0;
 };

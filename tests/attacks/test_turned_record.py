@@ -87,6 +87,15 @@ class TurnedRecord(test_turned_machine.TurnedMachine):
         self.assertIn("\x1b]52", self.recorded("process.exec")[0]["path"])
         self.assertGreater(sum(e["exec"] for e in self.recorded("process.omitted")), 3000)
 
+    def test_X39_what_the_machine_is_silent_about_the_host_sees(self):
+        """What root of the machine does itself no recorder of the machine's tells of."""
+        self.ok(self.take_over("echo x > unsaid; mkdir -m 777 folder; mv unsaid folder/moved; echo end\n"))
+        self.assertIn("end\n", self.said)
+        self.assertNotIn("unsaid", " ".join(e["path"] for e in self.recorded("file.open")))
+        changed = {e["path"]: e for e in self.recorded("file.changed")}
+        self.assertIn("create", changed["unsaid"]["how"])
+        self.assertEqual((changed["folder/moved"]["from"], changed["folder/moved"]["source"]), ("unsaid", "changes"))
+
     def test_X39_root_of_the_machine_ends_the_recorder(self):
         """Then nothing more runs in it."""
         os.chmod(self.write("work/killed", ""), 0o666)

@@ -197,6 +197,13 @@ constexpr std::array table = {
               "a port of its own; read by a process that has nothing else",
               "gvisor vm", "X25 X39", ""},
     Guarantee{
+        "file-changes",
+        "What happens to files in mounts of modes rw and rw-no-delete is recorded as the host's kernel tells it, "
+        "whatever the kernel inside says, or it is recorded that something may be missing; on vm, elsewhere where "
+        "the policy says so.",
+        "inotify on each folder, before the workload runs; a process that can list these folders and open no file",
+        "native gvisor vm", "X39", ""},
+    Guarantee{
         "templates",
         "Sessions from one template share what the command that made it wrote, and no token, CA, process or "
         "randomness; each holds its mounts to its own modes; one that is damaged, unfinished or made for another "
