@@ -172,11 +172,7 @@ void Watcher::event(const inotify_event& one, const std::string& name) {
   const Place what{place->mount, below(place->path, name)};
   if ((one.mask & IN_CREATE) != 0) {
     gather_.add(what, create, folder, now);
-    if (folder && tree_.size() + looks_.size() < at_most_) {
-      looks_.push_back({.parent = one.wd, .name = name, .why = Why::made});
-    } else if (folder) {
-      unseen(place->mount, no_watches);
-    }
+    if (folder) look_into(one.wd, name);
   }
   if ((one.mask & IN_MODIFY) != 0) gather_.add(what, write, folder, now);
   if ((one.mask & IN_ATTRIB) != 0) gather_.add(what, attributes, folder, now);
@@ -194,7 +190,7 @@ void Watcher::moved_to(const inotify_event& one, const Place& place, const std::
   const auto other = moves_.extract(one.cookie);
   if (!other) {
     gather_.add(place, move_in, folder, now);
-    if (folder) looks_.push_back({.parent = one.wd, .name = name, .why = Why::first});
+    if (folder) look_into(one.wd, name);
     return;
   }
   const Moved& from = other.mapped();
@@ -205,7 +201,16 @@ void Watcher::moved_to(const inotify_event& one, const Place& place, const std::
   if (const auto watch = tree_.child(from.parent, from.name)) {
     tree_.move(*watch, one.wd, name);
   } else {
-    looks_.push_back({.parent = one.wd, .name = name, .why = Why::first});
+    look_into(one.wd, name);
+  }
+}
+
+// A folder that was not there before, or not watched yet: nothing was said of what is in it.
+void Watcher::look_into(int parent, const std::string& name) {
+  if (tree_.size() + looks_.size() < at_most_) {
+    looks_.push_back({.parent = parent, .name = name, .why = Why::made});
+  } else if (const auto above = tree_.place(parent)) {
+    unseen(above->mount, no_watches);
   }
 }
 

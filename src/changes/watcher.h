@@ -61,6 +61,7 @@ class Watcher {
 
   void event(const inotify_event& one, const std::string& name);
   void moved_to(const inotify_event& one, const Place& place, const std::string& name, bool folder);
+  void look_into(int parent, const std::string& name);
   UniqueFd open(const Place& place);
   // The watch of what `look` names, and the folder itself; -1 where there is nothing to look into.
   int enter(const Look& look, UniqueFd& folder);

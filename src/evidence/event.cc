@@ -144,7 +144,8 @@ constexpr std::array events = {
         "A file (or `folder`) in a folder that the session may change was changed, as the host's kernel tells it, "
         "by whoever it was: `path` is relative to the mount, `how` has create, write, attributes, "
         "move (here, `from` elsewhere in the mounts), move_in (here, from outside), move_out and "
-        "remove. What happened to one path within a second is one event. `seen_by` is `host`"},
+        "remove; what is in a folder that comes is `create`d with it. What happened to one path within a second is one "
+        "event. `seen_by` is `host`"},
     EventType{"file.unseen", "changes", "mount, reason, folders, seen_by",
               "Changes in a mount may be missing: so many folders of it are not watched, for want of `watches`, of "
               "`access` or of `inotify`; or the kernel lost some that were not fetched in time (`overflow`)"},

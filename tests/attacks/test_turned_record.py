@@ -89,12 +89,14 @@ class TurnedRecord(test_turned_machine.TurnedMachine):
 
     def test_X39_what_the_machine_is_silent_about_the_host_sees(self):
         """What root of the machine does itself no recorder of the machine's tells of."""
-        self.ok(self.take_over("echo x > unsaid; mkdir -m 777 folder; mv unsaid folder/moved; echo end\n"))
+        os.chmod(self.write("work/unsaid", "as it was\n"), 0o666)
+        self.ok(self.take_over("echo x > unsaid; mv unsaid moved; echo end\n"))
         self.assertIn("end\n", self.said)
+        self.assertEqual(self.read("work/moved"), "x\n")
         self.assertNotIn("unsaid", " ".join(e["path"] for e in self.recorded("file.open")))
         changed = {e["path"]: e for e in self.recorded("file.changed")}
-        self.assertIn("create", changed["unsaid"]["how"])
-        self.assertEqual((changed["folder/moved"]["from"], changed["folder/moved"]["source"]), ("unsaid", "changes"))
+        self.assertIn("write", changed["unsaid"]["how"])
+        self.assertEqual((changed["moved"]["from"], changed["moved"]["source"]), ("unsaid", "changes"))
 
     def test_X39_root_of_the_machine_ends_the_recorder(self):
         """Then nothing more runs in it."""
