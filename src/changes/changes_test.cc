@@ -69,9 +69,12 @@ class ChangesTest : public testing::Test {
     const nlohmann::json first{{"type", "watch"}, {"mounts", nlohmann::json::array()}, {"more", true}};
     ASSERT_TRUE(ipc::send(control_.get(), first));
     ASSERT_TRUE(ipc::send(control_.get(), {{"type", "watch"}, {"mounts", targets}, {"more", false}}, fds));
-    const auto ready = ipc::receive(control_.get());
-    ASSERT_TRUE(ready && !ready->closed);
-    EXPECT_EQ(ipc::parse(ready->text)->value("type", ""), "ready");
+    for (std::string type; type != "ready";) {
+      const auto message = ipc::receive(control_.get());
+      ASSERT_TRUE(message && !message->closed);
+      type = ipc::parse(message->text)->value("type", "");
+      if (type == "unseen") told_.push_back(ipc::parse(message->text)->value("reason", ""));
+    }
   }
 
   // All that is recorded until its end.
@@ -111,6 +114,7 @@ class ChangesTest : public testing::Test {
   Child child_;
   UniqueFd control_, evidence_, said_;
   std::vector<nlohmann::json> others_;
+  std::vector<std::string> told_;  // to the supervisor, of what can't be seen
 };
 
 using Set = std::set<std::string>;
@@ -174,7 +178,7 @@ TEST_F(ChangesTest, AFolderIsKnownByItsNewName) {
   EXPECT_EQ(seen.at("a -> renamed"), (Set{"move", "(folder)"}));
   EXPECT_EQ(seen.at("renamed/b"), (Set{"move_out", "(folder)"}));
   EXPECT_EQ(seen.at("comes"), (Set{"move_in", "(folder)"}));
-  EXPECT_EQ(seen.at("comes/before"), (Set{"write"}));
+  EXPECT_TRUE(seen.at("comes/before").contains("write"));
   for (const auto& [path, how] : seen)
     EXPECT_FALSE(path.find("b/file") != path.npos && path != "renamed/b/file") << path;
 }
@@ -230,6 +234,7 @@ TEST_F(ChangesTest, AFolderThatCantBeReadIsSaid) {
   fs::permissions(top_ / "closed", fs::perms::none);
   watch({top_});
   fs::permissions(top_ / "closed", fs::perms::owner_all);
+  EXPECT_EQ(told_, std::vector<std::string>{"access"});
   (void)changed();
   ASSERT_EQ(others_.size(), 1U);
   EXPECT_EQ(others_[0].value("type", ""), "file.unseen");
