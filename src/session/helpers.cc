@@ -1,5 +1,6 @@
 #include "session/helpers.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -169,8 +170,9 @@ Result<void> start_changes(Helpers& helpers, const HelperFiles& files, const std
       targets.push_back(mounts[i].target);
       fds.push_back(mounts[i].top.get());
     }
-    BH_CHECK(
-        ipc::send(helper.control.get(), {{"type", "watch"}, {"mounts", targets}, {"more", to < mounts.size()}}, fds));
+    const nlohmann::json message{{"type", "watch"}, {"mounts", targets}, {"more", to < mounts.size()}};
+    // One that is gone already is found out by its end, which says why.
+    if (auto sent = ipc::send(helper.control.get(), message, fds); !sent && sent.error().code != EPIPE) return sent;
   }
   helpers.changes = std::move(helper);
   return {};
