@@ -630,8 +630,7 @@ class Supervisor {
       status_ = 128 + SIGKILL;
     } else if (failure_.empty()) {
       failure_ = std::string("the ") + name_of(policy_.tier) + " tier ended before the command did (" +
-                 (tier_messages_.empty() ? "status " + std::to_string((*status)->shell())
-                                         : escape_for_terminal(tier_messages_)) +
+                 (tier_messages_.empty() ? "status " + std::to_string((*status)->shell()) : last_of(tier_messages_)) +
                  "); `bulkhead doctor` says what this machine lacks";
     }
   }
@@ -864,7 +863,16 @@ class Supervisor {
     collect(helper.messages, helper.printed);
   }
 
-  // Appends what a pipe has; closes it at its end. Bounded: only the beginning explains anything.
+  // Why it ended comes last, whatever a hostile workload had it say before.
+  static constexpr std::size_t most_said = 4096, most_shown = 400;
+  static std::string last_of(std::string_view said) {
+    if (said.size() <= most_shown) return escape_for_terminal(said);
+    said.remove_prefix(said.size() - most_shown);
+    const std::size_t line = said.find('\n');
+    return escape_for_terminal(line == said.npos ? said : said.substr(line + 1));
+  }
+
+  // Appends what a pipe has; closes it at its end. Bounded: of too much the end is kept.
   static void collect(UniqueFd& pipe, std::string& into) {
     char buffer[4096];
     while (pipe) {
@@ -875,7 +883,8 @@ class Supervisor {
         pipe.reset();
         break;
       }
-      if (into.size() < 4096) into.append(buffer, static_cast<std::size_t>(n));
+      into.append(buffer, static_cast<std::size_t>(n));
+      if (into.size() > most_said) into.erase(0, into.size() - most_said);
     }
     while (!into.empty() && into.back() == '\n') into.pop_back();
   }

@@ -4,11 +4,14 @@ import os
 import shutil
 import stat
 
-from support.case import BUILD
+from support.case import BUILD, SECRETS
+from support import procs
 from attacks import test_turned_machine
 
 FILES = 300  # of which each request that changes one has its own
 MODES = {"shown": "ro", "free": "rw", "kept": "rw-no-delete", "guarded": "protect", "reviewed": "review"}
+CONTROL = (".envrc", ".git/config", ".git/hooks/pre-commit", ".git/hooks/post-commit", "CLAUDE.md", ".EnvRc", ".GIT",
+           "folder/.envrc", "second-name")  # those that are there, and those that must not come
 
 
 class RawFuse(test_turned_machine.TurnedMachine):
@@ -21,6 +24,7 @@ class RawFuse(test_turned_machine.TurnedMachine):
     def setUp(self):
         super().setUp()
         self.need_fuse()
+        self.report = []
         self.secret = os.urandom(16).hex()
         self.write("outside/secret", f"{self.secret}\n")
         os.chmod(os.path.join(self.tmp, "outside"), 0o755)
@@ -79,8 +83,91 @@ class RawFuse(test_turned_machine.TurnedMachine):
                 self.seen = file.read()
         return result
 
+    def holds_secret(self, folder):
+        """Files below it in which the secret stands."""
+        return [path for path, about in self.all_of(folder).items()
+                if isinstance(about[-1], bytes) and self.secret.encode() in about[-1]]
+
     def test_X26_no_raw_request_gets_past_a_mounts_mode(self):
-        before = {name: self.all_of(name) for name in (*MODES, "outside", "home")}
+        before = {name: self.all_of(name) for name in (*MODES, "outside")}
+        secrets = {name: self.read(os.path.join(self.home, name)) for name in SECRETS}
         result = self.speak("changes", os.path.join(self.tmp, "outside/secret"))
-        print(result, self.said, len(self.report), len(self.seen))
-        os.system(f"cp -a {self.tmp} /tmp/rf_last")
+        after = {name: self.all_of(name) for name in before}
+
+        # They did arrive: what was read is what stands on the host, and what was written stands there.
+        self.assertEqual(self.report[-1:], ["all"], result)
+        for name, proof in self.proofs.items():
+            self.assertIn(f"{name} reads {proof}", self.report)
+            self.assertIn(proof.encode(), self.seen)
+        for name in ("free", "kept", "guarded"):
+            self.assertEqual(after[name][f"{name}/made-2"][-1], b"changed")
+            self.assertNotEqual({k: v for k, v in after[name].items() if k in before[name]}, before[name])
+        review = [word for word in result.err.split() if word in os.listdir(
+            os.path.join(self.home, ".local/state/bulkhead/reviews"))][0]
+        self.assertIn("made-2", self.ok(self.bulkhead("diff", review)).out)
+
+        # Nothing outside the mounts was read or changed, however high it climbed.
+        self.assertEqual([line for line in self.report if "secret's place" in line], [])
+        self.assertEqual({line.split(" top: ")[0]: sorted(line.split(" top: ")[1].split()) for line in self.report
+                          if " top: " in line}, dict.fromkeys([*MODES, "all"], [".", "..", "files", "mounts", "root", "system"]))
+        self.assertNotIn(self.secret.encode(), self.seen)
+        for name in (*MODES, "work", "home"):
+            self.assertEqual(self.holds_secret(name), [])
+        self.assertEqual(after["outside"], before["outside"])
+        self.assertEqual({name: self.read(os.path.join(self.home, name)) for name in SECRETS}, secrets)
+
+        # ro, and review until it is applied.
+        self.assertEqual(after["shown"], before["shown"])
+        self.assertEqual(after["reviewed"], before["reviewed"])
+
+        # Control files, of both modes that protect them.
+        for name in ("guarded", "kept"):
+            for path in CONTROL:
+                self.assertEqual(after[name].get(f"{name}/{path}"), before[name].get(f"{name}/{path}"), path)
+
+        # Nobody else's, and nothing that gives whoever runs it somebody's rights.
+        for name in MODES:
+            owner = before[name][name][1:3]
+            for path, (mode, uid, gid, *_) in after[name].items():
+                self.assertEqual((uid, gid), owner, path)
+                self.assertFalse(int(mode, 8) & (stat.S_ISUID | stat.S_ISGID), f"{path}: {mode}")
+                self.assertFalse(stat.S_ISBLK(int(mode, 8)), path)
+                if stat.S_ISCHR(int(mode, 8)):  # an overlay's sign for "removed", which anybody can make and opens nothing
+                    self.assertEqual(os.lstat(os.path.join(self.tmp, path)).st_rdev, 0, path)
+
+        # rw-no-delete: all of it comes back.
+        self.ok(self.bulkhead("restore", "--all"))
+        restored = self.all_of("kept")
+        for path, about in before["kept"].items():
+            folder = stat.S_ISDIR(int(about[0], 8))  # its time may be that of bringing back what is in it
+            self.assertEqual(restored.get(path, ())[:3 if folder else None], about[:3 if folder else None], path)
+
+    def test_X25_what_ends_the_file_server_ends_its_session_alone(self):
+        """Chains that make no sense, counts below zero, a protocol that begins twice: some end virtiofsd. Then the session
+        ends and says so, what it could not change is unchanged, and nobody else notices."""
+        bystander = self.start_inside(["/bin/sh", "-c", "echo up > up-too; sleep 600"], options=["--tier", "native"])
+        self.wait_for_file("up-too")
+        modes = {"shown": "ro", "guarded": "protect"}
+        before = {name: self.all_of(name) for name in (*modes, "outside")}
+        first, ended, came = 0, [], []
+        while self.report[-1:] != ["all"]:
+            result = self.speak("ends", first, modes)
+            came += [line for line in self.report if line.endswith("came through")]
+            begun = [line for line in self.report if " begins: " in line]
+            if self.report[-1:] != ["all"]:
+                ended.append(begun[-1])
+            first = int(begun[-1].split()[0]) + 1
+            self.assertEqual(result.status, 125, result)
+            print(begun[-1], result.err[-200:])
+            self.assertRegex(result.err, r"(?m)^bulkhead: the vm tier ended before the command did \(.*(virtiofsd|virtual machine) ended", result)
+            self.assertEqual(procs.with_text(self.tmp), [])
+            self.assertEqual(self.recorded("session.end")[-1]["status"], 125)
+            self.assertNotIn(self.secret.encode(), self.seen)
+            self.assertEqual({name: self.all_of(name) for name in ("shown", "outside")},
+                             {name: before[name] for name in ("shown", "outside")})
+            for path in CONTROL:
+                self.assertEqual(self.all_of("guarded").get(f"guarded/{path}"), before["guarded"].get(f"guarded/{path}"), path)
+        print(ended)
+        self.assertTrue(came)
+        self.assertIsNone(bystander.poll())
+        bystander.terminate()

@@ -85,6 +85,8 @@ const std::vector<Attempt>& attempts() {
          (void)f.ask(FUSE_DESTROY, 0, "");
          use(f, file);
        }},
+      {"interrupts nobody", [](Fuse& f, auto) { (void)f.ask(FUSE_INTERRUPT, 0, std::string(200, '\0')); }},
+      {"interrupts itself", [](Fuse& f, auto) { (void)f.ask(FUSE_INTERRUPT, 0, part(std::uint64_t{1})); }},
       {"forgets what it has",
        [](Fuse& f, auto file) {
          forget(f, file, 1);
@@ -160,6 +162,8 @@ void try_to_end_it(Fuse& fuse, Report& report, const Place& place, std::size_t f
     (void)fuse.ask(FUSE_GETATTR, FUSE_ROOT_ID, part(fuse_getattr_in{}));
     attempt.work(fuse, file);
     if (!fuse.alive()) return;
+    const Answer top = fuse.ask(FUSE_GETATTR, FUSE_ROOT_ID, part(fuse_getattr_in{}));
+    if (top.error != 0) begin_again(fuse, FUSE_KERNEL_VERSION, FUSE_KERNEL_MINOR_VERSION, 0);
     report.line(std::to_string(i) + " came through");
   }
   report.line("all");
