@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -114,6 +115,30 @@ void kernel_interfaces(scmp_filter_ctx f) {
     refuse_if(f, EPERM, SCMP_SYS(unshare), {SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)});
   }
   refuse_if(f, EPERM, SCMP_SYS(unshare), {SCMP_A0(SCMP_CMP_MASKED_EQ, 0x80, 0x80)});
+}
+
+// No file that gives whoever runs it the rights of its owner or group: in a writable mount it would be the user's, or
+// the host's root's where root began the session, with what the workload wrote in it. A folder's bits can't be told
+// from a file's here. What openat2(2) is asked for no filter sees, and programs take openat(2) instead.
+void set_ids(scmp_filter_ctx f) {
+  constexpr int fchmodat2 = 452;  // Linux 6.6
+  refuse(f, ENOSYS, {SCMP_SYS(openat2)});
+  const auto refuse_made = [&](int call, std::initializer_list<scmp_arg_cmp> arguments) {
+    if (call >= 0) refuse_if(f, EPERM, call, arguments);  // else no system call of this architecture
+  };
+  constexpr std::uint64_t tmpfile = 020000000;  // what O_TMPFILE has beside O_DIRECTORY
+  for (const std::uint64_t bit : {S_ISUID, S_ISGID}) {
+    for (const int call : {SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(creat), SCMP_SYS(mknod)}) {
+      refuse_made(call, {SCMP_A1(SCMP_CMP_MASKED_EQ, bit, bit)});
+    }
+    for (const int call : {SCMP_SYS(fchmodat), fchmodat2, SCMP_SYS(mknodat)}) {
+      refuse_made(call, {SCMP_A2(SCMP_CMP_MASKED_EQ, bit, bit)});
+    }
+    for (const std::uint64_t makes : {std::uint64_t{O_CREAT}, tmpfile}) {
+      refuse_made(SCMP_SYS(open), {SCMP_A1(SCMP_CMP_MASKED_EQ, makes, makes), SCMP_A2(SCMP_CMP_MASKED_EQ, bit, bit)});
+      refuse_made(SCMP_SYS(openat), {SCMP_A2(SCMP_CMP_MASKED_EQ, makes, makes), SCMP_A3(SCMP_CMP_MASKED_EQ, bit, bit)});
+    }
+  }
 }
 
 void terminals(scmp_filter_ctx f) {
@@ -223,6 +248,7 @@ void write_filter(std::FILE* out, const char* name, void (*more)(scmp_filter_ctx
   check(seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS)), "bad architecture");
   check(seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2), "binary tree");
   kernel_interfaces(f);
+  set_ids(f);
   terminals(f);
   sockets(f);
   more(f);

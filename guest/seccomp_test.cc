@@ -17,6 +17,7 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -224,6 +225,41 @@ TEST(Seccomp, KernelInterfaces) {
   works("ptrace", sys(SYS_ptrace, 0 /* PTRACE_TRACEME */, 0, 0, 0));
   works("seccomp", sys(SYS_seccomp, 2 /* SECCOMP_GET_ACTION_AVAIL */, 0, 0));
   works("memfd_create", [] { return static_cast<long>(::memfd_create("x", 0)); });
+}
+
+TEST(Seccomp, SetIds) {
+  char name[] = "/tmp/bulkhead-set-id-XXXXXX";
+  const int fd = ::mkstemp(name);
+  const auto path = reinterpret_cast<long>(static_cast<const char*>(name));
+  const std::string made = std::string(name) + ".made";
+  const auto new_path = reinterpret_cast<long>(made.c_str());
+  const auto fresh = [&](const std::function<long()>& call) {
+    return [&made, call] {
+      ::unlink(made.c_str());
+      return call();
+    };
+  };
+  constexpr long fchmodat2 = 452;
+  for (const long mode : {04755L, 02755L, 06000L, high | 04755L}) {
+    refused("chmod", EPERM, sys(SYS_chmod, path, mode));
+    refused("fchmod", EPERM, sys(SYS_fchmod, fd, mode));
+    refused("fchmodat", EPERM, sys(SYS_fchmodat, AT_FDCWD, path, mode));
+    refused("fchmodat2", EPERM, sys(fchmodat2, AT_FDCWD, path, mode, 0));
+    refused("creat", EPERM, fresh(sys(SYS_creat, new_path, mode)));
+    refused("open", EPERM, fresh(sys(SYS_open, new_path, O_CREAT | O_RDWR, mode)));
+    refused("openat", EPERM, fresh(sys(SYS_openat, AT_FDCWD, new_path, O_CREAT | O_RDWR, mode)));
+    refused("O_TMPFILE", EPERM, sys(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/tmp"), O_TMPFILE | O_RDWR, mode));
+    refused("mknod", EPERM, fresh(sys(SYS_mknod, new_path, S_IFREG | mode, 0)));
+    refused("mknodat", EPERM, fresh(sys(SYS_mknodat, AT_FDCWD, new_path, S_IFREG | mode, 0)));
+    // Nothing is made, so nobody looks at it.
+    works("openat", sys(SYS_openat, AT_FDCWD, path, O_RDWR, mode));
+  }
+  refused("openat2", ENOSYS, sys(SYS_openat2, AT_FDCWD, path, 0, 0));
+  works("chmod", sys(SYS_chmod, path, 01777));
+  works("openat", fresh(sys(SYS_openat, AT_FDCWD, new_path, O_CREAT | O_RDWR, 0777)));
+  ::unlink(made.c_str());
+  ::unlink(name);
+  ::close(fd);
 }
 
 TEST(Seccomp, Terminals) {

@@ -1,4 +1,4 @@
-// X22: ways up. `privilege setuid | core | proc-sys | cgroup | caps | mknod`
+// X22: ways up. `privilege setuid | set-id | core | proc-sys | cgroup | caps | mknod`
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -18,6 +18,34 @@ int main(int argc, char** argv) {
     // A setuid program changes its user at exec unless no_new_privs is set or the mount is nosuid.
     if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) refused("no_new_privs");
     worked("setuid programs take effect");
+  }
+  if (how == "set-id") {
+    // A program of the workload's that gives whoever runs it its owner's rights: on the host, where no_new_privs is
+    // not.
+    constexpr long chmod_at = 452;  // fchmodat2(2)
+    for (const long bit : {S_ISUID, S_ISGID}) {
+      const long mode = bit | 0755;
+      const int fd = open("planted-program", O_CREAT | O_RDWR, 0755);
+      if (fd < 0) broken("planted-program");
+      // openat2(2): flags, mode, resolve
+      const unsigned long how_to[3] = {O_CREAT | O_RDWR, static_cast<unsigned long>(mode), 0};
+      (void)chmod("planted-program", static_cast<mode_t>(mode));
+      (void)fchmod(fd, static_cast<mode_t>(mode));
+      (void)syscall(SYS_fchmodat, AT_FDCWD, "planted-program", mode);
+      (void)syscall(chmod_at, AT_FDCWD, "planted-program", mode, 0);
+      (void)open("planted-opened", O_CREAT | O_RDWR, mode);
+      (void)creat("planted-created", static_cast<mode_t>(mode));
+      (void)mknod("planted-node", static_cast<mode_t>(S_IFREG | mode), 0);
+      (void)syscall(SYS_openat2, AT_FDCWD, "planted-opened-2", how_to, sizeof how_to);
+      for (const char* name :
+           {"planted-program", "planted-opened", "planted-created", "planted-node", "planted-opened-2"}) {
+        struct stat st{};
+        const bool set = stat(name, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)) != 0;
+        (void)unlink(name);
+        if (set) worked(std::string(name) + " gives its owner's or group's rights");
+      }
+    }
+    refused("no such bit was set");
   }
   if (how == "core") {
     const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -32,16 +33,37 @@ Result<void> touch_only(const std::vector<shim::Rule>& rules) {
   return abi == 0 ? Result<void>() : shim::apply_landlock(rules, true, abi);
 }
 
-// virtiofsd gives up its supplementary groups, which in a user namespace of one id nobody may (user_namespaces(7)), and
-// ends if it can't. It has the user's; the machine's users are none of them.
-Result<void> answer_setgroups() {
-  sock_filter program[] = {
+// virtiofsd makes no file with a set-user-ID or set-group-ID bit, whatever the machine's kernel asks for; the
+// workload's own filter (guest/seccomp_gen.cc) holds only as long as that kernel does.
+void refuse_set_ids(std::vector<sock_filter>& program, std::uint32_t call, unsigned mode_argument) {
+  const sock_filter more[] = {
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 4),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+               static_cast<std::uint32_t>(offsetof(seccomp_data, args) + mode_argument * sizeof(std::uint64_t))),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, S_ISUID | S_ISGID, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  program.insert(program.end(), std::begin(more), std::end(more));
+}
+
+// What of virtiofsd's system calls is answered otherwise. It gives up its supplementary groups, which in a user
+// namespace of one id nobody may (user_namespaces(7)), and ends if it can't. It has the user's; the machine's users are
+// none of them.
+Result<void> answer_calls() {
+  std::vector<sock_filter> program = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setgroups, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 0),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
-  const sock_fprog filter{sizeof program / sizeof program[0], program};
+  constexpr std::uint32_t fchmodat2 = 452;  // Linux 6.6
+  refuse_set_ids(program, SYS_fchmod, 1);
+  refuse_set_ids(program, SYS_fchmodat, 2);
+  refuse_set_ids(program, fchmodat2, 2);
+  refuse_set_ids(program, SYS_mknodat, 2);
+  refuse_set_ids(program, SYS_openat, 3);
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
   if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) return fail_errno("prctl(PR_SET_SECCOMP)", "", errno);
   return {};
 }
@@ -177,7 +199,7 @@ Result<Child> start_virtiofsd(int messages, int listening) {
                          {"/proc", Access::read},
                          {"/dev/null", Access::write},
                          {share_folder, Access::full}}));
-    return answer_setgroups();
+    return answer_calls();
   });
 }
 
