@@ -39,7 +39,7 @@ class Copies(Live):
         self.ok(self.cp("src", f"{session}:/tmp"))
         self.ok(self.cp("src/a b", f"{session}:/tmp/na,me&1"))
         self.assertEqual(self.sh(session, "cat '/tmp/na,me&1' /tmp/src/link; /tmp/src/sub/run").out, "one\none\nran\n")
-        self.ok(self.sh(session, "cd /tmp/src && mkfifo fifo && ln -s /etc/passwd out && ln -s .. up && chmod 6777 sub/run"))
+        self.ok(self.sh(session, "cd /tmp/src && mkfifo fifo && ln -s /etc/passwd out && ln -s .. up && chmod 1777 sub/run"))
         done = self.ok(self.cp("--json", f"{session}:/tmp/src", "back"))
         self.assertEqual(json.loads(done.out), {"session": session, "path": "./back", "files": 5, "bytes": 4 + 19, "left_out": 3})
         top = os.path.join(self.work, "back")

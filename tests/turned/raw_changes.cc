@@ -228,6 +228,9 @@ class Attack {
     note("times of the mount", fuse_.set(at_.node, in));
     in = size_of(3);
     in.valid = everything;
+    in.fh = ~0ULL;
+    note("all at once, by no handle", fuse_.set(victim(), in));
+    in.valid = everything & ~static_cast<std::uint32_t>(FATTR_FH);
     note("all at once", fuse_.set(victim(), in));
     for (const char* called : {"user.x", "security.capability", "security.selinux", "trusted.overlay.opaque",
                                "system.posix_acl_access", "user.overlay.opaque", "../x", "/proc/self/environ", ""}) {
