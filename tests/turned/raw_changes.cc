@@ -512,32 +512,55 @@ void cross(Fuse& fuse, Report& report, const Target& from, const Target& to) {
   }
 }
 
+namespace {
+
+std::vector<std::string> list(Fuse& fuse, std::uint64_t folder) {
+  const Answer opened = fuse.ask(FUSE_OPENDIR, folder, part(fuse_open_in{}));
+  fuse_read_in in{};
+  in.fh = handle_in(opened);
+  in.size = 1U << 16U;
+  const Answer names = fuse.ask(FUSE_READDIR, folder, part(in), {}, 1U << 17U);
+  (void)fuse.ask(FUSE_RELEASEDIR, folder, part(fuse_release_in{in.fh, 0, 0, 0}));
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i + FUSE_NAME_OFFSET <= names.bytes.size();) {
+    fuse_dirent entry{};
+    names.bytes.copy(reinterpret_cast<char*>(&entry), FUSE_NAME_OFFSET, i);
+    if (entry.namelen == 0) break;
+    out.push_back(names.bytes.substr(i + FUSE_NAME_OFFSET, entry.namelen));
+    i += FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + entry.namelen);
+  }
+  return out;
+}
+
+// The secret by its whole path and by the end of it, and what is read there.
+void look_for(Fuse& fuse, Report& report, std::uint64_t from, const std::string& where, Place secret) {
+  for (; !secret.empty(); secret.erase(secret.begin())) {
+    const std::uint64_t found = walk(fuse, secret, from);
+    if (found == 0) continue;
+    const Answer opened = fuse.open(found, O_RDONLY);
+    (void)fuse.read(found, handle_in(opened));
+    report.line(where + " found the secret's place", opened);
+  }
+}
+
+}  // namespace
+
 void climb(Fuse& fuse, Report& report, const Target& target, const Place& secret) {
   std::uint64_t at = target.node;
   constexpr int higher_than_anything = 64;
   for (int i = 0; i < higher_than_anything; ++i) {
-    const std::uint64_t found = walk(fuse, secret, at);
-    if (found != 0) {
-      const Answer opened = fuse.open(found, O_RDWR);
-      (void)fuse.read(found, opened.as<fuse_open_out>().fh);
-      report.line(target.called + " found the secret's place from " + std::to_string(i) + " up", opened);
-    }
+    look_for(fuse, report, at, target.called + ", " + std::to_string(i) + " up,", secret);
     const Answer up = fuse.look_up(at, "..");
     if (!up.came || up.error != 0) break;
     at = node_in(up);
   }
-  const Answer list = fuse.ask(FUSE_OPENDIR, at, part(fuse_open_in{}));
-  fuse_read_in in{};
-  in.fh = list.as<fuse_open_out>().fh;
-  in.size = 1U << 16U;
-  const Answer names = fuse.ask(FUSE_READDIR, at, part(in), {}, 1U << 17U);
   std::string told;
-  for (std::size_t i = 0; i + sizeof(fuse_dirent) <= names.bytes.size();) {
-    fuse_dirent entry{};
-    names.bytes.copy(reinterpret_cast<char*>(&entry), FUSE_NAME_OFFSET, i);
-    if (entry.namelen == 0) break;
-    told += " " + names.bytes.substr(i + FUSE_NAME_OFFSET, entry.namelen);
-    i += FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + entry.namelen);
+  for (const std::string& one : list(fuse, at)) {
+    told += " " + one;
+    const std::uint64_t folder = walk(fuse, {one}, at);
+    for (const std::string& two : list(fuse, folder)) {
+      look_for(fuse, report, walk(fuse, {two}, folder), target.called + ", at " + one + "/" + two + ",", secret);
+    }
   }
   report.line(target.called + " top:" + told);
 }
