@@ -23,7 +23,7 @@ constexpr std::array table = {
     Guarantee{"fs-ro", "What is mounted `ro` can't be changed; what is written outside the mounts is gone afterwards.",
               "read-only mounts in a namespace whose capabilities are dropped; fresh tmpfs for the rest (gvisor: the "
               "sentry's)",
-              "native gvisor vm", "X01 X29", "userns bwrap"},
+              "native gvisor vm", "X01 X26 X29", "userns bwrap"},
     Guarantee{
         "fs-review",
         "What is written to a folder in mode `review` the host does not see until it is applied; applying takes all "
@@ -31,21 +31,21 @@ constexpr std::array table = {
         "or set-user-ID bit.",
         "overlayfs mounted in the session's user namespace (Linux 5.11), its upper layer in the user's state; "
         "openat2(2) without links, renames that a synced journal lists first",
-        "native gvisor vm", "X01 X02 X07", "userns overlay"},
+        "native gvisor vm", "X01 X02 X07 X26", "userns overlay"},
     Guarantee{
         "fs-keep",
         "In a folder mounted `rw-no-delete`, what existed when the session began can be brought back with its "
         "mode, times and attributes, whatever the workload does to it.",
         "a FUSE mount in the session's user namespace (Linux 4.18), served from outside by a process that keeps an "
         "original before the operation that would lose it and is confined to that folder (Landlock ABI 2, 5.19)",
-        "native vm", "X03 X08 X10 X34", "userns fuse"},
+        "native vm", "X03 X08 X10 X26 X34", "userns fuse"},
     Guarantee{
         "fs-protect",
         "In a folder mounted `rw` with `protect`, or `rw-no-delete`, no file that the host's tools run or obey can be "
         "made, changed, moved or removed, at any depth and in any spelling, but what `allow_control` names.",
         "the same FUSE server, which judges the whole path of every operation, and what a folder's move would make of "
         "the files in it",
-        "native vm", "X04 X05 X09 X33 X37", "userns fuse"},
+        "native vm", "X04 X05 X09 X26 X33 X37", "userns fuse"},
     Guarantee{
         "landlock",
         "A second, independent layer repeats the view of the files; a read-only mount below HOME, /tmp or another "
@@ -149,9 +149,12 @@ constexpr std::array table = {
         "bubblewrap --disable-userns (0.8), --cap-drop ALL, and seccomp; gvisor, vm: seccomp and an empty bounding "
         "set",
         "native gvisor vm", "X19", "userns bwrap"},
-    Guarantee{"no-new-privs",
-              "No program inside gains privilege by being executed: set-id bits and file capabilities do nothing.",
-              "no_new_privs (Linux 3.5), mounts without suid", "native gvisor vm", "X22", "bwrap"},
+    Guarantee{
+        "no-new-privs",
+        "No program inside gains privilege by being executed: set-id bits and file capabilities do nothing. Nor is one "
+        "left on the host that gives its owner's to whoever runs it: no file gets such a bit.",
+        "no_new_privs (Linux 3.5), mounts without suid; seccomp, on vm that of virtiofsd as well", "native gvisor vm",
+        "X22", "bwrap"},
     Guarantee{"uid", "The workload's uid never maps to the host's root, also when Bulkhead was started as root.",
               "an unprivileged uid for the session; what belongs to root is mounted id-mapped (Linux 5.12)",
               "native gvisor vm", "X32", "idmap"},
