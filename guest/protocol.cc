@@ -35,8 +35,8 @@ bool Setup::operator==(const Setup& o) const {
   return arguments == o.arguments && environment == o.environment && directory == o.directory &&
          std::equal(pty, pty + 3, o.pty) && window == o.window && limits == o.limits && landlock == o.landlock &&
          scope == o.scope && rules == o.rules && own == o.own && mask == o.mask && uid == o.uid && gid == o.gid &&
-         own_pid_namespace == o.own_pid_namespace && own_kernel == o.own_kernel && plain_pty == o.plain_pty &&
-         folders == o.folders && links == o.links && hold == o.hold;
+         own_pid_namespace == o.own_pid_namespace && own_kernel == o.own_kernel && set_group == o.set_group &&
+         plain_pty == o.plain_pty && folders == o.folders && links == o.links && hold == o.hold;
 }
 
 Result<std::vector<std::string>> encode(const Setup& setup) {
@@ -74,7 +74,7 @@ Result<std::vector<std::string>> encode(const Setup& setup) {
   w.number(setup.mask);
   w.number(setup.uid);
   w.number(setup.gid);
-  for (const bool b : {setup.own_kernel, setup.plain_pty}) w.number(b ? 1 : 0, 1);
+  for (const bool b : {setup.own_kernel, setup.set_group, setup.plain_pty}) w.number(b ? 1 : 0, 1);
   w.strings(setup.folders);
   w.number(setup.links.size());
   for (const PlacedLink& link : setup.links) {
@@ -135,7 +135,7 @@ Result<Setup> SetupReader::finish() const {
   setup.mask = r.number();
   setup.uid = r.number();
   setup.gid = r.number();
-  for (bool* b : {&setup.own_kernel, &setup.plain_pty}) *b = r.boolean();
+  for (bool* b : {&setup.own_kernel, &setup.set_group, &setup.plain_pty}) *b = r.boolean();
   setup.folders = r.strings();
   setup.links.resize(r.count(8));
   for (PlacedLink& link : setup.links) {

@@ -107,6 +107,7 @@ struct Setup {
   // The shim is uid 0 of a kernel of the session's own: it maps uid and gid onto that, makes `folders` (mode 0700) and
   // `links` in what is empty yet, and restricts with that kernel's means (no Landlock, nobody who answers connect(2)).
   bool own_kernel = false;
+  bool set_group = true;   // set-group-ID bits may be set
   bool plain_pty = false;  // own_kernel: the pty neither echoes nor turns line ends into what a screen needs
   std::vector<std::string> folders;
   std::vector<PlacedLink> links;

@@ -21,6 +21,7 @@ Setup example() {
   s.gid = 4294967294U;
   s.own_pid_namespace = false;
   s.own_kernel = s.plain_pty = true;
+  s.set_group = false;
   s.folders = {"/run/user/1000"};
   s.links = {{"/var/run", "/run"}, {"/var/tmp", ""}};
   return s;

@@ -38,6 +38,11 @@ Result<void> apply_seccomp_own_kernel() {
   return fail("seccomp(SECCOMP_SET_MODE_FILTER) failed inside the session", errno);
 }
 
+Result<void> refuse_set_group() {
+  if (install(0, set_group_filter) >= 0) return {};
+  return fail("seccomp(SECCOMP_SET_MODE_FILTER) failed for set-group-ID bits", errno);
+}
+
 Result<UniqueFd> apply_seccomp_with_listener() {
   // Without the second flag a signal makes the workload ask again for what is already being done.
   long listener = install(SECCOMP_FILTER_FLAG_NEW_LISTENER | wait_killable);

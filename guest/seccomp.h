@@ -11,7 +11,9 @@ namespace bulkhead::shim {
 Result<void> apply_seccomp();
 // On a kernel of the session's own (gVisor's): connect(2) is that kernel's, and nobody is asked.
 Result<void> apply_seccomp_own_kernel();
-// The same, and the listener.
+// Before one of these: nothing gets a set-group-ID bit, either.
+Result<void> refuse_set_group();
+// The same as apply_seccomp(), and the listener.
 Result<UniqueFd> apply_seccomp_with_listener();
 
 }  // namespace bulkhead::shim

@@ -46,6 +46,7 @@ Result<void> restrict_workload(const Setup& setup, int abi, const Link& link, Fi
   BH_CHECK(no_new_privileges());
   BH_CHECK(set_limits(setup.limits));
   if (abi > 0) BH_CHECK(apply_landlock(setup.rules, setup.scope, abi));
+  if (!setup.set_group && filtered == Filtered::no) BH_CHECK(refuse_set_group());
   if (setup.own_kernel) {
     if (filtered == Filtered::no) BH_CHECK(apply_seccomp_own_kernel());
   } else {
@@ -170,6 +171,7 @@ Result<void> restrict_holder(const Setup& setup, int landlock_abi) {
   BH_CHECK(no_new_privileges());
   // Without scopes, as above. A command's own domain lies in this one, so it can't reach further.
   if (landlock_abi > 0) BH_CHECK(apply_landlock(setup.rules, false, landlock_abi));
+  if (!setup.set_group) BH_CHECK(refuse_set_group());
   return setup.own_kernel ? apply_seccomp_own_kernel() : apply_seccomp();
 }
 

@@ -300,6 +300,7 @@ Result<Planned> make_plan(const Policy& policy, const PolicyRequest& request, co
   Planned out;
   out.plan.uid = identity.uid;
   out.plan.gid = identity.gid;
+  out.plan.set_group = !identity.from_root;
   out.plan.limits = policy.limits;
   BH_TRY(const secrets::Patterns patterns, secrets::load_patterns(request.data_dir));
   const bool starts = of.reviews != nullptr;

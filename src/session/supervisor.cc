@@ -316,6 +316,7 @@ class Supervisor {
     setup.mask = ::umask(0);
     ::umask(setup.mask);
     setup.own_kernel = isolation_->own_kernel();
+    setup.set_group = planned_.plan.set_group;
     if (setup.own_kernel) {
       setup.plain_pty = terminal_->plain_pty();
       setup.folders = planned_.plan.folders;

@@ -74,6 +74,7 @@ struct Plan {
   std::vector<PlannedMount> mounts;  // the policy's, outermost first
   uid_t uid = 0;                     // the host's: inside it has the same number
   gid_t gid = 0;
+  bool set_group = true;  // false: root began the session, and no file may get a set-group-ID bit
   Limits limits;
   std::optional<PlannedTemplate> saved;  // where the tier has a shape() for it
   // Where tells() of the tier: the other end of a socket of the one that is told of every process (trace/trace.h).

@@ -86,6 +86,19 @@ class Escapes(Case):
         self.assertEqual(result.out.count("host-file"), 1, result)  # the host's own look at the end
         self.assertNotIn("written", result.out)
 
+    def test_X22_a_group_that_shares_a_repository(self):
+        """Needs set-group-ID folders: an ordinary user's sessions may make them, those that root began may not."""
+        self.ok(self.outside(["git", "init", "-q", "--shared", "."]))
+        done = self.inside(["/bin/sh", "-c", "echo x > file; git add file && git -c user.name=a -c user.email=a@b commit -qm one && "
+                            "touch run && chmod 2755 run && stat -c %a run"])
+        if os.geteuid() == 0:
+            self.assertIn("not permitted", done.err)
+            self.assertFalse([name for name in os.listdir(self.work) if os.stat(os.path.join(self.work, name)).st_mode & 0o2000 and name != ".git"])
+        else:
+            self.assertEqual(self.ok(done).out, "2755\n")
+        self.assertIn("not permitted", self.inside(["/bin/sh", "-c", "touch run; chmod 4755 run"]).err)
+        self.assertEqual(os.stat(os.path.join(self.work, "run")).st_mode & 0o4000, 0)
+
     def test_a_copy_that_resists_removal_is_removed(self):
         settings = self.folder("home/.tool")
         self.write(os.path.join(settings, "config"), "x\n")

@@ -152,7 +152,8 @@ constexpr std::array table = {
     Guarantee{
         "no-new-privs",
         "No program inside gains privilege by being executed: set-id bits and file capabilities do nothing. Nor is one "
-        "left on the host that gives its owner's to whoever runs it: no file gets such a bit.",
+        "left on the host that gives its owner's to whoever runs it, or its group's where that is root's: no file gets "
+        "such a bit.",
         "no_new_privs (Linux 3.5), mounts without suid; seccomp, on vm that of virtiofsd as well", "native gvisor vm",
         "X22", "bwrap"},
     Guarantee{"uid", "The workload's uid never maps to the host's root, also when Bulkhead was started as root.",

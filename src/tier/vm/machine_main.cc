@@ -52,11 +52,12 @@ struct Arguments {
   bool given[3] = {};
   How how = How::boots;
   std::string digests[3];
+  bool set_group = false;
 };
 
 std::optional<Arguments> arguments_from(int argc, char** argv) {
   Arguments out;
-  if (argc != 9) return std::nullopt;
+  if (argc != 10) return std::nullopt;
   const auto number = [](const std::string& text, std::uint64_t& value) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     return error == std::errc() && end == text.data() + text.size();
@@ -70,6 +71,7 @@ std::optional<Arguments> arguments_from(int argc, char** argv) {
   const std::string how = argv[5];
   out.how = how == "save" ? How::saves : how == "restore" ? How::restores : How::boots;
   for (std::size_t i = 0; i < 3; ++i) out.digests[i] = argv[6 + i];
+  out.set_group = std::string_view(argv[9]) == "set-group";
   return out;
 }
 
@@ -89,7 +91,7 @@ class Host {
   // Whatever is wrong with a saved machine, one that boots is right.
   Result<void> begin(const Arguments& wanted) {
     const UniqueFd tap(tap_fd), record(boot_.record ? record_fd : -1);
-    const Outside outside{messages_fd, tap.get(), record.get()};
+    const Outside outside{messages_fd, tap.get(), record.get(), wanted.set_group};
     if (wanted.how == How::boots) return switch_on(boot(wanted.machine, outside));
     auto saved = open_saved(wanted);
     if (wanted.how == How::saves && !saved) return tl::unexpected(std::move(saved).error());

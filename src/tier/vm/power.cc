@@ -64,7 +64,7 @@ Result<On> switch_on(const Machine& machine, How how, const Outside& outside) {
   sys::Pair files, monitor;
   if (how != How::saves) {
     BH_TRY(files, rendezvous());
-    BH_TRY(on.running.virtiofsd, start_virtiofsd(outside.messages, files.first.get()));
+    BH_TRY(on.running.virtiofsd, start_virtiofsd(outside.messages, files.first.get(), outside.set_group));
     wiring.files = files.second.get();
   }
   if (how != How::boots) {

@@ -17,9 +17,10 @@ struct Running {
 
 // The caller's, who keeps them; -1: none.
 struct Outside {
-  int messages = -1;  // where QEMU and virtiofsd print
-  int tap = -1;       // the room's
-  int record = -1;    // where the machine says what runs in it
+  int messages = -1;      // where QEMU and virtiofsd print
+  int tap = -1;           // the room's
+  int record = -1;        // where the machine says what runs in it
+  bool set_group = true;  // set-group-ID bits may be set in what is shared
 };
 
 Result<Running> boot(const Machine& machine, const Outside& outside);

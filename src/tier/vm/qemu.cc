@@ -33,14 +33,14 @@ Result<void> touch_only(const std::vector<shim::Rule>& rules) {
   return abi == 0 ? Result<void>() : shim::apply_landlock(rules, true, abi);
 }
 
-// virtiofsd makes no file with a set-user-ID or set-group-ID bit, whatever the machine's kernel asks for; the
-// workload's own filter (guest/seccomp_gen.cc) holds only as long as that kernel does.
-void refuse_set_ids(std::vector<sock_filter>& program, std::uint32_t call, unsigned mode_argument) {
+// virtiofsd sets no such bit (set-user-ID, set-group-ID), whatever the machine's kernel asks for; the workload's own
+// filter (guest/seccomp_gen.cc) holds only as long as that kernel does.
+void refuse_bits(std::vector<sock_filter>& program, std::uint32_t call, unsigned mode_argument, std::uint32_t bits) {
   const sock_filter more[] = {
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 4),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
                static_cast<std::uint32_t>(offsetof(seccomp_data, args) + mode_argument * sizeof(std::uint64_t))),
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, S_ISUID | S_ISGID, 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bits, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
@@ -50,18 +50,19 @@ void refuse_set_ids(std::vector<sock_filter>& program, std::uint32_t call, unsig
 // What of virtiofsd's system calls is answered otherwise. It gives up its supplementary groups, which in a user
 // namespace of one id nobody may (user_namespaces(7)), and ends if it can't. It has the user's; the machine's users are
 // none of them.
-Result<void> answer_calls() {
+Result<void> answer_calls(bool set_group) {
   std::vector<sock_filter> program = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setgroups, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 0),
   };
   constexpr std::uint32_t fchmodat2 = 452;  // Linux 6.6
-  refuse_set_ids(program, SYS_fchmod, 1);
-  refuse_set_ids(program, SYS_fchmodat, 2);
-  refuse_set_ids(program, fchmodat2, 2);
-  refuse_set_ids(program, SYS_mknodat, 2);
-  refuse_set_ids(program, SYS_openat, 3);
+  const std::uint32_t bits = set_group ? S_ISUID : S_ISUID | S_ISGID;
+  refuse_bits(program, SYS_fchmod, 1, bits);
+  refuse_bits(program, SYS_fchmodat, 2, bits);
+  refuse_bits(program, fchmodat2, 2, bits);
+  refuse_bits(program, SYS_mknodat, 2, bits);
+  refuse_bits(program, SYS_openat, 3, bits);
   program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
   const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
   if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) return fail_errno("prctl(PR_SET_SECCOMP)", "", errno);
@@ -173,7 +174,7 @@ std::uint64_t most_files() {
   return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : 0;
 }
 
-Result<Child> start_virtiofsd(int messages, int listening) {
+Result<Child> start_virtiofsd(int messages, int listening, bool set_group) {
   const std::vector<std::string> arguments = {"virtiofsd",
                                               "--fd=3",
                                               "-f",
@@ -187,7 +188,7 @@ Result<Child> start_virtiofsd(int messages, int listening) {
                                               "log_level=err",
                                               "-o",
                                               "modcaps=-dac_override:-mknod:-setfcap:-chown:-fsetid"};
-  return start(virtiofsd_path, arguments, {-1, messages, messages, listening}, []() -> Result<void> {
+  return start(virtiofsd_path, arguments, {-1, messages, messages, listening}, [set_group]() -> Result<void> {
     // It holds each file that the machine's kernel knows, and raises this itself only where it is root.
     const rlimit files{most_files(), most_files()};
     if (::setrlimit(RLIMIT_NOFILE, &files) != 0) return fail_errno("setrlimit(RLIMIT_NOFILE)", "", errno);
@@ -199,7 +200,7 @@ Result<Child> start_virtiofsd(int messages, int listening) {
                          {"/proc", Access::read},
                          {"/dev/null", Access::write},
                          {share_folder, Access::full}}));
-    return answer_calls();
+    return answer_calls(set_group);
   });
 }
 

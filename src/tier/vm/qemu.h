@@ -50,6 +50,7 @@ Result<Child> start_qemu(const Machine& machine, const Wiring& wiring, How how);
 // How many files of what is shared a machine's kernel may know at once: virtiofsd holds a descriptor for each.
 std::uint64_t most_files();
 // `listening`: a unix socket, on which QEMU's connection waits already.
-Result<Child> start_virtiofsd(int messages, int listening);
+// `set_group`: it may set set-group-ID bits; set-user-ID bits never.
+Result<Child> start_virtiofsd(int messages, int listening, bool set_group);
 
 }  // namespace bulkhead::tier::vm

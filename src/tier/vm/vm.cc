@@ -177,6 +177,7 @@ class Vm final : public Isolation {
     options.arguments = {"bulkhead-machine", std::to_string(size.memory), std::to_string(size.processors),
                          kvm_ ? "kvm" : "tcg", words};
     for (std::string& word : beginning(plan)) options.arguments.push_back(std::move(word));
+    options.arguments.emplace_back(plan.set_group ? "set-group" : "-");
     options.fds = {-1,
                    -1,
                    messages.second.get(),
