@@ -9,7 +9,7 @@ namespace bulkhead::turned {
 namespace {
 
 // A server that ended takes the machine with it, long before.
-constexpr std::chrono::seconds patience(10);
+constexpr std::chrono::seconds patience(60);
 constexpr std::uint16_t next = VRING_DESC_F_NEXT, write = VRING_DESC_F_WRITE, indirect = VRING_DESC_F_INDIRECT;
 
 struct Attempt {
