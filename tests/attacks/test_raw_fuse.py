@@ -159,6 +159,7 @@ class RawFuse(test_turned_machine.TurnedMachine):
             result = self.speak("ends", first, modes)
             came += [line for line in self.report if line.endswith("came through")]
             begun = [line for line in self.report if " begins: " in line]
+            self.assertTrue(begun or self.report[-1:] == ["all"], f"{self.said}\n{self.report}\n{result}")
             if self.report[-1:] != ["all"]:
                 ended.append(begun[-1])
                 first = int(begun[-1].split()[0]) + 1
