@@ -87,9 +87,13 @@ Result<void> VirtioDevice::map(const std::string& folder) {
 
 // In one piece, and it stays where it is.
 Result<void> VirtioDevice::find_memory() {
-  BH_CHECK(put("/proc/sys/vm/nr_hugepages", "2"));
-  void* at =
-      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+  void* at = MAP_FAILED;
+  // The kernel gives as many of them as it finds, after it has moved others out of the way.
+  for (int attempt = 0; attempt < 10 && at == MAP_FAILED; ++attempt) {
+    if (attempt > 0) (void)put("/proc/sys/vm/compact_memory", "1");
+    BH_CHECK(put("/proc/sys/vm/nr_hugepages", "2"));
+    at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+  }
   if (at == MAP_FAILED) return fail_errno("mmap", "a page of 2 MB", errno);
   memory_ = static_cast<char*>(at);
   BH_TRY(const UniqueFd map, sys::open("/proc/self/pagemap", O_RDONLY));
