@@ -228,7 +228,7 @@ TEST(Seccomp, KernelInterfaces) {
 }
 
 TEST(Seccomp, SetIds) {
-  char name[] = "/tmp/bulkhead-set-id-XXXXXX";
+  char name[] = "/tmp/set-id-test-XXXXXX";
   const int fd = ::mkstemp(name);
   const auto path = reinterpret_cast<long>(static_cast<const char*>(name));
   const std::string made = std::string(name) + ".made";
@@ -265,7 +265,7 @@ TEST(Seccomp, SetIds) {
 
 // What is refused in sessions that root began, beside the rest.
 TEST(Seccomp, SetGroup) {
-  char name[] = "/tmp/bulkhead-set-id-XXXXXX";
+  char name[] = "/tmp/set-id-test-XXXXXX";
   const int fd = ::mkstemp(name);
   const auto path = reinterpret_cast<long>(static_cast<const char*>(name));
   const auto of_root = [](std::function<long()> call) -> std::function<long()> {

@@ -33,7 +33,7 @@ class ChangesTest : public testing::Test {
     GTEST_SKIP() << "a sanitizer's own syscalls are not in the allow-lists";
 #endif
     ::signal(SIGPIPE, SIG_IGN);
-    std::string name = (fs::temp_directory_path() / "bulkhead-changes-XXXXXX").string();
+    std::string name = (fs::temp_directory_path() / "changes-test-XXXXXX").string();
     ASSERT_NE(::mkdtemp(name.data()), nullptr);
     top_ = name;
   }

@@ -464,7 +464,10 @@ class Supervisor {
       begin_end();
     }
     output_.pty(terminal_->take_count());
-    if (output_.over()) stop("the session reached its limit: output");
+    if (output_.over()) {
+      stop("the session reached its limit: output");
+      terminal_->end_output();  // what is killed may write on until it has heard of that
+    }
     if (policy_.limits.cpu && !resting_ && now - cpu_checked_ >= cpu_interval) {
       cpu_checked_ = now;
       if (cpu_.used(tier_.process.pid()) >= *policy_.limits.cpu) stop("the session reached its limit: cpu");

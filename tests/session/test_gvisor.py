@@ -130,7 +130,7 @@ class Gvisor(Case):
         mounted = test_life.mounts()
         script = f"for d in /tmp /run /var /dev/shm ~; do echo {MARKER} > $d/marker || exit 1; done; sync; cat ~/marker"
         self.assertIn(MARKER, self.ok(self.inside(["/bin/sh", "-c", script])).out)
-        self.assertEqual(test_life.leftovers() - before, set())
+        test_life.nothing_new(self, before)
         self.assertEqual(test_life.mounts(), mounted)
         found = subprocess.run(["grep", "-rls", "--exclude-dir=evidence", "-e", MARKER, self.tmp, "/dev/shm", "/run/user"],
                                capture_output=True, text=True, check=False)
@@ -171,7 +171,7 @@ class Gvisor(Case):
                   "echo $m > /etc/passwd; cat ~/marker; echo $PPID > out/fine")
         result = self.inside(["/bin/sh", "-c", script], '[[output]]\npath = "./out"\n', options=["--image", layout.path])
         self.assertIn(MARKER, self.ok(result).out)
-        self.assertEqual(test_life.leftovers() - before, set())
+        test_life.nothing_new(self, before)
         self.assertEqual(test_life.mounts(), mounted)
         found = subprocess.run(["grep", "-rls", "--exclude-dir=evidence", "-e", MARKER, self.tmp, "/dev/shm", "/run/user"],
                                capture_output=True, text=True, check=False)

@@ -150,7 +150,7 @@ class Outputs(Case):
         _, err = child.communicate(timeout=30)
         self.assertIn(b"nothing was collected", err)
         self.assertEqual(self.marked(), [])
-        self.assertEqual(test_life.leftovers() - before, set())
+        test_life.nothing_new(self, before)
         self.assertEqual(test_life.mounts(), mounted)
 
     def marked(self):

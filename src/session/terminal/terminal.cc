@@ -335,6 +335,10 @@ Result<void> Terminal::resume() {
   return {};
 }
 
+void Terminal::end_output() {
+  state_->pty_ended = true;
+}
+
 void Terminal::end_input() {
   State& s = *state_;
   s.end_question();

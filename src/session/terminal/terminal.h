@@ -91,6 +91,8 @@ class Terminal {
   // How much the workload has written to its pty since this was last asked.
   std::uint64_t take_count();
 
+  // It has written enough: nothing more of it is read.
+  void end_output();
   // The workload is gone: no more keys; what the pty still holds is read out.
   void end_input();
   // Nothing is left: everything was shown, or the display is gone. True at once without a pty.
