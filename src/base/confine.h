@@ -19,14 +19,14 @@ enum class Role {
   evidence,  // read/recvmsg, write, fdatasync, fallocate on descriptors it holds
   reader,    // files by path, what its own user may read; messages on descriptors it holds; no exec, no socket(2)
   relay,     // accept, read and write on descriptors it holds; no socket(2), no connect(2)
-  broker,  // other processes' memory and descriptors, connect on those and on TCP sockets of the room; files by O_PATH
-           // and /proc only
-  login,   // one file beneath a folder it holds, replaced by a new one; a lock; no socket(2), no exec
-  walker,  // listings of folders beneath descriptors it holds; no file is read or written
-  trace,   // accept4 on a socket it holds, messages; no socket(2), no connect(2)
+  broker,   // other processes' memory and descriptors, connect on those and on TCP sockets of the room; files by O_PATH
+            // and /proc only
+  login,    // one file beneath a folder it holds, replaced by a new one; a lock; no socket(2), no exec
+  walker,   // listings of folders beneath descriptors it holds; no file is read or written
+  trace,    // accept4 on a socket it holds, messages; no socket(2), no connect(2)
   changes,  // listings as walker, inotify watches on those folders, messages
-  look,    // messages and files on descriptors it holds, nothing else
-  keep,    // files beneath descriptors it holds, threads; no socket(2), no exec
+  look,     // messages and files on descriptors it holds, nothing else
+  keep,     // files beneath descriptors it holds, threads; no socket(2), no exec
 };
 
 // Single-threaded callers only. Descriptors stay as they are.
