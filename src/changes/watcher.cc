@@ -22,6 +22,7 @@ constexpr std::uint32_t in_folder =
 constexpr std::uint32_t of_file = IN_MODIFY | IN_ATTRIB;
 constexpr std::size_t most_moves = 10'000;  // halves
 constexpr int reads = 64;                   // before somebody else has a turn
+constexpr int most_attempts = 5;
 
 std::string below(const std::string& path, const std::string& name) {
   return path.empty() ? name : path + "/" + name;
@@ -82,6 +83,7 @@ UniqueFd Watcher::open(const Place& place) {
 }
 
 void Watcher::look() {
+  if (looks_.empty()) return;
   const Look look = std::move(looks_.front());
   looks_.pop_front();
   UniqueFd folder;
@@ -99,6 +101,10 @@ int Watcher::enter(const Look& look, UniqueFd& folder) {
   folder = open({above->mount, below(above->path, look.name)});
   if (!folder) {
     if (errno == EACCES || errno == EPERM) unseen(above->mount, no_access);
+    if (errno == ENOENT && look.attempts < most_attempts) {
+      late_.push_back(look);
+      ++late_.back().attempts;
+    }
     return -1;
   }
   if (tree_.size() >= at_most_) {
@@ -146,13 +152,14 @@ void Watcher::hear() {
   alignas(inotify_event) std::array<char, 65536> buffer;
   for (int i = 0; i < reads; ++i) {
     const ssize_t n = ::read(events_.get(), buffer.data(), buffer.size());
-    if (n <= 0) return;
+    if (n <= 0) break;
     for (ssize_t at = 0; at < n;) {
       const auto* one = reinterpret_cast<const inotify_event*>(buffer.data() + at);
       event(*one, one->len == 0 ? std::string() : std::string(static_cast<const char*>(one->name)));
       at += static_cast<ssize_t>(sizeof(inotify_event)) + one->len;
     }
   }
+  for (Look& look : std::exchange(late_, {})) looks_.push_back(std::move(look));
 }
 
 void Watcher::event(const inotify_event& one, const std::string& name) {
@@ -238,6 +245,7 @@ void Watcher::leave(int watch) {
 void Watcher::everything_again() {
   moves_.clear();
   looks_.clear();
+  late_.clear();
   for (const int top : tree_.tops()) {
     const std::size_t mount = tree_.place(top)->mount;
     unseen(mount, overflow, 0);

@@ -37,7 +37,7 @@ class Watcher {
   // -1: there is no inotify for it.
   int events() const { return events_.get(); }
   // Folders are left to look into.
-  bool busy() const { return !looks_.empty(); }
+  bool busy() const { return !looks_.empty() || !late_.empty(); }
   // Looks into one of them.
   void look();
   // What has happened. Does not block.
@@ -52,6 +52,7 @@ class Watcher {
     int parent = -1;        // otherwise: it is that one's
     std::string name = {};  // …
     Why why = Why::first;
+    int attempts = 0;
   };
   struct Moved {
     int parent;
@@ -78,6 +79,7 @@ class Watcher {
   UniqueFd events_;
   Tree tree_;
   std::deque<Look> looks_;
+  std::vector<Look> late_;                // not found: it was moved perhaps, which is heard of next
   std::map<std::uint32_t, Moved> moves_;  // by cookie: half of them
 };
 
