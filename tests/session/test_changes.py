@@ -109,17 +109,29 @@ for i in range(50):
         self.assertIn(b"changes", err)
         self.wait_until(lambda: not [p for p in everybody if procs.alive(p)], 10, "everything is gone")
 
-    def test_X39_nobody_who_sees(self):
-        """A bulkhead-changes that does not get ready: nothing runs."""
+    def with_another(self, program):
+        """An installation whose bulkhead-changes is that program."""
         folder = os.path.join(self.tmp, "tree/build/x/bin")
         shutil.copytree(case.bin_folder(), folder)
         for name in ("profiles", "presets", "control", "secrets"):
             shutil.copytree(os.path.join(case.ROOT, name), os.path.join(self.tmp, "tree", name))
-        shutil.copy("/usr/bin/true", os.path.join(folder, "bulkhead-changes"))
+        shutil.copy(program, os.path.join(folder, "bulkhead-changes"))
         self.program = os.path.join(folder, "bulkhead")
+
+    def test_X39_nobody_who_sees(self):
+        """A bulkhead-changes that does not get ready: nothing runs."""
+        self.with_another("/usr/bin/true")
         result = self.inside(["/bin/touch", "ran"], ON)
         self.assertEqual(result.status, 125, result)
         self.assertIn("changes", result.err)
+        self.assertFalse(os.path.exists(os.path.join(self.work, "ran")))
+
+    def test_X39_nothing_runs_before_all_is_watched(self):
+        """One that lives and never says so: the start is given up after its thirty seconds."""
+        self.with_another("/usr/bin/yes")
+        result = self.inside(["/bin/touch", "ran"], ON)
+        self.assertEqual(result.status, 125, result)
+        self.assertIn("did not start in time", result.err)
         self.assertFalse(os.path.exists(os.path.join(self.work, "ran")))
 
     def test_by_itself_on_vm_alone(self):
