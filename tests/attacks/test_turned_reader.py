@@ -5,10 +5,9 @@ files do; that they are there, and what is pinned of them, it does not decide.
 The same reader without its confinement shows that each attempt is a real one."""
 import json
 import os
-import shutil
 
 from support import Case
-from support.case import BUILD, ROOT, bin_folder
+from support.case import BUILD
 
 SECRET = "real-key-reader-77b0e1"
 # A system call that the filter does not know ends the process.
@@ -20,13 +19,7 @@ FILE = ".mcp.json"
 class TurnedReader(Case):
     def arm(self, name):
         """Bulkhead with that reader in place of its own."""
-        folder = os.path.join(self.tmp, "tree/build/x/bin")
-        shutil.rmtree(os.path.join(self.tmp, "tree"), ignore_errors=True)
-        shutil.copytree(bin_folder(), folder)
-        shutil.copy(os.path.join(BUILD, "turned/bulkhead-look-" + name), os.path.join(folder, "bulkhead-look"))
-        for name in ("profiles", "presets", "control", "secrets"):
-            os.symlink(os.path.join(ROOT, name), os.path.join(self.tmp, "tree", name))
-        self.program = os.path.join(folder, "bulkhead")
+        self.replace_part("bulkhead-look", os.path.join(BUILD, "turned/bulkhead-look-" + name))
 
     def corrupt(self, words):
         """The file's line that has the attacker's code run with these words."""

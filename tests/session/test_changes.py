@@ -1,9 +1,8 @@
 """What happens to files in the mounts, in the session's record, as the host sees it; and X39: hiding from it."""
 import os
-import shutil
 import signal
 
-from support import Case, case, procs
+from support import Case, procs
 from support.tiers import on_tier
 
 ON = "[evidence]\nfiles = true\n"
@@ -109,18 +108,9 @@ for i in range(50):
         self.assertIn(b"changes", err)
         self.wait_until(lambda: not [p for p in everybody if procs.alive(p)], 10, "everything is gone")
 
-    def with_another(self, program):
-        """An installation whose bulkhead-changes is that program."""
-        folder = os.path.join(self.tmp, "tree/build/x/bin")
-        shutil.copytree(case.bin_folder(), folder)
-        for name in ("profiles", "presets", "control", "secrets"):
-            shutil.copytree(os.path.join(case.ROOT, name), os.path.join(self.tmp, "tree", name))
-        shutil.copy(program, os.path.join(folder, "bulkhead-changes"))
-        self.program = os.path.join(folder, "bulkhead")
-
     def test_X39_nobody_who_sees(self):
         """A bulkhead-changes that does not get ready: nothing runs."""
-        self.with_another("/usr/bin/true")
+        self.replace_part("bulkhead-changes", "/usr/bin/true")
         result = self.inside(["/bin/touch", "ran"], ON)
         self.assertEqual(result.status, 125, result)
         self.assertIn("changes", result.err)
@@ -128,7 +118,7 @@ for i in range(50):
 
     def test_X39_nothing_runs_before_all_is_watched(self):
         """One that lives and never says so: the start is given up after its thirty seconds."""
-        self.with_another("/usr/bin/yes")
+        self.replace_part("bulkhead-changes", "/usr/bin/yes")
         result = self.inside(["/bin/touch", "ran"], ON)
         self.assertEqual(result.status, 125, result)
         self.assertIn("did not start in time", result.err)

@@ -1,9 +1,8 @@
 """What gVisor tells of the processes inside, in the session's record; and X39: hiding from it."""
 import os
-import shutil
 import signal
 
-from support import case, procs
+from support import procs
 from support.recorded import TRUE, Recorded
 
 
@@ -92,12 +91,7 @@ class Trace(Recorded):
 
     def test_X39_nobody_to_tell(self):
         """A bulkhead-trace that takes no connection: nothing runs."""
-        folder = os.path.join(self.tmp, "tree/build/x/bin")
-        shutil.copytree(case.bin_folder(), folder)
-        for name in ("profiles", "presets", "control", "secrets"):
-            shutil.copytree(os.path.join(case.ROOT, name), os.path.join(self.tmp, "tree", name))
-        shutil.copy(TRUE, os.path.join(folder, "bulkhead-trace"))
-        self.program = os.path.join(folder, "bulkhead")
+        self.replace_part("bulkhead-trace", TRUE)
         result = self.inside(["/bin/touch", "ran"])
         self.assertEqual(result.status, 125, result)
         self.assertIn("trace", result.err)

@@ -109,6 +109,16 @@ class Case(unittest.TestCase):
                 child.wait()
         shutil.rmtree(self.tmp, ignore_errors=True)
 
+    def replace_part(self, name, program):
+        """From here on `bulkhead` is that of an installation of its own, one part of which is another program."""
+        folder = os.path.join(self.tmp, "tree/build/x/bin")
+        shutil.rmtree(os.path.join(self.tmp, "tree"), ignore_errors=True)
+        shutil.copytree(bin_folder(), folder)
+        for data in ("profiles", "presets", "control", "secrets"):
+            shutil.copytree(os.path.join(ROOT, data), os.path.join(self.tmp, "tree", data))
+        shutil.copy(program, os.path.join(folder, name))
+        self.program = os.path.join(folder, "bulkhead")
+
     # Files ------------------------------------------------------------------------------------------------
 
     def folder(self, name, mode=0o755):
