@@ -4,7 +4,8 @@ dev_help() {
   cat <<'EOF'
 ./dev run -- COMMAND…   set up, build, and run COMMAND behind the boundary (`bulkhead run`)
 ./dev test [PATTERN…]   set up, build, and run every test, or the whole-program tests whose names contain a pattern
-./dev build [PRESET]    build only (release, debug, asan, tsan, fuzz)
+./dev programs          build only, without the tests: what is installed
+./dev build [PRESET]    build only, all there is (release, debug, asan, tsan, fuzz)
 ./dev check             format, warnings, fast tests: what to run before a commit
 ./dev asan | tsan       the unit tests under AddressSanitizer+UBSan, or ThreadSanitizer
 ./dev fuzz [--fast] [SECONDS [NAME…]]
@@ -24,16 +25,22 @@ dev_build() { build "${1:-release}"; }
 dev_runsc() { need_runsc; }
 dev_runsc_debian_12() { need_runsc_debian_12; }
 
+dev_programs() { build release programs; }
+
 dev_machine() {
   need_machine
-  build release
+  build release programs
 }
 
 dev_run() {
-  need "${run_packages[@]}"
+  # All of it asked for at once.
+  local packages=("${run_packages[@]}" "${build_packages[@]}") machine=0
+  [[ " $* " != *" vm "* && " $* " != *"=vm "* ]] || machine=1
+  ((!machine)) || packages+=("${vm_packages[@]}")
+  need "${packages[@]}"
   # Before the build, which packs what a machine boots.
-  [[ " $* " != *" vm "* && " $* " != *"=vm "* ]] || need_machine
-  build release
+  ((!machine)) || need_machine
+  build release programs
   [[ " $* " != *" gvisor "* && " $* " != *"=gvisor "* ]] || need_runsc
   exec build/release/bin/bulkhead run "$@"
 }

@@ -50,7 +50,7 @@ unit_tests() {
 
 # test [PATTERN…]: everything, or only the whole-program tests whose name contains a pattern.
 dev_test() {
-  need "${run_packages[@]}" "${vm_packages[@]}" "${test_packages[@]}"
+  need "${run_packages[@]}" "${build_packages[@]}" "${vm_packages[@]}" "${test_packages[@]}"
   need_agents
   need_runsc
   need_machine
