@@ -93,9 +93,16 @@ class RawFuse(test_turned_machine.TurnedMachine):
                 if isinstance(about[-1], bytes) and self.secret.encode() in about[-1]]
 
     def test_X26_no_raw_request_gets_past_a_mounts_mode(self):
+        self.change_everything("changes")
+
+    def test_X26_nor_one_by_the_queue_for_what_is_urgent(self):
+        """Which a kernel uses for FORGET alone."""
+        self.change_everything("urgent")
+
+    def change_everything(self, kind):
         before = {name: self.all_of(name) for name in (*MODES, "outside")}
         secrets = {name: self.read(os.path.join(self.home, name)) for name in SECRETS}
-        result = self.speak("changes", os.path.join(self.tmp, "outside/secret"))
+        result = self.speak(kind, os.path.join(self.tmp, "outside/secret"))
         after = {name: self.all_of(name) for name in before}
 
         # They did arrive: what was read is what stands on the host, and what was written stands there.

@@ -319,7 +319,7 @@ while time.time() < end:
     def test_killed_nothing_is_lost(self):
         before = self.plant()
         child = self.start_inside(["/bin/sh", "-c", "rm -rf d; echo x > a; echo up > up; sleep 60; echo late > late"], POLICY)
-        self.wait_for_file("up")
+        self.wait_for_file("up", 120)
         keep = self.wait_until(lambda: self.keepers(), 5, "the process that serves it")
         os.kill(keep[0], signal.SIGKILL)
         self.assertEqual(child.wait(20), 125)

@@ -2,6 +2,7 @@
 // this takes the virtio-fs device from the kernel and speaks FUSE over it itself.
 //
 //   raw-fuse REPORT changes SECRET NAME=FOLDER…    every hostile request to these mounts of the session's
+//   raw-fuse REPORT urgent SECRET NAME=FOLDER…     the same by the queue for what is urgent
 //   raw-fuse REPORT ends FIRST NAME=FOLDER         what may end the file server, from that attempt on
 //
 // REPORT is the mount into which `report` and `seen` are written (raw_report.h). With the device the machine has lost
@@ -82,7 +83,7 @@ void changes(Fuse& fuse, Report& report, std::vector<Target>& targets, const std
 }
 
 Result<void> run(const std::vector<std::string>& words) {
-  if (words.size() < 4) return fail("REPORT changes|ends SECRET|FIRST NAME=FOLDER…");
+  if (words.size() < 4) return fail("REPORT changes|urgent|ends SECRET|FIRST NAME=FOLDER…");
   BH_TRY(const Place report_place, shared_place(words[0]));
   std::vector<Target> targets;
   for (std::size_t i = 3; i < words.size(); ++i) {
@@ -93,8 +94,8 @@ Result<void> run(const std::vector<std::string>& words) {
   if (::mount("sys", sys, "sysfs", 0, nullptr) != 0) return fail_errno("mount", sys, errno);
   // This program's own pages come from there, too.
   if (::mlockall(MCL_CURRENT | MCL_FUTURE) != 0) return fail_errno("mlockall", "", errno);
-  constexpr std::uint16_t requests = 1;  // queue 0 is for what is urgent
-  BH_TRY(const VirtioDevice device, VirtioDevice::take(sys, VIRTIO_ID_FS, requests));
+  const std::uint16_t queue = words[1] == "urgent" ? 0 : 1;  // virtio 1.2, 5.11.2
+  BH_TRY(const VirtioDevice device, VirtioDevice::take(sys, VIRTIO_ID_FS, queue));
   Fuse fuse(device);
   const Answer folder = fuse.ask(FUSE_GETATTR, walk(fuse, report_place), part(fuse_getattr_in{}));
   const auto owner = folder.as<fuse_attr_out>().attr;
@@ -105,12 +106,12 @@ Result<void> run(const std::vector<std::string>& words) {
   constexpr int spare = 16;
   for (int i = 0; i < spare; ++i) (void)fuse.open(walk(fuse, own), O_RDONLY);
   Report report(fuse, report_place);
-  if (words[1] == "changes") {
-    changes(fuse, report, targets, words[2]);
-  } else {
+  if (words[1] == "ends") {
     Place file = targets[0].place;
     file.emplace_back("f000");
     try_to_end_it(fuse, report, file, ::strtoul(words[2].c_str(), nullptr, 10));
+  } else {
+    changes(fuse, report, targets, words[2]);
   }
   return {};
 }
