@@ -21,6 +21,9 @@ struct Machine {
   bool kvm = false;
 };
 
+// QEMU's arguments for what every machine of that size has, however it begins.
+std::vector<std::string> hardware(const Machine& machine);
+
 // QEMU's descriptors; what is not given is -1.
 struct Wiring {
   int messages = -1;  // what it prints

@@ -13,6 +13,7 @@
 #include "base/sys.h"
 #include "policy/digest.h"
 #include "tier/stage/facts.h"
+#include "tier/vm/qemu.h"
 
 namespace bulkhead::tier::vm {
 namespace {
@@ -168,7 +169,9 @@ Result<std::map<std::string, std::string>> saved_shape(const Parts& parts, bool 
   out["qemu"] = std::to_string(st.st_size) + " bytes of " + std::to_string(st.st_mtim.tv_sec);
   BH_TRY(const std::string kernel, digest_of(parts.kernel.get()));
   BH_TRY(const std::string initrd, digest_of(parts.initrd.get()));
-  out["machine"] = sha256_hex(kernel + initrd);
+  std::string hardware_words;
+  for (const std::string& word : hardware({.memory = 0, .processors = 1, .kvm = kvm})) hardware_words += word + '\n';
+  out["machine"] = sha256_hex(kernel + initrd + hardware_words);
   out["accelerator"] = kvm ? "kvm" : "tcg";
   if (kvm) {
     BH_TRY(out["processor"], processor_digest());
