@@ -13,7 +13,6 @@
 #include <optional>
 
 #include "guest/attend.h"
-#include "guest/first.h"
 #include "guest/landlock.h"
 #include "guest/mux.h"
 #include "guest/workload.h"
@@ -171,8 +170,9 @@ class Holder {
 
 [[noreturn]] void hold(const Link& link, const Setup& setup, int stream) {
   const int abi = setup.landlock && !setup.own_kernel ? landlock_abi() : 0;
-  // What a command leaves running is ours to wait for, so that the session is known to be empty.
-  if ((!setup.own_kernel || beside_first()) && ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
+  // What a command leaves running is ours to wait for, so that the session is known to be empty; the first process's it
+  // is anyway.
+  if (::getpid() != 1 && ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     give_up(link, failure(Error{"prctl(PR_SET_CHILD_SUBREAPER) failed", errno}));
   }
   if (!link.send(Ready{})) ::_exit(125);

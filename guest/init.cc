@@ -218,11 +218,11 @@ class Init {
       mux.prepare(fds);
       const std::size_t ours = fds.size();
       fds.push_back({talk_.get(), POLLIN, 0});
-      // A child's end interrupts nothing that poll(2) would tell of.
-      const timespec pause{0, shim_ > 0 ? 20'000'000 : 500'000'000};
-      if (::ppoll(fds.data(), fds.size(), &pause, nullptr) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
+      fds.push_back({shim_end_.get(), POLLIN, 0});
+      fds.push_back({recorder_end_.get(), POLLIN, 0});
+      if (::poll(fds.data(), fds.size(), 500) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
       const bool heard = (fds[ours].revents & (POLLIN | POLLHUP)) != 0;
-      fds.pop_back();
+      fds.resize(ours);
       BH_CHECK(mux.handle(fds));
       if (heard) BH_CHECK(hear());
       forget_.look();
@@ -287,6 +287,7 @@ class Init {
     if (boot.record) {
       BH_TRY(Recorder recorder, Recorder::start(std::move(record)));
       recorder_.emplace(std::move(recorder));
+      BH_TRY(recorder_end_, end_of(recorder_->pid()));
     }
     boot_ = std::move(boot);
     return {};
@@ -319,7 +320,14 @@ class Init {
     if (child < 0) return fail_errno("fork", "", errno);
     if (child == 0) exec(far);
     shim_ = child;
+    BH_TRY(shim_end_, end_of(child));
     return near;
+  }
+
+  static Result<UniqueFd> end_of(pid_t child) {
+    UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+    if (!fd) return fail_errno("pidfd_open", "", errno);
+    return fd;
   }
 
   [[noreturn]] void exec(std::array<UniqueFd, 5>& far) {
@@ -355,10 +363,12 @@ class Init {
       const pid_t ended = ::waitpid(-1, &status, WNOHANG);
       if (ended <= 0) return {};
       if (ended == shim_) {
+        shim_end_.reset();  // or it would be told again and again
         over_ = Over{static_cast<std::uint8_t>(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status))};
         if (!recorder_) say(*over_);
         if (recorder_) recorder_->finish();
       } else if (recorder_ && ended == recorder_->pid()) {
+        recorder_end_.reset();
         if (!over_ || status != 0) return fail("the record of what runs inside broke off");
         say(*over_);
       }
@@ -373,6 +383,7 @@ class Init {
   Forget forget_;
   Follow follow_;
   pid_t shim_ = 0;
+  UniqueFd shim_end_, recorder_end_;  // pidfds: poll(2) tells of a child's end
   std::optional<Recorder> recorder_;
   std::optional<Over> over_;
 };

@@ -15,11 +15,13 @@ Life = on_tier("vm", test_life.Life, [
 Exhaustion = on_tier("vm", test_life.Exhaustion, [
     "test_X24_fork_bomb", "test_X24_duration", "test_X24_disk_in_memory"])
 Images = on_tier("vm", test_image.Image, ["test_what_lies_over_it", "test_mounts_at_places_the_image_lacks"])
+Live = on_tier("vm", test_live.Live, ["test_nothing_runs_where_nothing_runs_inside"])
 Outputs = on_tier("vm", test_outputs.Outputs, [
     "test_it_is_empty_at_first_and_reviewed_at_the_end", "test_X27_links_and_special_files_stay_out"])
-Keep = on_tier("vm", test_keep.Keep, ["test_the_host_sees_it_at_once_and_is_seen", "test_X08_tools_work_as_ever"])
+Keep = on_tier("vm", test_keep.Keep, [
+    "test_the_host_sees_it_at_once_and_is_seen", "test_X08_tools_work_as_ever", "test_killed_nothing_is_lost"])
 Files = on_tier("vm", test_gvisor.Gvisor, ["test_X01_read_only_mounts"])
-for one in (Run, Files, Streams, Life, Exhaustion, Images, Outputs, Keep):
+for one in (Run, Files, Streams, Life, Exhaustion, Images, Live, Outputs, Keep):
     one.__module__ = __name__
 
 
@@ -54,6 +56,21 @@ class Vm(Case):
         self.assertEqual(self.bulkhead("exec", identity, "--", "/bin/sh", "-c", "cat /tmp/kept; exit 9").status, 9)
         self.assertEqual(self.bulkhead("exec", identity, "--", "/bin/cat", "/tmp/kept").out, "kept\n")
         self.ok(self.bulkhead("stop", identity))
+
+    def test_what_the_host_changes_is_seen(self):
+        """Also where its size and place stay, and the machine has read it; and names that come and go."""
+        self.write("work/same", "before")
+        self.write("work/gone", "there")
+        script = ("cat same; ls; cat same gone new; echo up > up; "
+                  "until test $(cat same) = later && ! cat gone && cat new; do sleep .1; done; echo seen > seen")
+        child = self.start_inside(["/bin/sh", "-c", script])
+        self.wait_for_file("up", 120)
+        with open(os.path.join(self.work, "same"), "r+") as file:
+            file.write("later ")
+        os.unlink(os.path.join(self.work, "gone"))
+        self.write("work/new", "new")
+        self.wait_for_file("seen", 30)
+        self.assertEqual(child.wait(60), 0)
 
     def test_more_files_than_the_host_may_hold_open(self):
         """virtiofsd holds each file that the machine knows; so the machine forgets, also what it has read."""

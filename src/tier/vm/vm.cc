@@ -1,6 +1,7 @@
 #include "tier/vm/vm.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <span>
 
+#include "base/children.h"
 #include "base/ipc.h"
 #include "base/random.h"
 #include "base/sys.h"
@@ -141,7 +143,17 @@ class Vm final : public Isolation {
   }
   bool tells() const override { return true; }
   std::uint64_t memory(const Child&) const override { return 0; }  // the machine has what it was given
-  void rest(const Child&, bool) const override {}
+  // An idle kernel has its timers, and each is much work where the processor is emulated. QEMU and virtiofsd.
+  void rest(const Child& process, bool resting) const override {
+    for (const pid_t child : children_of(process.pid())) {
+      const auto held = sys::pidfd_open(child);
+      // Held before it is looked at again: its number can't be another process's then.
+      const std::vector<pid_t> now = children_of(process.pid());
+      if (held && std::find(now.begin(), now.end(), child) != now.end()) {
+        (void)sys::pidfd_send_signal(held->get(), resting ? SIGSTOP : SIGCONT);
+      }
+    }
+  }
 
   Result<void> accepts(const Policy& policy) const override {
     if (policy.limits.memory && *policy.limits.memory < least_memory) {
