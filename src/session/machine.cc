@@ -2,6 +2,9 @@
 
 #include <errno.h>
 
+#include <functional>
+#include <string_view>
+
 #include "base/text.h"
 #include "template/template.h"
 
@@ -24,6 +27,23 @@ Result<std::optional<Saved>> find(const Paths& paths, const tier::Isolation& iso
   return Saved{name, std::move(entry->image), false, std::move(entry->digests), {}};
 }
 
+std::vector<std::string> take_lines(std::string& said, const std::function<bool(std::string_view)>& ours) {
+  std::vector<std::string> out;
+  std::string rest;
+  for (std::size_t at = 0; at < said.size();) {
+    const std::size_t end = std::min(said.find('\n', at), said.size());
+    std::string line = said.substr(at, end - at);
+    if (ours(line)) {
+      out.push_back(std::move(line));
+    } else {
+      rest += line + "\n";
+    }
+    at = end + 1;
+  }
+  said = std::move(rest);
+  return out;
+}
+
 }  // namespace
 
 std::optional<Saved> saved_machine(const Paths& paths, const tier::Isolation& isolation, Planned& planned) {
@@ -36,20 +56,14 @@ std::optional<Saved> saved_machine(const Paths& paths, const tier::Isolation& is
 }
 
 std::vector<std::string> take_notes(std::string& said) {
-  std::vector<std::string> out;
-  std::string rest;
-  for (std::size_t at = 0; at < said.size();) {
-    const std::size_t end = std::min(said.find('\n', at), said.size());
-    const std::string line = said.substr(at, end - at);
-    if (line.starts_with(tier::note_mark)) {
-      out.push_back(escape_for_terminal(line.substr(std::string(tier::note_mark).size()), 600));
-    } else {
-      rest += line + "\n";
-    }
-    at = end + 1;
-  }
-  said = std::move(rest);
+  std::vector<std::string> out =
+      take_lines(said, [](std::string_view line) { return line.starts_with(tier::note_mark); });
+  for (std::string& line : out) line = escape_for_terminal(line.substr(std::string_view(tier::note_mark).size()), 600);
   return out;
+}
+
+bool take_went_on(std::string& said) {
+  return !take_lines(said, [](std::string_view line) { return line == tier::went_on_line; }).empty();
 }
 
 }  // namespace bulkhead::session

@@ -17,5 +17,7 @@ std::optional<Saved> saved_machine(const Paths& paths, const tier::Isolation& is
 
 // What the tier's program has for the user (tier.h, note_mark), in words that can be shown; it is taken out of `said`.
 std::vector<std::string> take_notes(std::string& said);
+// Whether it went on from what was saved; the line that says so is taken out of `said`.
+bool take_went_on(std::string& said);
 
 }  // namespace bulkhead::session

@@ -169,13 +169,16 @@ class Supervisor {
       BH_TRY(const auto shape, isolation_->shape(planned_.plan));
       BH_CHECK(wanted->judge(shape));
     } else {
+      const std::size_t notes = planned_.notes.size();
       wanted = saved_machine(paths_, *isolation_, planned_);
+      if (planned_.notes.size() > notes) why_boot_ = planned_.notes.back();
     }
     if (!wanted) return {};
     tier::PlannedTemplate saved;
     saved.make = wanted->make;
     saved.digests = std::move(wanted->digests);
     saved.folder.described = "template " + wanted->name;
+    saved_name_ = wanted->name;
     BH_TRY(UniqueFd folder, sources.open(wanted->image));
     if (saved.make) BH_CHECK(disks_.watch(folder.get(), wanted->image));
     BH_TRY(saved.folder.source, sources.mountable(std::move(folder), saved.folder.described));
@@ -448,7 +451,7 @@ class Supervisor {
   void check_time() {
     trim_.check();
     const Clock::time_point now = Clock::now();
-    if (deadline_ && now >= *deadline_) stop("the session did not start in time");
+    if (deadline_ && now >= *deadline_) stop("the session did not start in time (" + awaited() + ")");
     if (session_deadline_ && now >= *session_deadline_) {
       session_deadline_.reset();
       stop("the session reached its limit: duration");
@@ -484,6 +487,24 @@ class Supervisor {
         stop("the session reached its limit: memory");
       }
     }
+  }
+
+  // Before the gate is open.
+  std::string awaited() const {
+    std::string out;
+    const auto add = [&](bool waits, const char* what) {
+      if (waits) out += (out.empty() ? "nothing was heard of " : ", ") + std::string(what);
+    };
+    add(!shim_ready_, policy_.tier == Tier::vm ? "the machine" : "what starts the command");
+    add(!front_ready_, "the gateway");
+    add(waiting_for_evidence_, "the record's first lines");
+    add(!others_ready(), "a helper");
+    return out;
+  }
+
+  bool others_ready() const {
+    return others_ready_ >= helpers_.egress.size() + helpers_.keeps.size() + helpers_.logins.size() +
+                                (helpers_.relay ? 1 : 0) + (helpers_.trace ? 1 : 0) + (helpers_.changes ? 1 : 0);
   }
 
   // Not while it ends: its kernel ends them then.
@@ -537,9 +558,7 @@ class Supervisor {
   }
 
   void maybe_open_gate() {
-    if (gate_open_ || !shim_ready_ || !front_ready_ || waiting_for_evidence_ || !failure_.empty() ||
-        others_ready_ < helpers_.egress.size() + helpers_.keeps.size() + helpers_.logins.size() +
-                            (helpers_.relay ? 1 : 0) + (helpers_.trace ? 1 : 0) + (helpers_.changes ? 1 : 0)) {
+    if (gate_open_ || !shim_ready_ || !front_ready_ || waiting_for_evidence_ || !failure_.empty() || !others_ready()) {
       return;
     }
     gate_open_ = true;
@@ -547,7 +566,9 @@ class Supervisor {
     say(start_line(policy_, planned_, missing_));
     for (const std::string& line : planned_.notes) say(line);
     on_tier_message(0);
-    for (const std::string& line : take_notes(tier_messages_)) say(line);
+    const std::vector<std::string> notes = take_notes(tier_messages_);
+    for (const std::string& line : notes) say(line);
+    if (policy_.tier == Tier::vm) record_machine(notes);
     for (const std::string& line : lines_about(planned_.projects)) say(line);
     if (!planned_.keys.empty()) say(planned_.keys);
     for (const std::string& line : publish_warnings(policy_.publish)) say(line);
@@ -558,6 +579,14 @@ class Supervisor {
     tell_shim(shim::Go{});
     owner_.begin(options_, policy_.grants, helpers_, *recorder_, commands_);
     if (policy_.ask) ask_.begin(options_, *terminal_, owner_, *recorder_, helpers_.front.control.get());
+  }
+
+  void record_machine(const std::vector<std::string>& notes) {
+    nlohmann::json event{{"began", take_went_on(tier_messages_) ? "saved" : "boot"}};
+    if (!saved_name_.empty()) event["saved"] = saved_name_;
+    if (!notes.empty()) why_boot_ = notes.back();
+    if (!why_boot_.empty()) event["why"] = why_boot_;
+    if (auto done = recorder_->record("session.machine", event); !done) stop(done.error().message);
   }
 
   // Why it ended check_time() sees.
@@ -1040,7 +1069,8 @@ class Supervisor {
   bool resting_ = false;
   bool listening_ = false, ending_ = false;
   bool shim_closed_ = false, tier_ended_ = false, stopped_ = false, let_go_ = false;
-  std::size_t others_ready_ = 0;  // every egress, the relay, who is told of processes
+  std::size_t others_ready_ = 0;       // every egress, the relay, who is told of processes
+  std::string saved_name_, why_boot_;  // tier vm
   std::string tier_messages_, failure_;
   int status_ = exit_failure;
   std::optional<int> shim_failed_;

@@ -82,11 +82,13 @@ struct Plan {
 };
 
 inline constexpr const char* note_mark = "note: ";
+inline constexpr const char* went_on_line = "went on from what was saved";
 
 struct Started {
   Child process;     // its end is the session's end; exit status of the workload, 128+n for a signal
   UniqueFd control;  // SEQPACKET to the shim (guest/protocol.h)
-  // What the tier's program prints, for errors; read to its end. A line that begins with note_mark is for the user.
+  // What the tier's program prints, for errors; read to its end. A line that begins with note_mark is for the user;
+  // went_on_line says that Plan::saved was used.
   UniqueFd messages;
   UniqueFd terminal;  // own_kernel(): the other end of what the pty says and is told; unset without a pty
   // Who carries the workload's output on where the tier can't give it the user's own file; each ends after the process

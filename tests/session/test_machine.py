@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from attacks import test_turned_machine
+from attacks import test_raw_fuse, test_turned_machine
 from session import test_template, test_vm
 from support import Case, procs
 from support.tiers import on_tier
@@ -70,6 +70,10 @@ class Saved(Case):
         [line] = [procs.command_line(p) for p in procs.descendants(child) if procs.name(p).startswith("qemu-system")]
         return "-incoming" in line
 
+    def machine_event(self):
+        """The last session's."""
+        return max(self.recorded("session.machine"), key=lambda event: event["time"])
+
     def begin(self, script="echo up > up; exec sleep 60.131", policy="", options=()):
         child = self.start_inside(["/bin/sh", "-c", script], policy, options)
         self.wait_for_file("up", 60)
@@ -85,6 +89,8 @@ class Saved(Case):
         child = self.begin(policy=policy, options=options)
         self.assertFalse(self.went_on(child.pid))
         said = self.end(child)
+        event = self.machine_event()
+        self.assertEqual((event["began"], "why" in event), ("boot", bool(words)), event)
         for word in words:
             self.assertIn(word, said)
         return said
@@ -97,6 +103,8 @@ class Machine(Saved):
         child = self.begin()
         self.assertTrue(self.went_on(child.pid))
         self.assertNotIn("the machine boots", self.end(child))
+        event = self.machine_event()
+        self.assertEqual((event["began"], event["saved"], "why" in event), ("saved", NAME, False), event)
         self.write("work/file", "of today\n")
         self.lab.web.site("api.example.com", lambda request: request.text("answer\n"))
         ask = "curl -sS -m 20 https://api.example.com/v1"
@@ -334,3 +342,9 @@ Turned = on_tier("vm", TurnedFromSaved, [
 for one in (Confined, Turned):
     one.__module__ = __name__
 del FromSaved, TurnedFromSaved, one
+
+
+class RawFuseFromSaved(Saved, test_raw_fuse.RawFuse):
+    """There the device was plugged in."""
+    test_X25_what_ends_the_file_server_ends_its_session_alone = None
+    test_X26_nor_one_by_the_queue_for_what_is_urgent = None

@@ -42,8 +42,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int messages_fd = 2, control_fd = 3, lane_fd = 4, first_given_fd = 5, tap_fd = 8, boot_fd = 9, record_fd = 10;
 constexpr int failed = 125;
-constexpr auto patience = std::chrono::minutes(3);  // without KVM, on a busy machine
-
+// Without KVM, on a busy machine; less than the supervisor waits, which does not know what the machine said.
+constexpr auto patience = std::chrono::minutes(2);
 constexpr auto first_word = std::chrono::seconds(30);
 constexpr std::uint64_t max_saved = 1ULL << 40;
 
@@ -96,6 +96,7 @@ class Host {
     auto saved = open_saved(wanted);
     if (wanted.how == How::saves && !saved) return tl::unexpected(std::move(saved).error());
     auto went_on = saved ? go_on(wanted.machine, *saved, outside) : Result<void>(tl::unexpected(saved.error()));
+    if (went_on) ::dprintf(messages_fd, "%s\n", went_on_line);
     if (went_on || wanted.how == How::saves) return went_on;
     ::dprintf(
         messages_fd,
