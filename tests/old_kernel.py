@@ -3,8 +3,8 @@
 
 The kernel is that of the tier vm's machines (`./dev machine`): the one of the Debian release this machine runs, which on
 Debian 12 is 6.1. The tests run in a session of that tier whose first program is one that was taken over
-(tests/turned/init_main.cc): as root of that machine it loads what a usual Debian has loaded, and becomes an ordinary user
-(or stays root, with --root). Without a pattern: the attack table, on the tier native. The tiers gvisor and vm are not
+(tests/turned/init_main.cc): as root of that machine it loads what a usual Debian has loaded, permits what would hide a
+missing boundary, and becomes an ordinary user (or stays root, with --root). Without a pattern: the attack table, on the tier native. The tiers gvisor and vm are not
 tested there. Without KVM a test takes some ten times as long as here.
 """
 import os
@@ -28,6 +28,7 @@ set -e
 trap 'echo "
 ended with $?"' EXIT
 echo 0 > /proc/sys/kernel/printk
+echo 1 > /proc/sys/kernel/perf_event_paranoid
 while read -r module; do insmod "$KERNEL/more/$module"; done < "$KERNEL/more/list"
 mount -t sysfs sys /sys
 mknod -m 666 /dev/fuse c 10 229
@@ -35,6 +36,7 @@ mknod -m 600 /dev/loop0 b 7 0
 mkdir -p /run/etc /run/checkout
 cp -a /etc/. /run/etc/
 mount --bind /run/etc /etc
+[ -e /etc/shadow ] || (umask 077; echo 'root:*:20000:0:99999:7:::' > /etc/shadow)
 echo "tester:x:$TESTER:$TESTER::/tmp/home:/bin/sh" >> /etc/passwd
 mount -o remount,size=90% /run
 truncate -s 3G /run/disk
