@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest/first.h"
 #include "guest/landlock.h"
 #include "guest/own_kernel.h"
 #include "guest/pty.h"
@@ -60,11 +59,11 @@ void await_go(const Link& link) {
 constexpr int not_for_us[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGTSTP,  SIGTTIN, SIGTTOU,
                               SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGCHLD};
 
-void signal_session(int number) {
+void signal_session(const Setup& setup, int number) {
   // kill(-1) reaches every process of the pid namespace. In the host's it would be everybody's: a pid below
-  // 300 (RESERVED_PIDS, which are given out once per namespace) shows that this one is young and ours. A sandbox that
-  // was restored counts on from where it was saved; its first process is ours.
-  if (::getpid() < 300 || beside_first()) ::kill(-1, number);
+  // 300 (RESERVED_PIDS, which are given out once per namespace) shows that this one is young and ours. Another kernel
+  // than the host's, which may count on from where it was saved, knows nobody else's.
+  if (setup.own_kernel || ::getpid() < 300) ::kill(-1, number);
 }
 
 UniqueFd receive_signals() {
@@ -94,6 +93,7 @@ class Keeper {
  public:
   Keeper(const Link& link, const Setup& setup, Whose whose, pid_t workload, int terminal, PtyLane lane)
       : link_(link),
+        setup_(setup),
         workload_(workload),
         terminal_(terminal),
         is_session_(whose == Whose::session),
@@ -118,7 +118,7 @@ class Keeper {
  private:
   // Everything in the session but the shim; of one of several commands its own process group.
   void signal_all(int number) const {
-    if (own_pids_) signal_session(number);
+    if (own_pids_) signal_session(setup_, number);
     if (!gone_) ::kill(-workload_, number);
   }
   void kill_all() const { signal_all(SIGKILL); }
@@ -182,6 +182,7 @@ class Keeper {
   }
 
   Link link_;
+  const Setup& setup_;
   pid_t workload_;
   int terminal_;  // the pty's slave, or -1
   bool is_session_;

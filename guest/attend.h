@@ -26,7 +26,7 @@ void let_go_of_stdio();
 // Closes every descriptor but 0, 1, 2 and first…last, which an exec would close.
 void close_others(int first, int last);
 // To every process of the session's pid namespace but the caller.
-void signal_session(int number);
+void signal_session(const Setup& setup, int number);
 [[noreturn]] void give_up(const Link& link, const Failed& failed);
 
 }  // namespace bulkhead::shim

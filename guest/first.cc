@@ -1,7 +1,6 @@
 #include "guest/first.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,7 +9,6 @@
 #include <unistd.h>
 
 #include <memory>
-#include <string_view>
 
 #include "guest/workload.h"
 
@@ -32,16 +30,6 @@ bool others_are_there() {
 }
 
 }  // namespace
-
-bool beside_first() {
-  const int file = ::open("/proc/1/cmdline", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return false;
-  char text[64];
-  const ssize_t n = ::read(file, text, sizeof text);
-  ::close(file);
-  constexpr std::string_view expected("/.bulkhead/shim\0init\0", 21);
-  return n == static_cast<ssize_t>(expected.size()) && std::string_view(text, expected.size()) == expected;
-}
 
 [[noreturn]] void be_first() {
   close_from(3, 0);

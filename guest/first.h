@@ -13,7 +13,4 @@ namespace bulkhead::shim {
 // exit status; with 1, something that can't be killed is still there.
 int leave_alone();
 
-// The first process of this pid namespace is be_first()'s.
-bool beside_first();
-
 }  // namespace bulkhead::shim

@@ -15,8 +15,8 @@ class Forget {
   // `most`: descriptors that the host's side may have. 0: none were told of, and nothing is done.
   explicit Forget(std::uint64_t most = 0) : quarter_(most / 4), when_(quarter_) {}
 
-  // As often as can be (a hundred times a second it looks), as root of the machine, where /proc is: when a quarter of
-  // them are taken, everything goes that is not in use (proc(5), /proc/sys/vm/drop_caches). The others are for what is
+  // Often (it looks a hundred times a second at most), as root of the machine, where /proc is: when a quarter of them
+  // are taken, everything goes that is not in use (proc(5), /proc/sys/vm/drop_caches). The others are for what is
   // opened until it is looked at again.
   void look(Clock::time_point now = Clock::now());
 

@@ -78,7 +78,7 @@ class Holder {
 
  private:
   [[noreturn]] void end(int status) const {
-    if (setup_.own_pid_namespace) signal_session(SIGKILL);
+    if (setup_.own_pid_namespace) signal_session(setup_, SIGKILL);
     ::_exit(status);
   }
 
@@ -106,7 +106,7 @@ class Holder {
     if (std::holds_alternative<Finish>(*message)) end(0);
     if (const auto* signal = std::get_if<Signal>(&*message)) {
       ending_ = ending_ || signal->number == SIGTERM || signal->number == SIGHUP;
-      if (setup_.own_pid_namespace) signal_session(signal->number);
+      if (setup_.own_pid_namespace) signal_session(setup_, signal->number);
       reap();  // perhaps there is nobody
     } else if (const auto* command = std::get_if<Run>(&*message)) {
       start(*command, fds);

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -42,6 +43,8 @@ namespace {
 
 constexpr const char* shared = "/shared";  // what the host shows, as a whole
 constexpr const char* root = "/root";      // what the session sees
+// Fewer than that the workload could use up before the next look at them (forget.h).
+constexpr std::uint64_t many_files = 65'536;
 constexpr unsigned long no_privilege = MS_NOSUID | MS_NODEV;
 
 Result<void> mount_at(const char* source, const std::string& target, const char* type, unsigned long flags,
@@ -210,6 +213,7 @@ class Init {
 
   Result<void> run() {
     BH_CHECK(basics());
+    BH_CHECK(hear_of_children());
     BH_TRY(UniqueFd port, open_port(port_name));
     port_ = port.get();
     Mux mux(std::move(port), [this](std::uint8_t used) { return begin(used); });
@@ -218,9 +222,9 @@ class Init {
       mux.prepare(fds);
       const std::size_t ours = fds.size();
       fds.push_back({talk_.get(), POLLIN, 0});
-      fds.push_back({shim_end_.get(), POLLIN, 0});
-      fds.push_back({recorder_end_.get(), POLLIN, 0});
-      if (::poll(fds.data(), fds.size(), 500) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
+      fds.push_back({ended_.get(), POLLIN, 0});
+      const int pause = shim_ > 0 && boot_->files < many_files ? 20 : 500;
+      if (::poll(fds.data(), fds.size(), pause) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
       const bool heard = (fds[ours].revents & (POLLIN | POLLHUP)) != 0;
       fds.resize(ours);
       BH_CHECK(mux.handle(fds));
@@ -287,7 +291,6 @@ class Init {
     if (boot.record) {
       BH_TRY(Recorder recorder, Recorder::start(std::move(record)));
       recorder_.emplace(std::move(recorder));
-      BH_TRY(recorder_end_, end_of(recorder_->pid()));
     }
     boot_ = std::move(boot);
     return {};
@@ -320,18 +323,24 @@ class Init {
     if (child < 0) return fail_errno("fork", "", errno);
     if (child == 0) exec(far);
     shim_ = child;
-    BH_TRY(shim_end_, end_of(child));
     return near;
   }
 
-  static Result<UniqueFd> end_of(pid_t child) {
-    UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
-    if (!fd) return fail_errno("pidfd_open", "", errno);
-    return fd;
+  // Also of those that others have left.
+  Result<void> hear_of_children() {
+    sigset_t children;
+    sigemptyset(&children);
+    sigaddset(&children, SIGCHLD);
+    if (::sigprocmask(SIG_BLOCK, &children, nullptr) != 0) return fail_errno("sigprocmask", "", errno);
+    ended_.reset(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK));
+    return ended_ ? Result<void>() : fail_errno("signalfd", "", errno);
   }
 
   [[noreturn]] void exec(std::array<UniqueFd, 5>& far) {
     ::setsid();
+    sigset_t none;
+    sigemptyset(&none);
+    (void)::sigprocmask(SIG_SETMASK, &none, nullptr);
     if (recorder_) {
       if (auto done = recorder_->watch_me(); !done) give_up(done.error());
     }
@@ -358,17 +367,17 @@ class Init {
 
   // After the shim the recorder says what it still knows; only then it is over, for the host then ends the machine.
   Result<void> reap() {
+    for (signalfd_siginfo told{}; ::read(ended_.get(), &told, sizeof told) > 0;) {
+    }
     for (;;) {
       int status = 0;
       const pid_t ended = ::waitpid(-1, &status, WNOHANG);
       if (ended <= 0) return {};
       if (ended == shim_) {
-        shim_end_.reset();  // or it would be told again and again
         over_ = Over{static_cast<std::uint8_t>(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status))};
         if (!recorder_) say(*over_);
         if (recorder_) recorder_->finish();
       } else if (recorder_ && ended == recorder_->pid()) {
-        recorder_end_.reset();
         if (!over_ || status != 0) return fail("the record of what runs inside broke off");
         say(*over_);
       }
@@ -383,7 +392,7 @@ class Init {
   Forget forget_;
   Follow follow_;
   pid_t shim_ = 0;
-  UniqueFd shim_end_, recorder_end_;  // pidfds: poll(2) tells of a child's end
+  UniqueFd ended_;  // signalfd(2): a child has
   std::optional<Recorder> recorder_;
   std::optional<Over> over_;
 };

@@ -28,9 +28,10 @@ constexpr std::array events = {
               "looked through"},
     EventType{"session.end", "supervisor", "exit_status, signal, reason, seconds",
               "The workload is gone and why: exited, signal, stopped, limit, or which helper died"},
-    EventType{"session.machine", "supervisor", "began, saved, why",
-              "Tier vm: the session's machine booted (`boot`) or went on from one that was saved (`saved`), which has "
-              "that name; `why` is the note about it, where there was one to use and the machine booted"},
+    EventType{
+        "session.machine", "supervisor", "began, saved, why",
+        "Tier vm: the session's machine booted (`boot`) or went on from one that was saved (`saved`). `saved` names "
+        "the one there was to go on from, `why` is the note about it where the machine booted all the same"},
     EventType{"session.claim", "supervisor", "",
               "`bulkhead claim`: the session, made ahead, is somebody's from now on, and nobody else gets it"},
     EventType{"command.start", "supervisor", "number, command, directory, terminal",

@@ -59,7 +59,10 @@ class Commands {
   Result<void> handle(const std::vector<pollfd>& fds);
 
   // The shim's word for it, after so many commands.
-  void empty(std::uint32_t begun) { empty_after_ = begun; }
+  void empty(std::uint32_t begun) {
+    empty_after_ = begun;
+    emptied_ = Clock::now();
+  }
   // No command runs, and nothing that one has left.
   bool nothing_inside() const { return begun() && commands_.empty() && empty_after_ == begun_; }
   // When a client is given up that has not said what it wants.
@@ -67,7 +70,9 @@ class Commands {
   void check(Clock::time_point now);
 
   std::size_t running() const { return commands_.size(); }
+  // Since when no command runs; and since when nothing does that one has left, either.
   Clock::time_point idle_since() const { return idle_since_; }
+  Clock::time_point nothing_since() const { return std::max(idle_since_, emptied_); }
 
  private:
   struct Command {
@@ -107,7 +112,7 @@ class Commands {
   std::uint32_t begun_ = 0, empty_after_ = 0;  // inside
   bool closed_ = false;
   std::string why_closed_;
-  Clock::time_point idle_since_ = Clock::now();
+  Clock::time_point idle_since_ = Clock::now(), emptied_ = idle_since_;
 };
 
 }  // namespace bulkhead::session

@@ -521,14 +521,19 @@ class Supervisor {
   // Where nothing runs inside, what runs it need not either. A published port would have to wake it.
   std::optional<Clock::time_point> rest_deadline() const {
     if (resting_ || !commands_.nothing_inside() || !policy_.publish.empty() || stopped_) return std::nullopt;
-    return commands_.idle_since() + rest_after;
+    return commands_.nothing_since() + rest_after;
   }
   void rest() {
     resting_ = true;
-    isolation_->rest(tier_.process, true);
+    stopped_ones_ = isolation_->rest(tier_.process);
   }
-  void wake() {
-    if (std::exchange(resting_, false)) isolation_->rest(tier_.process, false);
+  Result<void> wake() {
+    resting_ = false;
+    for (const UniqueFd& one : std::exchange(stopped_ones_, {})) {
+      // One that is gone ends the session anyway.
+      if (auto done = sys::pidfd_send_signal(one.get(), SIGCONT); !done && done.error().code != ESRCH) return done;
+    }
+    return {};
   }
 
   // Ends the session for a reason of ours; the first reason is the one that is told.
@@ -633,7 +638,7 @@ class Supervisor {
 
   void end_in_order(int signal) {
     stopped_ = true;
-    wake();
+    if (auto done = wake(); !done) return stop(done.error().message);
     commands_.close("stopped");
     tell_shim(shim::Signal{signal, false});
     tell_shim(shim::Signal{SIGCONT, false});
@@ -653,6 +658,7 @@ class Supervisor {
     tier_ended_ = true;
     drain_shim();
     on_tier_message(0);
+    (void)take_went_on(tier_messages_);
     if (exited_ && exited_->shell() == 0 && options_.saved && options_.saved->make && (*status)->shell() != 0) {
       if (failure_.empty()) failure_ = "the session could not be saved (" + escape_for_terminal(tier_messages_) + ")";
     } else if (exited_) {
@@ -776,10 +782,7 @@ class Supervisor {
     session.shim = tier_.control.get();
     session.holder = room_.control.get();
     session.stream = std::move(tier_.terminal);
-    session.wake = [this]() -> Result<void> {
-      wake();
-      return {};
-    };
+    session.wake = [this] { return wake(); };
     commands_.begin(std::move(session), *recorder_);
     BH_CHECK(sys::write_all(*options_.announce, directory_.id() + "\n", "the session's id"));
     (void)::close(*options_.announce);
@@ -1067,6 +1070,7 @@ class Supervisor {
 
   bool waiting_for_evidence_ = false, front_ready_ = false, shim_ready_ = false, gate_open_ = false;
   bool resting_ = false;
+  std::vector<UniqueFd> stopped_ones_;  // while it rests
   bool listening_ = false, ending_ = false;
   bool shim_closed_ = false, tier_ended_ = false, stopped_ = false, let_go_ = false;
   std::size_t others_ready_ = 0;       // every egress, the relay, who is told of processes

@@ -118,9 +118,9 @@ class Isolation {
   // The processes on the host, below `process`, that a session needs all of as long as its workload runs. More may
   // come.
   virtual std::vector<pid_t> parts(const Child&) const { return {}; }
-  // Nothing runs inside (true), or something is about to (false): for a kernel of its own, which may use the CPU for
-  // nothing. What can't be stopped is left as it is.
-  virtual void rest(const Child& process, bool resting) const = 0;
+  // Nothing runs inside: a kernel of its own, which may use the CPU for nothing, is stopped. The value: whom to
+  // continue (SIGCONT), by pidfd, so that nothing can be missing for it. What can't be stopped is left as it is.
+  virtual std::vector<UniqueFd> rest(const Child& process) const = 0;
   // What of this machine and the plan a template (Plan::saved) depends on, by name; an error where the tier has none.
   virtual Result<std::map<std::string, std::string>> shape(const Plan&) const {
     return fail(std::string("a template needs the tier gvisor, and this session's is ") + name_of(tier()) +

@@ -3,6 +3,7 @@
 // goes on like any other. The script's argument is what the kernel took for random when it had just been given the
 // session's seed, in hexadecimal.
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,6 +35,9 @@ void as_root(const bulkhead::shim::Boot& boot, int port, int record) {
     if (::access(script.c_str(), R_OK) != 0) continue;
     const pid_t child = ::fork();
     if (child == 0) {
+      sigset_t none;
+      sigemptyset(&none);
+      (void)::sigprocmask(SIG_SETMASK, &none, nullptr);
       (void)::chdir(mount.target.c_str());
       give(port, 9);
       if (record >= 0) give(record, 8);

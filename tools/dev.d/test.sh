@@ -7,7 +7,7 @@ dev_packages() {
   need "${client_packages[@]}"
   need_boost
   need_runsc
-  need_machine
+  need_machine for_tests
   need_runsc_debian_12
 }
 
@@ -53,7 +53,7 @@ dev_test() {
   need "${run_packages[@]}" "${build_packages[@]}" "${vm_packages[@]}" "${test_packages[@]}"
   need_agents
   need_runsc
-  need_machine
+  need_machine for_tests
   need_runsc_debian_12
   build release
   local lines=() failed=0 log=build/release/whole-program.log summary=
@@ -71,7 +71,7 @@ dev_test() {
 # old_kernel [PATTERN…]: in a machine of the tier vm; the native tier's tests on the kernel of the installed Debian.
 dev_old_kernel() {
   need "${run_packages[@]}" "${vm_packages[@]}" "${test_packages[@]}"
-  need_machine
+  need_machine for_tests
   build release
   python3 tests/old_kernel.py "$@"
 }

@@ -88,7 +88,7 @@ class Gvisor final : public Isolation {
   std::vector<pid_t> parts(const Child& process) const override {
     return runsc_.old ? std::vector<pid_t>() : stubs(process.pid());
   }
-  void rest(const Child& process, bool resting) const override { rest_sentry(process.pid(), resting); }
+  std::vector<UniqueFd> rest(const Child& process) const override { return stop_sentry(process.pid()); }
 
   Result<std::map<std::string, std::string>> shape(const Plan& plan) const override {
     return saved_shape(plan, runsc_.program.get(), shim_.get());

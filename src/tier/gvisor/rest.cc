@@ -27,12 +27,14 @@ std::vector<pid_t> stubs(pid_t root) {
   return out;
 }
 
-void rest_sentry(pid_t root, bool resting) {
+std::vector<UniqueFd> stop_sentry(pid_t root) {
+  std::vector<UniqueFd> out;
   for (const pid_t child : children_of(root)) {
     // Held before it is looked at: its number can't be another process's then.
-    const auto held = sys::pidfd_open(child);
-    if (held && is_sentry(child)) (void)sys::pidfd_send_signal(held->get(), resting ? SIGSTOP : SIGCONT);
+    auto held = sys::pidfd_open(child);
+    if (held && is_sentry(child) && sys::pidfd_send_signal(held->get(), SIGSTOP)) out.push_back(std::move(*held));
   }
+  return out;
 }
 
 }  // namespace bulkhead::tier::gvisor

@@ -6,13 +6,15 @@
 
 #include <vector>
 
+#include "base/fd.h"
+
 namespace bulkhead::tier::gvisor {
 
 // The processes that run the workload's code, below `root`, which is runsc: systrap keeps each, whatever becomes of the
 // workload's own.
 std::vector<pid_t> stubs(pid_t root);
 
-// Below `root`, which is runsc. One that is not found, or can't be stopped, goes on.
-void rest_sentry(pid_t root, bool resting);
+// Below `root`, which is runsc; by pidfd. One that is not found, or can't be stopped, goes on.
+std::vector<UniqueFd> stop_sentry(pid_t root);
 
 }  // namespace bulkhead::tier::gvisor

@@ -37,7 +37,7 @@ class Native final : public Isolation {
   bool own_kernel() const override { return false; }
   bool tells() const override { return false; }
   std::uint64_t memory(const Child&) const override { return 0; }
-  void rest(const Child&, bool) const override {}
+  std::vector<UniqueFd> rest(const Child&) const override { return {}; }
 
   // Every mode of a mount and every limit of this version.
   Result<void> accepts(const Policy& policy) const override {

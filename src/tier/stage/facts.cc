@@ -3,8 +3,10 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "base/sys.h"
+#include "base/text.h"
 #include "policy/digest.h"
 
 namespace bulkhead::tier {
@@ -12,6 +14,15 @@ namespace {
 
 constexpr std::uint64_t max_program = 256U << 20;
 constexpr std::size_t max_cpuinfo = 16U << 20;
+
+// Of proc(5), cpuinfo.
+Result<std::vector<std::string>> first_processor() {
+  BH_TRY(const std::string all, sys::read_file("/proc/cpuinfo", max_cpuinfo));
+  const std::string first = all.substr(0, all.find("\n\n"));
+  std::vector<std::string> lines;
+  for (const auto& line : split(first, '\n')) lines.emplace_back(line);
+  return lines;
+}
 
 }  // namespace
 
@@ -22,18 +33,23 @@ Result<std::string> digest_of(int file) {
 }
 
 Result<std::string> processor_digest() {
-  BH_TRY(const std::string all, sys::read_file("/proc/cpuinfo", max_cpuinfo));
-  const std::string first = all.substr(0, all.find("\n\n"));
+  BH_TRY(const std::vector<std::string> lines, first_processor());
   std::string told;
-  for (std::size_t at = 0; at < first.size();) {
-    const std::size_t end = std::min(first.find('\n', at), first.size());
-    const std::string line = first.substr(at, end - at);
+  for (const std::string& line : lines) {
     for (const char* key : {"vendor_id", "cpu family", "model", "flags", "CPU", "Features"}) {
       if (line.starts_with(key)) told += line + "\n";
     }
-    at = end + 1;
   }
   return sha256_hex(told);
+}
+
+bool counts_steadily() {
+  const auto lines = first_processor();
+  if (!lines) return false;
+  return std::ranges::any_of(*lines, [](const std::string& line) {
+    const auto has = [&](const char* flag) { return (line + " ").find(flag) != std::string::npos; };
+    return line.starts_with("flags") && has(" constant_tsc ") && has(" nonstop_tsc ");
+  });
 }
 
 }  // namespace bulkhead::tier

@@ -11,5 +11,7 @@ namespace bulkhead::tier {
 Result<std::string> digest_of(int file);
 // SHA-256 of what the first processor says of its model and of what it can do.
 Result<std::string> processor_digest();
+// Its counter (TSC) counts at one rate, whatever it does.
+bool counts_steadily();
 
 }  // namespace bulkhead::tier

@@ -42,8 +42,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int messages_fd = 2, control_fd = 3, lane_fd = 4, first_given_fd = 5, tap_fd = 8, boot_fd = 9, record_fd = 10;
 constexpr int failed = 125;
-// Without KVM, on a busy machine; less than the supervisor waits, which does not know what the machine said.
-constexpr auto patience = std::chrono::minutes(2);
+// Without KVM, on a busy machine, from the beginning; less than the supervisor waits, which does not know what the
+// machine said.
+constexpr auto patience = std::chrono::seconds(170);
 constexpr auto first_word = std::chrono::seconds(30);
 constexpr std::uint64_t max_saved = 1ULL << 40;
 
@@ -182,7 +183,7 @@ class Host {
   }
 
   Result<int> loop() {
-    const Clock::time_point late = Clock::now() + patience;
+    const Clock::time_point late = begun_ + patience;
     for (;;) {
       std::vector<pollfd> fds;
       mux_->prepare(fds);
@@ -248,6 +249,7 @@ class Host {
     if (std::string said = last_words(console_.get()); !said.empty()) said_ = std::move(said);
   }
 
+  const Clock::time_point begun_ = Clock::now();
   shim::Boot boot_;
   bool given_[3] = {}, opened_ = false;
   Child virtiofsd_, qemu_;

@@ -17,6 +17,7 @@
 #include "guest/boot.h"
 #include "guest/landlock.h"
 #include "guest/record.h"
+#include "tier/stage/facts.h"
 #include "tier/vm/capabilities.h"
 #include "tier/vm/find.h"
 
@@ -27,8 +28,8 @@ using shim::Access;
 
 constexpr const char* share_slot = "share";
 
-// All emulated processors count by the host's one counter. Where the kernel does not believe that, each look at the
-// clock is a request to QEMU (its HPET).
+// All emulated processors count by the host's counter. Where the kernel does not believe that, each look at the clock
+// is a request to QEMU (its HPET).
 constexpr const char* tcg_clock = " tsc=reliable";
 
 Result<void> touch_only(const std::vector<shim::Rule>& rules) {
@@ -127,7 +128,8 @@ std::vector<std::string> hardware(const Machine& machine) {
       "-initrd",
       folder + "/initrd",
       "-append",
-      std::string("console=ttyS0 quiet panic=-1 reboot=t random.trust_cpu=on") + (machine.kvm ? "" : tcg_clock),
+      std::string("console=ttyS0 quiet panic=-1 reboot=t random.trust_cpu=on") +
+          (!machine.kvm && counts_steadily() ? tcg_clock : ""),
       "-chardev",
       "socket,id=console,fd=3",
       "-device",

@@ -144,15 +144,16 @@ class Vm final : public Isolation {
   bool tells() const override { return true; }
   std::uint64_t memory(const Child&) const override { return 0; }  // the machine has what it was given
   // An idle kernel has its timers, and each is much work where the processor is emulated. QEMU and virtiofsd.
-  void rest(const Child& process, bool resting) const override {
+  std::vector<UniqueFd> rest(const Child& process) const override {
+    std::vector<UniqueFd> out;
     for (const pid_t child : children_of(process.pid())) {
-      const auto held = sys::pidfd_open(child);
+      auto held = sys::pidfd_open(child);
       // Held before it is looked at again: its number can't be another process's then.
       const std::vector<pid_t> now = children_of(process.pid());
-      if (held && std::find(now.begin(), now.end(), child) != now.end()) {
-        (void)sys::pidfd_send_signal(held->get(), resting ? SIGSTOP : SIGCONT);
-      }
+      const bool ours = std::find(now.begin(), now.end(), child) != now.end();
+      if (held && ours && sys::pidfd_send_signal(held->get(), SIGSTOP)) out.push_back(std::move(*held));
     }
+    return out;
   }
 
   Result<void> accepts(const Policy& policy) const override {
