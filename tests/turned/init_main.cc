@@ -23,10 +23,12 @@ void seeded() {
   if (::getrandom(bytes, sizeof bytes, 0) == sizeof bytes) first_random() = bulkhead::hex({bytes, sizeof bytes});
 }
 
-// By way of another number: a descriptor that has this one already would be closed by exec.
-void give(int fd, int number) {
-  const int other = ::fcntl(fd, F_DUPFD, 10);
-  if (other >= 0 && ::dup2(other, number) >= 0) (void)::fcntl(number, F_SETFL, 0);
+// By way of other numbers: one of them may have the other's already.
+void give(int port, int record) {
+  const int high[] = {::fcntl(record, F_DUPFD, 10), ::fcntl(port, F_DUPFD, 10)};
+  for (int i = 0; i < 2; ++i) {
+    if (high[i] >= 0 && ::dup2(high[i], 8 + i) >= 0) (void)::fcntl(8 + i, F_SETFL, 0);
+  }
 }
 
 void as_root(const bulkhead::shim::Boot& boot, int port, int record) {
@@ -39,8 +41,7 @@ void as_root(const bulkhead::shim::Boot& boot, int port, int record) {
       sigemptyset(&none);
       (void)::sigprocmask(SIG_SETMASK, &none, nullptr);
       (void)::chdir(mount.target.c_str());
-      give(port, 9);
-      if (record >= 0) give(record, 8);
+      give(port, record);
       const int out = ::open("as-root.out", O_WRONLY | O_TRUNC);
       if (out < 0) ::_exit(126);
       ::dup2(out, 1);
