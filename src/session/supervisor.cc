@@ -939,7 +939,18 @@ class Supervisor {
     }
   }
 
-  void wind_down(const Result<int>& ended) {
+  // It broke off by itself; one that only takes too long is ended below.
+  void judge(Helper& helper, Clock::time_point until, Result<int>& ended) {
+    pollfd p{helper.child.pidfd(), POLLIN, 0};
+    const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now()).count();
+    (void)::poll(&p, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
+    const auto status = helper.child.try_wait();
+    if (!status || !*status || (*status)->shell() == 0) return;
+    collect(helper.messages, helper.printed);
+    ended = fail(death(helper.name, **status, helper.printed));
+  }
+
+  void wind_down(Result<int>& ended) {
     tier_.process.kill_and_wait();
     commands_.close("stopped");
     commands_.finish(Clock::now() + term_grace);
@@ -970,6 +981,10 @@ class Supervisor {
       if (helper.control) (void)::shutdown(helper.control.get(), SHUT_WR);
     }
     for (std::size_t i = logins; i < count; ++i) hear_out(i, Clock::now() + helper_grace);
+    // What was told last may have made no sense: then the record is not what the session's end would have one believe.
+    for (auto* helper : {&helpers_.trace, &helpers_.changes}) {
+      if (ended && *helper) judge(**helper, until, ended);
+    }
     if (recorder_ && helpers_.evidence.child) {
       const std::string reason = !ended ? ended.error().message : stopped_ ? "stopped" : "exited";
       (void)recorder_->record(
