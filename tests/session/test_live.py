@@ -311,10 +311,25 @@ class Live(Case):
         while time.monotonic() < end:
             self.assertFalse(is_stopped(), "a command has left something running")
             time.sleep(0.1)
-        self.wait_until(is_stopped, 10, "its rest")
+        self.ok(self.sh(session, "(sleep 3; echo > over) >/dev/null 2>&1 &"))
+        self.wait_until(is_stopped, 20, "its rest")
+        self.assertGreater(time.time() - os.stat(os.path.join(self.work, "over")).st_mtime, 0.7, "a second of nothing at all")
         begun = time.monotonic()
         self.ok(self.bulkhead("stop", session))
         self.assertLess(time.monotonic() - begun, 3)
+
+    def test_X23_killed_while_it_rests_nothing_is_left(self):
+        """Those who are stopped end, too, when nobody is there any more to continue them."""
+        if self.tier == "native":
+            self.skipTest("nothing is stopped on the native tier")
+        session = self.start()
+        supervisor = self.listed()[0]["pid"]
+        self.wait_until(lambda: any(procs.read(pid, "stat").rsplit(b")", 1)[1].split()[0] == b"T" for pid in procs.descendants(supervisor)),
+                        20, "its rest")
+        everything = procs.descendants(supervisor)
+        os.kill(supervisor, signal.SIGKILL)
+        self.wait_until(lambda: not [pid for pid in everything if os.path.exists(f"/proc/{pid}")], 20, "the end of all of it")
+        self.assertEqual(self.bulkhead("exec", session, "--", "true").status, 125)
 
     # What must not ----------------------------------------------------------------------------------------------
 

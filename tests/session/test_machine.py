@@ -246,8 +246,8 @@ class Machine(Saved):
         note = os.path.join(self.templates(), NAME, "template.json")
         text = self.read(note)
         shape = json.loads(text)["shape"]
-        self.assertEqual(sorted(shape), ["accelerator", "bulkhead", "machine", "qemu"] + (["processor"] if shape["accelerator"] == "kvm" else []))
-        for key, what in (("qemu", "another QEMU"), ("machine", "another kernel or build of what the machine boots"),
+        self.assertEqual(sorted(shape), ["accelerator", "bulkhead", "machine", "processor", "qemu"])
+        for key, what in (("qemu", "another QEMU"), ("processor", "another processor"), ("machine", "another kernel or build of what the machine boots"),
                           ("accelerator", "another way to run a machine (0.0.0, and this is ")):
             other = json.loads(text)
             other["shape"][key] = "0.0.0"

@@ -15,7 +15,8 @@ Life = on_tier("vm", test_life.Life, [
 Exhaustion = on_tier("vm", test_life.Exhaustion, [
     "test_X24_fork_bomb", "test_X24_duration", "test_X24_disk_in_memory"])
 Images = on_tier("vm", test_image.Image, ["test_what_lies_over_it", "test_mounts_at_places_the_image_lacks"])
-Live = on_tier("vm", test_live.Live, ["test_nothing_runs_where_nothing_runs_inside"])
+Live = on_tier("vm", test_live.Live, [
+    "test_nothing_runs_where_nothing_runs_inside", "test_X23_killed_while_it_rests_nothing_is_left"])
 Outputs = on_tier("vm", test_outputs.Outputs, [
     "test_it_is_empty_at_first_and_reviewed_at_the_end", "test_X27_links_and_special_files_stay_out"])
 Keep = on_tier("vm", test_keep.Keep, [
