@@ -55,6 +55,7 @@ constexpr auto start_deadline = std::chrono::seconds(30), machine_start_deadline
 constexpr auto term_grace = std::chrono::seconds(3);       // between SIGTERM and SIGKILL
 constexpr auto helper_grace = milliseconds(1000);          // for helpers to end once told
 constexpr auto evidence_grace = std::chrono::seconds(10);  // for a slow disk
+constexpr auto record_grace = std::chrono::seconds(10);    // for who has still to record what was told last
 constexpr auto rest_after = std::chrono::seconds(1);       // of nothing inside
 constexpr auto memory_interval = milliseconds(250);
 constexpr auto cpu_interval = milliseconds(250);
@@ -939,15 +940,15 @@ class Supervisor {
     }
   }
 
-  // It broke off by itself; one that only takes too long is ended below.
-  void judge(Helper& helper, Clock::time_point until, Result<int>& ended) {
+  // Who has still to record what was told last.
+  void judge(Helper& helper, Result<int>& ended) {
     pollfd p{helper.child.pidfd(), POLLIN, 0};
-    const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now()).count();
-    (void)::poll(&p, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
+    (void)::poll(&p, 1, static_cast<int>(milliseconds(record_grace).count()));
     const auto status = helper.child.try_wait();
-    if (!status || !*status || (*status)->shell() == 0) return;
+    if (status && *status && (*status)->shell() == 0) return;
     collect(helper.messages, helper.printed);
-    ended = fail(death(helper.name, **status, helper.printed));
+    ended = fail(status && *status ? death(helper.name, **status, helper.printed)
+                                   : helper.name + ": what was told last could not be recorded in ten seconds");
   }
 
   void wind_down(Result<int>& ended) {
@@ -983,7 +984,7 @@ class Supervisor {
     for (std::size_t i = logins; i < count; ++i) hear_out(i, Clock::now() + helper_grace);
     // What was told last may have made no sense: then the record is not what the session's end would have one believe.
     for (auto* helper : {&helpers_.trace, &helpers_.changes}) {
-      if (ended && *helper) judge(**helper, until, ended);
+      if (ended && *helper) judge(**helper, ended);
     }
     if (recorder_ && helpers_.evidence.child) {
       const std::string reason = !ended ? ended.error().message : stopped_ ? "stopped" : "exited";

@@ -88,11 +88,13 @@ class Live(Case):
         session = self.start()
         self.ok(self.sh(session, "echo kept > /tmp/file; echo here > in-the-workspace"))
         self.assertEqual(self.sh(session, "cat /tmp/file in-the-workspace").out, "kept\nhere\n")
-        self.ok(self.sh(session, "python3 -m http.server -b 127.0.0.1 8123 --directory /tmp >/dev/null 2>&1 &"))
+        folder = "/tmp/served-" + os.path.basename(self.tmp)  # whose name no other test's process has
+        self.ok(self.sh(session, f"mkdir {folder}; cp /tmp/file {folder}; "
+                                 f"python3 -m http.server -b 127.0.0.1 8123 --directory {folder} >/dev/null 2>&1 &"))
         page = self.sh(session, "for i in 1 2 3 4 5 6 7 8 9; do curl -sS http://127.0.0.1:8123/file && exit; sleep 0.3; done")
         self.assertIn("kept\n", page.out, page)
         self.ok(self.bulkhead("stop", session))
-        self.assertEqual(procs.with_text("--directory /tmp"), [])
+        self.assertEqual(procs.with_text(f"--directory {folder}"), [])
 
     def test_many_at_once(self):
         session = self.start()
