@@ -1,9 +1,11 @@
 #include "base/children.h"
 
 #include <fcntl.h>
+#include <signal.h>
 
 #include <charconv>
 #include <string>
+#include <utility>
 
 #include "base/sys.h"
 #include "base/text.h"
@@ -27,6 +29,15 @@ std::vector<pid_t> children_of(pid_t pid) {
     }
   }
   return children;
+}
+
+std::vector<UniqueFd> stop_children(pid_t parent, const std::function<bool(pid_t)>& wanted) {
+  std::vector<UniqueFd> stopped;
+  for (const pid_t child : children_of(parent)) {
+    auto held = sys::pidfd_open(child);
+    if (held && wanted(child) && sys::pidfd_send_signal(held->get(), SIGSTOP)) stopped.push_back(std::move(*held));
+  }
+  return stopped;
 }
 
 std::uint64_t began(pid_t pid) {

@@ -942,13 +942,11 @@ class Supervisor {
 
   // Who has still to record what was told last.
   void judge(Helper& helper, Result<int>& ended) {
-    pollfd p{helper.child.pidfd(), POLLIN, 0};
-    (void)::poll(&p, 1, static_cast<int>(milliseconds(record_grace).count()));
-    const auto status = helper.child.try_wait();
-    if (status && *status && (*status)->shell() == 0) return;
+    const auto status = await_end(helper.child, Clock::now() + record_grace);
+    if (status && status->shell() == 0) return;
     collect(helper.messages, helper.printed);
-    ended = fail(status && *status ? death(helper.name, **status, helper.printed)
-                                   : helper.name + ": what was told last could not be recorded in ten seconds");
+    ended = fail(status ? death(helper.name, *status, helper.printed)
+                        : helper.name + ": what was told last could not be recorded in ten seconds");
   }
 
   void wind_down(Result<int>& ended) {
@@ -1038,15 +1036,20 @@ class Supervisor {
     return static_cast<double>(std::chrono::duration_cast<milliseconds>(Clock::now() - since).count()) / 1000.0;
   }
 
-  // True: it ended by itself and said that all is well.
-  static bool end_child(Child& child, Clock::time_point until) {
-    if (!child) return true;
+  // nullopt: it has not, or nobody can tell.
+  static std::optional<ExitStatus> await_end(Child& child, Clock::time_point until) {
     pollfd p{child.pidfd(), POLLIN, 0};
     const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now()).count();
     (void)::poll(&p, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
-    const auto status = child.try_wait();
+    return child.try_wait().value_or(std::nullopt);
+  }
+
+  // True: it ended by itself and said that all is well.
+  static bool end_child(Child& child, Clock::time_point until) {
+    if (!child) return true;
+    const auto status = await_end(child, until);
     child.kill_and_wait();
-    return status && *status && (*status)->shell() == 0;
+    return status && status->shell() == 0;
   }
 
   const Options& options_;

@@ -299,7 +299,7 @@ class Live(Case):
         self.assertEqual(len(kernel), 2 if self.tier == "vm" else 1)
 
         def is_stopped():
-            return all(procs.read(pid, "stat").rsplit(b")", 1)[1].split()[0] == b"T" for pid in kernel)
+            return all(procs.state(pid) == "T" for pid in kernel)
 
         for _ in range(3):
             self.wait_until(is_stopped, 10, "its rest")
@@ -326,8 +326,7 @@ class Live(Case):
             self.skipTest("nothing is stopped on the native tier")
         session = self.start()
         supervisor = self.listed()[0]["pid"]
-        self.wait_until(lambda: any(procs.read(pid, "stat").rsplit(b")", 1)[1].split()[0] == b"T" for pid in procs.descendants(supervisor)),
-                        20, "its rest")
+        self.wait_until(lambda: any(procs.state(pid) == "T" for pid in procs.descendants(supervisor)), 20, "its rest")
         everything = procs.descendants(supervisor)
         os.kill(supervisor, signal.SIGKILL)
         self.wait_until(lambda: not [pid for pid in everything if os.path.exists(f"/proc/{pid}")], 20, "the end of all of it")

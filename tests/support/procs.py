@@ -18,9 +18,14 @@ def command_line(pid):
     return read(pid, "cmdline").replace(b"\0", b" ").decode("utf-8", "replace").strip()
 
 
-def is_zombie(pid):
+def state(pid):
+    """As in proc(5): "S", "T" (stopped), "Z"…; empty where there is no such process."""
     stat = read(pid, "stat")
-    return not stat or stat.rsplit(b")", 1)[1].split()[0] in (b"Z", b"X")
+    return stat.rsplit(b")", 1)[1].split()[0].decode() if stat else ""
+
+
+def is_zombie(pid):
+    return state(pid) in ("", "Z", "X")
 
 
 def parent(pid):

@@ -70,7 +70,7 @@ dev_test() {
 
 # old_kernel [PATTERN…]: in a machine of the tier vm; the native tier's tests on the kernel of the installed Debian.
 dev_old_kernel() {
-  need "${run_packages[@]}" "${vm_packages[@]}" "${test_packages[@]}"
+  need "${run_packages[@]}" "${build_packages[@]}" "${vm_packages[@]}" "${test_packages[@]}"
   need_machine for_tests
   build release
   python3 tests/old_kernel.py "$@"
@@ -226,7 +226,7 @@ need_peers() {
 # bench [NAME…]: every figure, or the named ones; bench egress …: the gateway beside its peers (bench/egress/main.py);
 # bench files …: everyday work in each mount mode (bench/files.py).
 dev_bench() {
-  need "${run_packages[@]}" "${test_packages[@]}"
+  need "${run_packages[@]}" "${build_packages[@]}" "${test_packages[@]}"
   build release
   if [[ ${1:-} == egress ]]; then
     need_peers

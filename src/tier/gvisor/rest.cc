@@ -1,9 +1,6 @@
 #include "tier/gvisor/rest.h"
 
-#include <signal.h>
-
 #include "base/children.h"
-#include "base/sys.h"
 #include "tier/gvisor/memory.h"
 
 namespace bulkhead::tier::gvisor {
@@ -28,13 +25,7 @@ std::vector<pid_t> stubs(pid_t root) {
 }
 
 std::vector<UniqueFd> stop_sentry(pid_t root) {
-  std::vector<UniqueFd> out;
-  for (const pid_t child : children_of(root)) {
-    // Held before it is looked at: its number can't be another process's then.
-    auto held = sys::pidfd_open(child);
-    if (held && is_sentry(child) && sys::pidfd_send_signal(held->get(), SIGSTOP)) out.push_back(std::move(*held));
-  }
-  return out;
+  return stop_children(root, is_sentry);
 }
 
 }  // namespace bulkhead::tier::gvisor

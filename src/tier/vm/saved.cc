@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/sys.h"
+#include "base/text.h"
 #include "policy/digest.h"
 #include "tier/stage/facts.h"
 #include "tier/vm/qemu.h"
@@ -169,9 +170,7 @@ Result<std::map<std::string, std::string>> saved_shape(const Parts& parts, bool 
   out["qemu"] = std::to_string(st.st_size) + " bytes of " + std::to_string(st.st_mtim.tv_sec);
   BH_TRY(const std::string kernel, digest_of(parts.kernel.get()));
   BH_TRY(const std::string initrd, digest_of(parts.initrd.get()));
-  std::string hardware_words;
-  for (const std::string& word : hardware({.memory = 0, .processors = 1, .kvm = kvm})) hardware_words += word + '\n';
-  out["machine"] = sha256_hex(kernel + initrd + hardware_words);
+  out["machine"] = sha256_hex(kernel + initrd + join(hardware({.memory = 0, .processors = 1, .kvm = kvm}), "\n"));
   out["accelerator"] = kvm ? "kvm" : "tcg";
   // An emulated one's kernel knows how fast the host's counts.
   BH_TRY(out["processor"], processor_digest());

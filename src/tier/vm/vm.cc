@@ -1,7 +1,6 @@
 #include "tier/vm/vm.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -145,15 +144,11 @@ class Vm final : public Isolation {
   std::uint64_t memory(const Child&) const override { return 0; }  // the machine has what it was given
   // An idle kernel has its timers, and each is much work where the processor is emulated. QEMU and virtiofsd.
   std::vector<UniqueFd> rest(const Child& process) const override {
-    std::vector<UniqueFd> out;
-    for (const pid_t child : children_of(process.pid())) {
-      auto held = sys::pidfd_open(child);
-      // Held before it is looked at again: its number can't be another process's then.
+    const auto still_there = [&process](pid_t child) {
       const std::vector<pid_t> now = children_of(process.pid());
-      const bool ours = std::find(now.begin(), now.end(), child) != now.end();
-      if (held && ours && sys::pidfd_send_signal(held->get(), SIGSTOP)) out.push_back(std::move(*held));
-    }
-    return out;
+      return std::find(now.begin(), now.end(), child) != now.end();
+    };
+    return stop_children(process.pid(), still_there);
   }
 
   Result<void> accepts(const Policy& policy) const override {
