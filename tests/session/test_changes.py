@@ -3,6 +3,7 @@ import os
 import signal
 
 from support import Case, procs
+from support.case import BUILD
 from support.tiers import on_tier
 
 ON = "[evidence]\nfiles = true\n"
@@ -123,6 +124,17 @@ for i in range(50):
         self.assertEqual(result.status, 125, result)
         self.assertIn("did not start in time", result.err)
         self.assertFalse(os.path.exists(os.path.join(self.work, "ran")))
+
+    def test_X39_a_record_that_is_not_finished(self):
+        """It broke off, or nobody could wait for it any longer, when the command was over: the session says so."""
+        for name, why in (("breaks-off", "changes"), ("never-ends", "could not be recorded in ten seconds")):
+            with self.subTest(name):
+                self.replace_part("bulkhead-changes", os.path.join(BUILD, f"turned/bulkhead-changes-{name}"))
+                result = self.inside(["/bin/touch", f"ran-{name}"], ON)
+                self.assertTrue(os.path.exists(os.path.join(self.work, f"ran-{name}")), result)
+                self.assertEqual(result.status, 125, result)
+                self.assertIn(why, result.err)
+                self.assertIn(why, max(self.recorded("session.end"), key=lambda event: event["time"])["reason"])
 
     def test_by_itself_on_vm_alone(self):
         self.ok(self.inside(["/bin/sh", "-c", "echo x > made"]))
