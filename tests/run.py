@@ -30,7 +30,7 @@ def flatten(suite):
 
 def found(patterns):
     suite = unittest.TestSuite()
-    for folder in ("session", "attacks", "agent"):
+    for folder in ("agent", "session", "attacks"):  # the longest tests first
         path = os.path.join(HERE, folder)
         if any(name.startswith("test_") for name in os.listdir(path)):
             suite.addTests(unittest.defaultTestLoader.discover(path, top_level_dir=HERE))

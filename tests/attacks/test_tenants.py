@@ -115,19 +115,6 @@ class Neighbours(Tenants):
     def test_X21_memory_of_a_neighbour_on(self):
         self.never_behind("memory")
 
-    def test_X21_signals_to_a_neighbour_off(self):
-        self.works_without("signals", hit=["signal"])
-
-    def test_X21_signals_to_a_neighbour_on(self):
-        """A signal that hurts nobody to every pid there could be; only if that reaches nobody, one that does: the session
-        that sends it ends, and nobody else."""
-        planters = self.never_behind("signals")
-        for where in TIERS:
-            with self.subTest(looker=where):
-                self.look(where, "kill", [], ends=None)
-                for child, folder, _ in planters:
-                    self.goes_on(child, folder)
-
     def test_X16_unix_sockets_of_a_neighbour_off(self):
         self.works_without("unix", [r"unix '\x00'", "unix '/'"])
 
@@ -150,3 +137,20 @@ class Neighbours(Tenants):
 
     def test_X20_network_of_a_neighbour_on(self):
         self.never_behind("network")
+
+
+class Signals(Tenants):
+    alone = True  # from the host every process of this user gets one
+
+    def test_X21_signals_to_a_neighbour_off(self):
+        self.works_without("signals", hit=["signal"])
+
+    def test_X21_signals_to_a_neighbour_on(self):
+        """A signal that hurts nobody to every pid there could be; only if that reaches nobody, one that does: the session
+        that sends it ends, and nobody else."""
+        planters = self.never_behind("signals")
+        for where in TIERS:
+            with self.subTest(looker=where):
+                self.look(where, "kill", [], ends=None)
+                for child, folder, _ in planters:
+                    self.goes_on(child, folder)

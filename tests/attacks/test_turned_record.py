@@ -19,7 +19,7 @@ def text(value):
     return struct.pack("<I", len(value)) + value
 
 
-HELLO = frame(b"H", 1)
+HELLO = frame(b"H", 2)
 
 
 def executed(pid, path, *words):
@@ -50,6 +50,7 @@ class TurnedRecord(test_turned_machine.TurnedMachine):
             "a frame that is larger than it may be": HELLO + b"\xff\xff\xff\x7f" + bytes(100_000),
             "a text that is longer than its frame": HELLO + frame(b"X", 1, 1, 0xfffffff0),
             "processes that no kernel has": HELLO + frame(b"F", 1, 1, 0),
+            "more after its end": HELLO + frame(b"D") + frame(b"R", 1, 1),
             "words without end": HELLO + executed(1, b"/x", *[b"a" * 60] * 200),
             "its greeting again, and again": HELLO * 3,
         }.items():

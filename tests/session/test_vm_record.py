@@ -1,6 +1,7 @@
 """What a virtual machine says of the processes inside, in the session's record; and X39: hiding from it."""
 import os
 import signal
+import time
 
 from support import procs
 from support.recorded import TRUE, Recorded
@@ -104,6 +105,26 @@ class VmRecord(Recorded):
         opened = len(self.recorded("file.open"))
         self.assertGreaterEqual(opened, 10000)
         self.assertGreaterEqual(opened + sum(e["open"] for e in omitted), 11000)
+
+    def test_X39_what_is_said_last_is_heard(self):
+        """Of what the host is slow to take, half is still in the machine's queue when the command is over."""
+        flood = ("import os\nlong = '/tmp/' + 'x' * 200\n"
+                 "for i in range(1600): os.close(os.open(long, os.O_CREAT | os.O_WRONLY))\n")
+        child = self.start_inside(["/bin/sh", "-c", "echo up > up; until [ -e go ]; do sleep 0.1; done; "
+                                   f"/usr/bin/python3 -c \"$0\"; {TRUE} said-last; echo x > over", flood])
+        self.wait_for_file("up", 120)
+        told, = (p for p in procs.descendants(child.pid) if procs.name(p) == "bulkhead-trace")
+        os.kill(told, signal.SIGSTOP)
+        self.write("work/go", "")
+        self.wait_for_file("over", 60)
+        time.sleep(1)
+        os.kill(told, signal.SIGCONT)
+        _, err = child.communicate(timeout=60)
+        self.assertEqual(child.returncode, 0, err)
+        self.assertIn("said-last", [e["arguments"][-1] for e in self.executed(TRUE)])
+        opened = [e for e in self.recorded("file.open") if "xxx" in e["path"]]
+        self.assertEqual(len(opened) + sum(e["open"] for e in self.recorded("process.omitted")), 1600)
+        self.assertNotIn("unheard", str(self.recorded("process.omitted")))
 
     def test_X39_the_workload_cannot_end_the_recorder(self):
         result = self.inside(["/bin/sh", "-c", "for p in /proc/[0-9]*; do grep -q '^Name:.bulkhead-record' $p/status && kill -9 ${p#/proc/}; done; "
