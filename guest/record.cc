@@ -75,6 +75,7 @@ struct Encoder {
     w.number(address.size(), 1);
     w.out += address;
   }
+  void operator()(const Done&) const { begin('D'); }
 };
 
 tl::unexpected<Error> nonsense() {
@@ -166,6 +167,9 @@ Result<Said> decode(std::string_view body) {
       break;
     case 'C':
       out.what = connecting(r);
+      break;
+    case 'D':
+      out.what = Done{};
       break;
     default:
       return nonsense();

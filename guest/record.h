@@ -3,7 +3,8 @@
 //
 // A frame is four bytes, the size of what follows (little-endian, at most max_record), then a byte that says what
 // happened, 32 bits of how much could not be said so far (it wraps around), and the fields. Hello comes first, and
-// once. Numbers of processes are the machine's own, which are those that the workload sees.
+// once; Done comes last, and the host answers it with one byte (heard): until then the machine has not ended. Numbers
+// of processes are the machine's own, which are those that the workload sees.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +20,8 @@
 namespace bulkhead::shim::record {
 
 inline constexpr const char* port_name = "bulkhead.record";  // among the machine's virtio ports
-inline constexpr std::uint32_t version = 1;
+inline constexpr std::uint32_t version = 2;
+inline constexpr char heard = '.';
 inline constexpr std::size_t max_record = 16 * 1024;
 // What is said of a process at most; a frame with more is none.
 inline constexpr std::size_t max_path = 4096;
@@ -72,7 +74,11 @@ struct Connecting {
   std::string address;  // the sockaddr's bytes
   bool operator==(const Connecting&) const = default;
 };
-using Happened = std::variant<Hello, Forked, Executed, Runs, Ended, Opening, Connecting>;
+// Nothing follows: what the session ran is over.
+struct Done {
+  bool operator==(const Done&) const = default;
+};
+using Happened = std::variant<Hello, Forked, Executed, Runs, Ended, Opening, Connecting, Done>;
 
 struct Said {
   std::uint32_t unsent = 0;

@@ -16,7 +16,8 @@ TEST(Record, ArrivesAsItWasSaid) {
                           Runs{{4, 5}},
                           Ended{6, 256},
                           Opening{{7, 7}, "/tmp/x", 0101, false},
-                          Connecting{{8, 8}, std::string("\1\0/x", 4)}};
+                          Connecting{{8, 8}, std::string("\1\0/x", 4)},
+                          Done{}};
   std::string stream;
   for (const Happened& what : all) stream += encode({7, what});
   std::string_view rest = stream;
@@ -47,6 +48,7 @@ TEST(Record, NothingElseIsTaken) {
   const std::string good = body({1, Executed{{1, 1}, "/x", {"a"}, false}});
   for (std::size_t i = 0; i < good.size(); ++i) EXPECT_FALSE(decode(good.substr(0, i))) << i;
   EXPECT_FALSE(decode(good + "x"));
+  EXPECT_FALSE(decode(body({1, Done{}}) + "x"));
   EXPECT_FALSE(decode("Zxxxxxxxxxxxx"));
   std::string nul = good;
   nul[nul.find("/x")] = '\0';

@@ -35,6 +35,7 @@ constexpr std::size_t most = 1U << 16;      // processes known at once
 // A write to the port costs more than all else where the machine is emulated, so what is not a program or a connection
 // waits this long for more.
 constexpr milliseconds gathers{10};
+constexpr milliseconds waits_at_end{5'000};
 
 // What is known of one of the session's processes.
 struct Known {
@@ -171,11 +172,23 @@ class Speaker final : public Asked {
     return false;
   }
 
+  // The host ends the machine soon, and with it what QEMU has not taken yet. Who does not answer says so in the record
+  // himself.
   Result<void> finish() {
     begin();
     BH_CHECK(failed_);
-    BH_CHECK(sys::set_nonblocking(port_.get(), false));
-    return send();
+    out_ += record::encode({unsent_ + events_.lost(), record::Done{}});
+    const auto until = Clock::now() + waits_at_end;
+    for (auto now = Clock::now(); now < until; now = Clock::now()) {
+      BH_CHECK(send());
+      pollfd host{port_.get(), static_cast<short>(out_.empty() ? POLLIN : POLLIN | POLLOUT), 0};
+      const int left = static_cast<int>(std::chrono::ceil<milliseconds>(until - now).count());
+      if (::poll(&host, 1, left) < 0 && errno != EINTR) return fail_errno("poll", "the machine's record", errno);
+      if ((host.revents & (POLLHUP | POLLERR)) != 0) return {};
+      char answer = 0;
+      if ((host.revents & POLLIN) != 0 && ::read(port_.get(), &answer, 1) == 1 && answer == record::heard) return {};
+    }
+    return {};
   }
 
   ProcEvents events_;

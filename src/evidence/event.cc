@@ -139,10 +139,11 @@ constexpr std::array events = {
               "is one of the room's: which host was "
               "meant is in `dns.query` and `http.request`"},
     EventType{
-        "process.omitted", "trace", "start, exec, exit, open, connect, unsent, seen_by",
+        "process.omitted", "trace", "start, exec, exit, open, connect, unsent, unheard, seen_by",
         "That many of each kind were not recorded, because there were too many of them (10,000 or 4 MiB at once, "
         "then 200 or 64 KiB a second, of each kind), and that many the kernel inside could not send. At most once a "
-        "second"},
+        "second. `unheard` (machine): it was ended before it had said that this is all, so what happened last may be "
+        "missing"},
     EventType{
         "file.changed", "changes", "mount, path, how[], folder, from, from_mount, seen_by",
         "A file (or `folder`) in a folder that the session may change was changed, as the host's kernel tells it, "

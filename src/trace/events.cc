@@ -89,11 +89,12 @@ Event event_of(const Connected& what, const Process& process, std::string_view s
   return event;
 }
 
-Event event_of(const Pace::Omitted& omitted, std::string_view seen_by) {
+Event event_of(const Pace::Omitted& omitted, bool unheard, std::string_view seen_by) {
   const auto count = [&](Kind kind) { return omitted.of[static_cast<std::size_t>(kind)]; };
   Event event("process.omitted");
   event.add("start", count(Kind::started)).add("exec", count(Kind::executed)).add("exit", count(Kind::ended));
   event.add("open", count(Kind::opened)).add("connect", count(Kind::connected)).add("unsent", omitted.unsent);
+  if (unheard) event.add("unheard", true);
   event.add("seen_by", seen_by);
   return event;
 }

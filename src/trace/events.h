@@ -16,6 +16,7 @@ evidence::Event event_of(const Runs& what, const Process& process,
 evidence::Event event_of(const Ended& what, const Process& process, std::string_view seen_by);
 evidence::Event event_of(const Opened& what, const Process& process, std::string_view seen_by);
 evidence::Event event_of(const Connected& what, const Process& process, std::string_view seen_by);
-evidence::Event event_of(const Pace::Omitted& omitted, std::string_view seen_by);
+// `unheard`: it was ended before it had said all, so nobody knows what else is missing.
+evidence::Event event_of(const Pace::Omitted& omitted, bool unheard, std::string_view seen_by);
 
 }  // namespace bulkhead::trace

@@ -26,6 +26,7 @@ bool is_pid(std::uint32_t number) {
 
 struct Reading {
   Result<std::optional<Happened>> operator()(const record::Hello&) const { return nonsense("a second greeting"); }
+  Result<std::optional<Happened>> operator()(const record::Done&) const { return nonsense("an end"); }
 
   Result<std::optional<Happened>> operator()(const record::Forked& forked) const {
     if (!is_pid(forked.pid)) return nonsense("process id");
@@ -83,8 +84,17 @@ class Machine final : public Teller {
   Result<std::optional<Told>> next() override {
     BH_TRY(const std::optional<record::Said> said, said_next());
     if (!said) return std::nullopt;
+    if (done_) return nonsense("more after its end");
+    if (std::holds_alternative<record::Done>(said->what)) {
+      done_ = true;
+      // Where there is no place for one byte, the machine has not read what it never gets.
+      (void)::send(stream_.get(), &record::heard, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+      return Told{said->unsent, std::nullopt};
+    }
     return told_by_machine(*said).map([](Told told) { return std::optional<Told>(std::move(told)); });
   }
+
+  bool is_done() const override { return done_; }
 
   Result<std::optional<record::Said>> said_next() {
     for (;;) {
@@ -120,6 +130,7 @@ class Machine final : public Teller {
   UniqueFd stream_;
   std::string bytes_;
   std::size_t at_ = 0;  // what stands before it was taken
+  bool done_ = false;
 };
 
 }  // namespace

@@ -14,7 +14,8 @@ namespace bulkhead::trace {
 // Waits for the machine's Hello on `stream`. Unset: the supervisor was gone before that.
 Result<std::unique_ptr<Teller>> greet_machine(int supervisor, UniqueFd stream);
 
-// What it says as what happened; an error where no kernel says so. Hello is one: it was said before.
+// What it says as what happened; an error where no kernel says so. Hello is one (it was said before), and Done (who
+// reads the stream took it).
 Result<Told> told_by_machine(const shim::record::Said& said);
 
 }  // namespace bulkhead::trace

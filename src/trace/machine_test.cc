@@ -165,13 +165,44 @@ TEST_F(MachineTest, WhatWasSaidByTheEndIsRecorded) {
   EXPECT_EQ(child_.wait()->shell(), 0);
 }
 
+TEST_F(MachineTest, ItsEndIsAnsweredOnce) {
+  greet();
+  send(said(record::Runs{Who{1, 1}}) + said(record::Done{}, 2));
+  char answer = 0;
+  ASSERT_EQ(::recv(machine_.get(), &answer, 1, 0), 1);
+  EXPECT_EQ(answer, record::heard);
+  EXPECT_EQ(event()["type"], "process.exec") << "it was recorded before that was said";
+  ::shutdown(control_.get(), SHUT_WR);
+  const auto last = event();
+  EXPECT_EQ(last["type"], "process.omitted");
+  EXPECT_EQ(last["unsent"], 2);
+  EXPECT_FALSE(last.contains("unheard"));
+  EXPECT_EQ(child_.wait()->shell(), 0);
+}
+
+TEST_F(MachineTest, WhatIsSaidAfterItsEndMakesNoSense) {
+  greet();
+  send(said(record::Done{}) + said(record::Runs{Who{1, 1}}));
+  EXPECT_NE(failure().find("more after its end"), std::string::npos);
+}
+
+TEST_F(MachineTest, AnEndThatWasNotHeardIsRecorded) {
+  greet();
+  ::shutdown(control_.get(), SHUT_WR);
+  const auto last = event();
+  EXPECT_EQ(last["type"], "process.omitted");
+  EXPECT_EQ(last["unheard"], true);
+  EXPECT_EQ(child_.wait()->shell(), 0);
+}
+
 TEST(Machine, NumbersThatNoKernelSays) {
   for (const record::Happened& what : {record::Happened(record::Forked{Who{0, 1}, 2}),
                                        {record::Forked{Who{1, 1}, 0}},
                                        {record::Runs{Who{1, 5'000'000}}},
                                        {record::Ended{1, 0x10000}},
                                        {record::Ended{0xffffffff, 0}},
-                                       {record::Hello{1}}}) {
+                                       {record::Hello{1}},
+                                       {record::Done{}}}) {
     EXPECT_FALSE(told_by_machine({0, what}));
   }
   const auto told = told_by_machine({0, record::Connecting{Who{1, 1}, "x"}});

@@ -16,6 +16,8 @@ class Sentry final : public Teller {
 
   std::string_view name() const override { return "gvisor"; }
   int fd() const override { return socket_.get(); }
+  // What is told of has waited until it was sent.
+  bool is_done() const override { return true; }
 
   Result<std::optional<Told>> next() override {
     for (;;) {

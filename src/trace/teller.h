@@ -19,6 +19,8 @@ class Teller {
   virtual int fd() const = 0;
   // What is told next; nullopt: nothing more for now, or ever. Does not block. An error: it makes no sense.
   virtual Result<std::optional<Told>> next() = 0;
+  // Whether all that was to be told has been; false: something may have been lost when it was ended.
+  virtual bool is_done() const = 0;
 };
 
 }  // namespace bulkhead::trace

@@ -35,7 +35,8 @@ class Trace {
       if (::poll(fds, 2, timeout()) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
       ending = fds[1].revents != 0;
       BH_CHECK(read_all(ending ? all_at_once : 4096));
-      if (report_at_ && (ending || Clock::now() >= *report_at_)) BH_CHECK(report());
+      const bool unheard = ending && !teller_->is_done();
+      if (unheard || (report_at_ && (ending || Clock::now() >= *report_at_))) BH_CHECK(report(unheard));
       if (silent_since_ && !ending && Clock::now() - *silent_since_ >= limits_.silence_ends) {
         return fail((teller_->name() == "gvisor" ? "gVisor" : "the virtual machine") +
                     std::string(" tells no more of its processes"));
@@ -100,9 +101,9 @@ class Trace {
     return record(Kind::connected, event_of(what, lineage_.of(what.by.pid), teller_->name()));
   }
 
-  Result<void> report() {
+  Result<void> report(bool unheard) {
     report_at_.reset();
-    return recorder_.record(event_of(pace_.take(), teller_->name()));
+    return recorder_.record(event_of(pace_.take(), unheard, teller_->name()));
   }
 
   const int supervisor_;
