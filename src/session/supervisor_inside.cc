@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t most_shown = 400;
 
+// Why it ended comes last, whatever a hostile workload had it say before.
 std::string last_of(std::string_view said) {
   if (said.size() <= most_shown) return escape_for_terminal(said);
   said.remove_prefix(said.size() - most_shown);
