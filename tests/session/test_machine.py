@@ -111,7 +111,7 @@ class Machine(Saved):
         done = self.inside(["/bin/sh", "-c", f"cat file; {ask}; {ask.replace('api', 'other')} >/dev/null; cat; echo new > new; exit 7"],
                            self.grant("api.example.com"), input="in\n")
         self.assertEqual(done.status, 7, done)
-        self.assertEqual(done.out, "of today\nanswer\nin\n")
+        self.assertEqual(done.out, "of today\nanswer\nin\n", done)
         self.assertIn("denied", done.err)
         self.assertEqual(self.read("work/new"), "new\n")
         [listed] = json.loads(self.ok(self.bulkhead("template", "list", "--json")).out)

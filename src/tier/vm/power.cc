@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/sys.h"
@@ -17,8 +18,8 @@ namespace {
 
 using nlohmann::json;
 
-// Without KVM, on a busy machine.
-constexpr auto boot_patience = std::chrono::minutes(3), restore_patience = std::chrono::minutes(1);
+// Without KVM, on a busy machine. A little less than the supervisor waits, which does not know what was said last.
+constexpr auto boot_patience = std::chrono::seconds(160), restore_patience = std::chrono::seconds(60);
 
 // A socket that listens, under a name of the kernel's own in this network namespace, and a connection to it.
 Result<sys::Pair> rendezvous() {
@@ -150,6 +151,11 @@ std::string last_words(int console) {
   for (ssize_t n = 0; (n = ::read(console, buffer, sizeof buffer)) > 0;) {
     text.append(buffer, static_cast<std::size_t>(n));
     if (text.size() > kept) text.erase(0, text.size() - kept);
+  }
+  // Of a panic the first line says why, and the rest may be missing.
+  if (const std::size_t panic = text.find("Kernel panic"); panic != std::string::npos) {
+    text.erase(0, panic);
+    text.erase(std::min(text.find_first_of("\r\n"), text.size()));
   }
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   const std::size_t at = text.find_last_of("\r\n");
