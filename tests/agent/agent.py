@@ -26,7 +26,7 @@ class Contained:
     settings = {}        # variables of the agent that the profile doesn't set
     login = None         # below HOME, where the agent keeps one
     memory = None        # below HOME, a place for what it remembers of another session
-    runs = max(1, int(os.environ.get("BULKHEAD_AGENT_RUNS", "1")) // 5)
+    runs = max(1, int(os.environ.get("BULKHEAD_AGENT_RUNS", "1")) // 10)
 
     @staticmethod
     def command():
