@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import signal
 
 from session import test_gvisor, test_image, test_keep, test_life, test_live, test_outputs, test_run
 from support import Case, procs, victim
@@ -88,6 +89,18 @@ class Vm(Case):
         result = self.inside(["/bin/true"], '[limits]\nmemory = "64MB"\n')
         self.assertEqual(result.status, 125)
         self.assertIn("a virtual machine needs 128MB at least", result.err)
+
+    def test_X23_a_machine_that_is_silent_is_switched_on_again(self):
+        """Where the processor is emulated one in some hundreds never says a word."""
+        child = self.start_inside(["/bin/echo", "ran"])
+        self.wait_until(lambda: [p for p in procs.descendants(child.pid) if procs.name(p).startswith("qemu-system")], 60, "QEMU")
+        [silent] = [p for p in procs.descendants(child.pid) if procs.name(p).startswith("qemu-system")]
+        os.kill(silent, signal.SIGSTOP)
+        out, err = child.communicate(timeout=170)
+        self.assertEqual((child.returncode, out), (0, b"ran\n"), err)
+        self.assertIn(b"the machine said nothing for 40 seconds, so it was switched off and on again", err)
+        self.assertFalse(procs.alive(silent))
+        self.assertIn("said nothing", self.recorded("session.machine")[-1]["why"])
 
     def test_X21_what_reads_a_machines_bytes_has_no_privilege(self):
         """QEMU and virtiofsd: no capability but in a user namespace of one id, filters, no network, nothing of a home."""

@@ -93,7 +93,7 @@ class Host {
   Result<void> begin(const Arguments& wanted) {
     const UniqueFd tap(tap_fd), record(boot_.record ? record_fd : -1);
     const Outside outside{messages_fd, tap.get(), record.get(), wanted.set_group};
-    if (wanted.how == How::boots) return switch_on(boot(wanted.machine, outside));
+    if (wanted.how == How::boots) return boot_up(wanted.machine, outside);
     auto saved = open_saved(wanted);
     if (wanted.how == How::saves && !saved) return tl::unexpected(std::move(saved).error());
     auto went_on = saved ? go_on(wanted.machine, *saved, outside) : Result<void>(tl::unexpected(saved.error()));
@@ -103,7 +103,7 @@ class Host {
         messages_fd,
         "%sthe machine boots: the saved one can't be used: %s; make it again: bulkhead template create --tier vm\n",
         note_mark, escape_for_terminal(went_on.error().message, 300).c_str());
-    return switch_on(boot(wanted.machine, outside));
+    return boot_up(wanted.machine, outside);
   }
 
   // What is in the folder is nobody's afterwards: the machine's programs run without it.
@@ -139,26 +139,47 @@ class Host {
     return open_talk();
   }
 
+  // One in some hundreds that are emulated says nothing, not even on its console; nothing of the session's has been in
+  // it.
+  Result<void> boot_up(const Machine& machine, const Outside& outside) {
+    BH_CHECK(switch_on(boot(machine, outside)));
+    if (hear_first_word(silent_boot) != First::silence) return {};  // how it ended loop() says
+    ::dprintf(messages_fd, "%sthe machine said nothing for %d seconds%s, so it was switched off and on again\n",
+              note_mark, static_cast<int>(silent_boot.count()), last_words(console_.get()).c_str());
+    switch_off();
+    return switch_on(boot(machine, outside));
+  }
+
   // One that was saved says its first word at once, or was not what it seemed.
   Result<void> go_on(const Machine& machine, const Saved& saved, const Outside& outside) {
     BH_CHECK(switch_on(restore(machine, saved, outside)));
-    for (const Clock::time_point late = Clock::now() + first_word;;) {
+    if (hear_first_word(first_word) == First::word) return {};
+    Error error{"it does not go on" + last_words(console_.get())};
+    switch_off();
+    return tl::unexpected(std::move(error));
+  }
+
+  void switch_off() {
+    qemu_.kill_and_wait();
+    virtiofsd_.kill_and_wait();
+  }
+
+  enum class First { word, silence, end };
+  First hear_first_word(std::chrono::seconds at_most) {
+    for (const Clock::time_point late = Clock::now() + at_most;;) {
       std::vector<pollfd> fds;
       mux_->prepare(fds);
       const std::size_t muxed = fds.size();
       fds.push_back({talk_.get(), POLLIN, 0});
       fds.push_back({qemu_.pidfd(), POLLIN, 0});
       fds.push_back({virtiofsd_.pidfd(), POLLIN, 0});
-      if (::poll(fds.data(), fds.size(), 100) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
-      if (fds[muxed].revents != 0) return {};
-      if (fds[muxed + 1].revents != 0 || fds[muxed + 2].revents != 0 || Clock::now() > late) break;
+      if (::poll(fds.data(), fds.size(), 100) < 0 && errno != EINTR) return First::end;
+      if (fds[muxed].revents != 0) return First::word;
+      if (fds[muxed + 1].revents != 0 || fds[muxed + 2].revents != 0) return First::end;
+      if (Clock::now() > late) return First::silence;
       fds.resize(muxed);
-      if (!mux_->handle(fds)) break;
+      if (!mux_->handle(fds)) return First::end;
     }
-    Error error{"it does not go on" + last_words(console_.get())};
-    qemu_.kill_and_wait();
-    virtiofsd_.kill_and_wait();
-    return tl::unexpected(std::move(error));
   }
 
   Result<void> open_talk() {

@@ -1,6 +1,7 @@
 // Switching a machine on: as it boots, or as it was when it was saved; and saving one.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "base/process.h"
@@ -28,6 +29,9 @@ Result<Running> boot(const Machine& machine, const Outside& outside);
 Result<Running> restore(const Machine& machine, const Saved& saved, const Outside& outside);
 // Boots one that has nothing of a session until it waits for the host's first word, and saves it in `folder`.
 Result<void> save(const Machine& machine, int folder, int messages);
+
+// A machine that was silent for so long after it was switched on is switched on again, once.
+inline constexpr auto silent_boot = std::chrono::seconds(40);
 
 // What the machine said last, in one line, for an error; escaped. Does not block.
 std::string last_words(int console);
