@@ -66,7 +66,7 @@ struct Record {
     (void)pace.allows(trace::Kind::executed, event.fields().size(), {});
   }
   void end() {
-    check(event_of(pace.take(), "machine"));
+    for (const bool unheard : {false, true}) check(event_of(pace.take(), unheard, "machine"));
     expect(lineage.size() <= trace::Lineage::most);
   }
 };

@@ -128,12 +128,12 @@ PYTHON
 }
 
 check_build() { # warnings are errors here
-  build release
+  build release all fuzz_sources
   ! cat build/release/{build,rest}.log 2>/dev/null | grep -E 'warning:' | sort -u | grep . >&2
 }
 
 dev_check() {
-  need "${run_packages[@]}" "${check_packages[@]}" python3
+  need "${run_packages[@]}" "${check_packages[@]}" "${fuzz_packages[@]}" python3
   local step failed=() summary=
   for step in build format tidy manuals scripts; do
     (check_$step) || failed+=("$step")
