@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "base/sys.h"
 #include "credential/request.h"
 #include "session/helpers.h"
+#include "session/job_signals.h"
 
 namespace bulkhead::session {
 namespace {
@@ -98,10 +98,9 @@ Result<Credentials> CredentialReader::finish(Policy& policy, int signals) {
   pollfd fds[2] = {{control_.get(), POLLIN, 0}, {signals, POLLIN, 0}};
   while (fds[0].revents == 0) {
     if (::poll(fds, 2, -1) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
-    signalfd_siginfo info{};
-    if (fds[1].revents == 0 || ::read(signals, &info, sizeof info) != sizeof info) continue;
-    for (const unsigned number : {SIGINT, SIGQUIT, SIGTERM, SIGHUP}) {
-      if (info.ssi_signo == number) return fail("interrupted");
+    const auto came = fds[1].revents == 0 ? std::nullopt : next_job_signal(signals);
+    for (const int number : {SIGINT, SIGQUIT, SIGTERM, SIGHUP}) {
+      if (came == number) return fail("interrupted");
     }
   }
   BH_TRY(const ipc::Message message, ipc::receive(control_.get()));

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -165,10 +164,8 @@ class Caller {
   }
 
   Result<void> on_signal() {
-    signalfd_siginfo info{};
-    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
-      const int number = static_cast<int>(info.ssi_signo);
-      switch (number) {
+    while (const auto number = next_job_signal(signals_.get())) {
+      switch (*number) {
         case SIGWINCH:
           terminal_->resize();
           break;
@@ -183,13 +180,13 @@ class Caller {
           break;
         case SIGTERM:
         case SIGHUP:
-          leave_soon(number);
+          leave_soon(*number);
           break;
         default:
           if (what_.ends_at_interrupt || ended_) {
-            leave_soon(number);
+            leave_soon(*number);
           } else {
-            tell(shim::Signal{number, terminal_->layout().any()});
+            tell(shim::Signal{*number, terminal_->layout().any()});
           }
       }
     }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "base/sys.h"
 
@@ -17,6 +18,12 @@ Result<UniqueFd> receive_job_signals() {
   UniqueFd signals(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals) return fail_errno("signalfd", "", errno);
   return signals;
+}
+
+std::optional<int> next_job_signal(int signals) {
+  signalfd_siginfo info{};
+  if (::read(signals, &info, sizeof info) != sizeof info) return std::nullopt;
+  return static_cast<int>(info.ssi_signo);
 }
 
 void stop_as_a_job() {

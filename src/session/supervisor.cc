@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -233,23 +232,13 @@ void Supervisor::kill_tier() {
   if (tier_.process) (void)tier_.process.signal(SIGKILL);
 }
 
-void Supervisor::begin_end() {
-  ending_ = true;
-  if (recorder_) (void)ask_.close();  // evidence that is gone is told of below
-  (void)::shutdown(helpers_.front.control.get(), SHUT_WR);
-  if (helpers_.relay && helpers_.relay->control) (void)::shutdown(helpers_.relay->control.get(), SHUT_WR);
-  room_.control.reset();
-}
-
 void Supervisor::on_owner(std::size_t fd) {
   if (auto done = owner_.ready(static_cast<int>(fd)); !done) stop(done.error().message);
 }
 
 void Supervisor::on_signal(std::size_t) {
-  signalfd_siginfo info{};
-  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
-    const int number = static_cast<int>(info.ssi_signo);
-    switch (number) {
+  while (const auto number = next_job_signal(signals_.get())) {
+    switch (*number) {
       case SIGWINCH:
         terminal_->resize();
         if (auto done = ask_.resized(); !done) stop(done.error().message);
@@ -257,12 +246,12 @@ void Supervisor::on_signal(std::size_t) {
       case SIGINT:
       case SIGQUIT:
         if (!gate_open_) return stop("interrupted");
-        tell_shim(shim::Signal{number, terminal_->layout().any()});
+        tell_shim(shim::Signal{*number, terminal_->layout().any()});
         break;
       case SIGTERM:
       case SIGHUP:
         if (!gate_open_) return stop("interrupted");
-        end_in_order(number);
+        end_in_order(*number);
         break;
       case SIGTSTP:
         if (gate_open_) tell_shim(shim::Signal{SIGSTOP, false});

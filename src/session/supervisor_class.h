@@ -109,8 +109,6 @@ class Supervisor {
   // Ends the session for a reason of ours; the first reason is the one that is told.
   void stop(const std::string& reason);
   void kill_tier();
-  // The workload is gone and all it said is heard: the helpers end while the tier does.
-  void begin_end();
   // Why it ended check_time() sees.
   void on_carrier_end(std::size_t) { output_.reap(); }
   void on_owner(std::size_t fd);
@@ -149,6 +147,8 @@ class Supervisor {
 
   // ---- supervisor_end.cc: everything comes to its end
 
+  // The workload is gone and all it said is heard: the helpers end while the tier does.
+  void begin_end();
   // Of a session that ended by itself or was asked to: what one leaves that broke is nobody's result.
   void collect_outputs();
   // Who has still to record what was told last.

@@ -17,6 +17,11 @@ constexpr auto helper_grace = milliseconds(1000);          // for helpers to end
 constexpr auto evidence_grace = std::chrono::seconds(10);  // for a slow disk
 constexpr auto record_grace = std::chrono::seconds(10);    // for who has still to record what was told last
 
+// It says what it still has to, and ends.
+void tell_it_is_over(const Helper& helper) {
+  if (helper.control) (void)::shutdown(helper.control.get(), SHUT_WR);
+}
+
 double seconds_since(Clock::time_point since) {
   return static_cast<double>(std::chrono::duration_cast<milliseconds>(Clock::now() - since).count()) / 1000.0;
 }
@@ -38,6 +43,14 @@ bool end_child(Child& child, Clock::time_point until) {
 }
 
 }  // namespace
+
+void Supervisor::begin_end() {
+  ending_ = true;
+  if (recorder_) (void)ask_.close();  // evidence that is gone is told of below
+  tell_it_is_over(helpers_.front);
+  if (helpers_.relay) tell_it_is_over(*helpers_.relay);
+  room_.control.reset();
+}
 
 void Supervisor::collect_outputs() {
   for (const Collecting& output : planned_.outputs) {
@@ -67,12 +80,10 @@ void Supervisor::wind_down(Result<int>& ended) {
       say("not all that the command wrote could be written to its file");
   }
   // Nobody uses their mounts any more.
-  for (Helper& helper : helpers_.keeps) {
-    if (helper.control) (void)::shutdown(helper.control.get(), SHUT_WR);
-  }
+  for (const Helper& helper : helpers_.keeps) tell_it_is_over(helper);
   // What was told of them last is with it by now.
   for (auto* helper : {&helpers_.trace, &helpers_.changes}) {
-    if (*helper && (*helper)->control) (void)::shutdown((*helper)->control.get(), SHUT_WR);
+    if (*helper) tell_it_is_over(**helper);
   }
   // The gateway first, so that evidence hears its last words; all of it at once, so that it ends in parallel.
   if (!ending_) begin_end();
@@ -84,9 +95,7 @@ void Supervisor::wind_down(Result<int>& ended) {
   const std::size_t logins = count - helpers_.logins.size();
   for (std::size_t i = front + 1; i < logins; ++i) hear_out(i, egress_until);
   // After egress: what it said last may be what the host's file is to hold.
-  for (Helper& helper : helpers_.logins) {
-    if (helper.control) (void)::shutdown(helper.control.get(), SHUT_WR);
-  }
+  for (const Helper& helper : helpers_.logins) tell_it_is_over(helper);
   for (std::size_t i = logins; i < count; ++i) hear_out(i, Clock::now() + helper_grace);
   // What was told last may have made no sense: then the record is not what the session's end would have one believe.
   for (auto* helper : {&helpers_.trace, &helpers_.changes}) {
@@ -121,9 +130,7 @@ void Supervisor::wind_down(Result<int>& ended) {
 }
 
 void Supervisor::end_egress() {
-  for (Helper& helper : helpers_.egress) {
-    if (helper.control) (void)::shutdown(helper.control.get(), SHUT_WR);
-  }
+  for (const Helper& helper : helpers_.egress) tell_it_is_over(helper);
 }
 
 void Supervisor::hear_out(std::size_t index, Clock::time_point until) {
