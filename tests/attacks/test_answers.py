@@ -255,7 +255,7 @@ class Answers(Case):
                   "time.sleep(60)\n")
         child = self.start_inside(["/usr/bin/python3", "-c", script], self.grant(HOST) + self.grant("*." + WILD))
         made, evil, good = self.wait_for_file("done", 100).split()
-        (front,) = [pid for pid in procs.descendants(child.pid) if procs.name(pid) == "bulkhead-front"]
+        (front,) = procs.descendants_named(child.pid, "bulkhead-front")
         size = int(re.search(r"VmRSS:\s*(\d+)", procs.read(front, "status").decode())[1])
         self.assertLess(size, 60_000, "KiB of front")
         # A wildcard is one certificate; of names that nobody granted so many a second get one to be refused with.

@@ -225,7 +225,7 @@ class Exhaustion(Case):
 
     def hog_runs(self, child):
         if self.tier == "native":
-            return [p for p in procs.descendants(child.pid) if procs.name(p) == "hog"]
+            return procs.descendants_named(child.pid, "hog")
         # Its processes are the sandbox's own; that is up for a moment before they are.
         if any(procs.part_of_bulkhead(p) == "runsc-sandbox" for p in procs.descendants(child.pid)):
             time.sleep(1.5)

@@ -475,7 +475,7 @@ say(access, refreshing)
     # Whatever is killed -----------------------------------------------------------------------------------
 
     def helper(self, session, name):
-        found = [pid for pid in procs.descendants(session.pid) if procs.name(pid) == name[:15]]
+        found = procs.descendants_named(session.pid, name)
         self.assertEqual(len(found), 1, name)
         return found[0]
 

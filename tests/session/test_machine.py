@@ -65,9 +65,19 @@ class Saved(Case):
         self.assertEqual(done.out, "")
         return done
 
+    def begin_to_create(self):
+        """Until its machine is switched on."""
+        argv = [self.bulkhead_command([])[0], "template", "create", "--tier", "vm"]
+        child = subprocess.Popen(self.lab.command(argv, guard=False), env=self.environment(), cwd=self.work, start_new_session=True,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._children.append(child)
+        self.wait_until(lambda: child.poll() is not None or procs.qemus(child.pid), 30)
+        self.assertIsNone(child.poll(), "it began")
+        return child
+
     def went_on(self, child):
         """Whether the machine of a session that runs was gone on from, and did not boot."""
-        [line] = [procs.command_line(p) for p in procs.descendants(child) if procs.name(p).startswith("qemu-system")]
+        [line] = map(procs.command_line, procs.qemus(child))
         return "-incoming" in line
 
     def machine_event(self):
@@ -134,6 +144,15 @@ class Machine(Saved):
         self.assertEqual(sorted(one["name"] for one in json.loads(self.ok(self.bulkhead("template", "list", "--json")).out)),
                          [NAME, "vm-244MiB-1"])
 
+    def test_X43_one_that_is_silent_while_it_is_saved_is_switched_on_again(self):
+        self.ok(self.bulkhead("template", "rm", NAME))
+        child = self.begin_to_create()
+        [silent] = procs.qemus(child.pid)
+        os.kill(silent, signal.SIGSTOP)
+        self.assertEqual(child.wait(170), 0)
+        self.assertFalse(procs.alive(silent))
+        self.assertTrue(self.went_on(self.begin().pid))
+
     def test_usage(self):
         for words, status, text in ((("create", "x", "--tier", "vm"), 2, "leave the name and the command out"),
                                     (("create", "--tier", "vm", "--", "true"), 2, "leave the name and the command out"),
@@ -164,7 +183,7 @@ class Machine(Saved):
         self.write("work/go", "")
         memories = set()
         for child in children:
-            [qemu] = [p for p in procs.descendants(child.pid) if procs.name(p).startswith("qemu-system")]
+            [qemu] = procs.qemus(child.pid)
             maps = [line.split() for line in procs.read(qemu, "maps").decode().splitlines() if "memfd:memory" in line]
             memories |= {words[4] for words in maps}
             self.assertFalse([line for line in procs.read(qemu, "maps").decode().splitlines() if "/templates/" in line])
@@ -188,7 +207,7 @@ class Machine(Saved):
     def test_X42_the_clock_is_right_after_it_was_stopped(self):
         """As after the host slept: nothing of the machine ran for a while."""
         child = self.begin("echo up > up; while sleep 0.2; do date +%s.%N > now.new; mv now.new now; done")
-        [qemu] = [p for p in procs.descendants(child.pid) if procs.name(p).startswith("qemu-system")]
+        [qemu] = procs.qemus(child.pid)
         self.wait_for_file("now")
 
         def right():
@@ -274,12 +293,7 @@ class Machine(Saved):
 
     def test_X43_a_maker_that_was_killed_leaves_nothing(self):
         self.ok(self.bulkhead("template", "rm", NAME))
-        argv = [self.bulkhead_command([])[0], "template", "create", "--tier", "vm"]
-        child = subprocess.Popen(self.lab.command(argv, guard=False), env=self.environment(), cwd=self.work, start_new_session=True,
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self._children.append(child)
-        self.wait_until(lambda: child.poll() is not None or [p for p in procs.descendants(child.pid) if procs.name(p).startswith("qemu-system")], 30)
-        self.assertIsNone(child.poll(), "it began")
+        child = self.begin_to_create()
         below = procs.descendants(child.pid)
         os.killpg(child.pid, signal.SIGKILL)
         child.wait(60)

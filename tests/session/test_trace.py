@@ -100,7 +100,7 @@ class Trace(Recorded):
     def test_turned_off(self):
         child = self.start_inside(["/bin/sh", "-c", "echo up > up; exec sleep 20"], "[evidence]\nprocesses = false\n")
         self.wait_for_file("up")
-        self.assertEqual([p for p in procs.descendants(child.pid) if procs.name(p) == "bulkhead-trace"], [])
+        self.assertEqual(procs.descendants_named(child.pid, "bulkhead-trace"), [])
         child.terminate()
         child.communicate(timeout=20)
         self.assertEqual(self.recorded("process.exec"), [])

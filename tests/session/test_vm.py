@@ -93,8 +93,7 @@ class Vm(Case):
     def test_X23_a_machine_that_is_silent_is_switched_on_again(self):
         """Where the processor is emulated one in some hundreds never says a word."""
         child = self.start_inside(["/bin/echo", "ran"])
-        self.wait_until(lambda: [p for p in procs.descendants(child.pid) if procs.name(p).startswith("qemu-system")], 60, "QEMU")
-        [silent] = [p for p in procs.descendants(child.pid) if procs.name(p).startswith("qemu-system")]
+        [silent] = self.wait_until(lambda: procs.qemus(child.pid), 60, "QEMU")
         os.kill(silent, signal.SIGSTOP)
         out, err = child.communicate(timeout=170)
         self.assertEqual((child.returncode, out), (0, b"ran\n"), err)

@@ -113,7 +113,7 @@ class VmRecord(Recorded):
         child = self.start_inside(["/bin/sh", "-c", "echo up > up; until [ -e go ]; do sleep 0.1; done; "
                                    f"/usr/bin/python3 -c \"$0\"; {TRUE} said-last; echo x > over", flood])
         self.wait_for_file("up", 120)
-        told, = (p for p in procs.descendants(child.pid) if procs.name(p) == "bulkhead-trace")
+        told, = procs.descendants_named(child.pid, "bulkhead-trace")
         os.kill(told, signal.SIGSTOP)
         self.write("work/go", "")
         self.wait_for_file("over", 60)
@@ -149,7 +149,7 @@ class VmRecord(Recorded):
     def test_turned_off(self):
         child = self.start_inside(["/bin/sh", "-c", "echo up > up; exec sleep 60"], "[evidence]\nprocesses = false\n")
         self.wait_for_file("up", 120)
-        self.assertEqual([p for p in procs.descendants(child.pid) if procs.name(p) == "bulkhead-trace"], [])
+        self.assertEqual(procs.descendants_named(child.pid, "bulkhead-trace"), [])
         child.terminate()
         child.communicate(timeout=60)
         self.assertEqual(self.recorded("process.exec"), [])

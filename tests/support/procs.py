@@ -78,6 +78,15 @@ def descendants(pid):
     return found
 
 
+def descendants_named(pid, text):
+    """Of a name the kernel keeps fifteen bytes."""
+    return [p for p in descendants(pid) if name(p) == text[:15]]
+
+
+def qemus(pid):
+    return descendants_named(pid, "qemu-system-x86_64")
+
+
 def alive(pid):
     return os.path.exists(f"/proc/{pid}") and not is_zombie(pid)
 
