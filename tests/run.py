@@ -2,9 +2,9 @@
 """Runs the whole-program tests: run.py [-v] [-j JOBS] [PATTERN…]. A pattern is a part of a test's id ("agent", "X18").
 
 The tests need build/release (or BULKHEAD_BUILD) and run as whoever starts them: as root they check the
-started-as-root path, as an ordinary user the ordinary one. JOBS processes, each with a lab of its own, take the next
-test when they are done with one (as many as there are processors); classes whose tests say `alone` wait until
-nothing else runs.
+started-as-root path, as an ordinary user the ordinary one. JOBS processes (as many as there are processors), each with
+a lab of its own, take the next class of tests when they are done with one; classes that say `alone` wait until nothing
+else runs.
 """
 import argparse
 import collections

@@ -1,9 +1,11 @@
-"""Several processes that run tests side by side. Each makes a lab for itself and takes one test after another."""
+"""Several processes that run tests side by side. Each makes a lab for itself and takes one class of tests after another:
+what a class's tests share is made once."""
+import collections
 import ctypes
 import dataclasses
+import itertools
 import multiprocessing.connection
 import os
-import random
 import signal
 import sys
 import time
@@ -26,29 +28,35 @@ class End:
 
 def run(tests, count):
     """Yields the End of each test, as they come. What must be alone is run last, by one process."""
-    yield from _side_by_side([test for test in tests if not getattr(test, "alone", False)], count)
-    yield from _side_by_side([test for test in tests if getattr(test, "alone", False)], 1)
+    classes = [list(group) for _, group in itertools.groupby(tests, type)]
+    yield from _side_by_side([each for each in classes if not getattr(each[0], "alone", False)], count)
+    yield from _side_by_side([each for each in classes if getattr(each[0], "alone", False)], 1)
 
 
-def _side_by_side(tests, count):
-    waiting = list(reversed(tests))
+def _side_by_side(classes, count):
+    waiting = collections.deque((number, 0) for number in range(len(classes)))
     workers = {}
     try:
         while waiting or workers:
             while waiting and len(workers) < count:
-                worker = _Worker(tests, list(workers))
-                worker.take(waiting.pop())
+                worker = _Worker(classes, list(workers))
+                worker.take(*waiting.popleft())
                 workers[worker.channel] = worker
             for channel in multiprocessing.connection.wait(list(workers)):
                 worker = workers[channel]
                 try:
-                    yield channel.recv()
+                    end = channel.recv()
                 except EOFError:
                     del workers[channel]
-                    yield End(worker.test.id(), "failed", worker.age(), f"The process that ran it ended: {worker.wait()}.")
+                    yield End(worker.test().id(), "failed", worker.age(), f"The process that ran it ended: {worker.wait()}.")
+                    if worker.done + 1 < len(classes[worker.number]):
+                        waiting.append((worker.number, worker.done + 1))
                     continue
-                if waiting:
-                    worker.take(waiting.pop())
+                if end is not None:
+                    worker.heard()
+                    yield end
+                elif waiting:
+                    worker.take(*waiting.popleft())
                 else:
                     del workers[channel]
                     worker.wait()
@@ -62,8 +70,8 @@ def _side_by_side(tests, count):
 class _Worker:
     """A forked process; gone when it has been waited for."""
 
-    def __init__(self, tests, others):
-        self.index = {id(test): number for number, test in enumerate(tests)}
+    def __init__(self, classes, others):
+        self.classes = classes
         self.channel, far = multiprocessing.Pipe()
         sys.stdout.flush()
         parent = os.getpid()
@@ -74,8 +82,7 @@ class _Worker:
                 for mine in (self.channel, *others):  # or their ends would not be seen
                     mine.close()
                 _die_with(parent)
-                random.seed()
-                _serve(far, tests)
+                _serve(far, classes)
                 status = 0
             except KeyboardInterrupt:
                 pass
@@ -85,9 +92,17 @@ class _Worker:
                 os._exit(status)
         far.close()
 
-    def take(self, test):
-        self.test, self.began = test, time.monotonic()
-        self.channel.send(self.index[id(test)])
+    def take(self, number, done):
+        """That class, without the first tests of it, which are done."""
+        self.number, self.done, self.began = number, done, time.monotonic()
+        self.channel.send((number, done))
+
+    def heard(self):
+        self.done, self.began = self.done + 1, time.monotonic()
+
+    def test(self):
+        """Which it is at."""
+        return self.classes[self.number][min(self.done, len(self.classes[self.number]) - 1)]
 
     def age(self):
         return time.monotonic() - self.began
@@ -104,28 +119,50 @@ def _die_with(parent):
         raise KeyboardInterrupt
 
 
-def _serve(channel, tests):
+def _serve(channel, classes):
     try:
         while True:
             try:
-                test = tests[channel.recv()]
+                number, done = channel.recv()
             except EOFError:
                 return
-            begin = time.monotonic()
-            result = unittest.TestResult()
-            unittest.TestSuite([test]).run(result)
-            channel.send(_end(test.id(), result, time.monotonic() - begin))
+            tests = classes[number][done:]
+            result = _Result(channel.send)
+            unittest.TestSuite(tests).run(result)
+            result.of_the_class([test.id() for test in tests])
+            channel.send(None)
     finally:
         case.close_shared_lab()
 
 
-def _end(name, result, seconds):
-    wrong = [f"{test.id()}\n{text}" if test.id() != name else text for test, text in result.failures + result.errors]
-    wrong += [f"It passed, and was expected to fail: {test.id()}" for test in result.unexpectedSuccesses]
-    if wrong:
-        return End(name, "failed", seconds, "\n".join(wrong))
-    if result.skipped:
-        return End(name, "skipped", seconds, "; ".join(sorted({reason for _, reason in result.skipped})))
-    if not result.testsRun:
-        return End(name, "failed", seconds, "It was not run.")
-    return End(name, "passed", seconds)
+class _Result(unittest.TestResult):
+    """Tells of each test as it ends."""
+
+    def __init__(self, tell):
+        super().__init__()
+        self.tell, self.told = tell, set()
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.began = time.monotonic()
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        self._tell(test.id(), "passed", time.monotonic() - self.began)
+
+    def of_the_class(self, names):
+        """What its set-up and its end said; of its tests those that were not run because of it."""
+        missing = [name for name in names if name not in self.told]
+        wrong = bool(self.failures or self.errors)
+        for name in missing or names[-1:] * wrong:
+            self._tell(name, "failed", 0, "" if wrong or self.skipped else "It was not run.", keep=True)
+
+    def _tell(self, name, otherwise, seconds, text="", keep=False):
+        wrong = [f"{test.id()}\n{text}" if test.id() != name else text for test, text in self.failures + self.errors]
+        wrong += [f"It passed, and was expected to fail: {test.id()}" for test in self.unexpectedSuccesses]
+        reasons = sorted({reason for _, reason in self.skipped})
+        how = "failed" if wrong else "skipped" if reasons else otherwise
+        self.tell(End(name, how, seconds, "\n".join(wrong) or "; ".join(reasons) or text))
+        self.told.add(name)
+        if not keep:
+            self.failures, self.errors, self.skipped, self.unexpectedSuccesses = [], [], [], []
