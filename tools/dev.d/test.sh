@@ -86,6 +86,9 @@ dev_old_kernel() {
   python3 tests/old_kernel.py "$@"
 }
 
+# behind COMMAND…: a command of these, when nothing else wants the processor.
+dev_behind() { exec "${behind[@]}" "$root/dev" "$@"; }
+
 check_format() {
   mapfile -t files < <(git ls-files -- '*.cc' '*.h')
   local bad
