@@ -180,6 +180,22 @@ TEST_F(MachineTest, ItsEndIsAnsweredOnce) {
   EXPECT_EQ(child_.wait()->shell(), 0);
 }
 
+// What is read at once is more than what is taken at once.
+TEST_F(MachineTest, ItsEndIsHeardBehindManyOthers) {
+  constexpr int many = 5000;
+  greet();
+  std::string bytes;
+  for (int i = 0; i < many; ++i) bytes += said(record::Forked{Who{1, 1}, 2});
+  ASSERT_TRUE(child_.signal(SIGSTOP));
+  send(bytes + said(record::Done{}));
+  ASSERT_TRUE(child_.signal(SIGCONT));
+  for (int i = 0; i < many; ++i) ASSERT_EQ(event()["type"], "process.start");
+  char answer = 0;
+  EXPECT_EQ(::recv(machine_.get(), &answer, 1, 0), 1);
+  ::shutdown(control_.get(), SHUT_WR);
+  EXPECT_EQ(child_.wait()->shell(), 0);
+}
+
 TEST_F(MachineTest, WhatIsSaidAfterItsEndMakesNoSense) {
   greet();
   send(said(record::Done{}) + said(record::Runs{Who{1, 1}}));

@@ -29,12 +29,12 @@ class Trace {
         pace_(limits.pace, Clock::now()) {}
 
   Result<void> run() {
-    bool ending = false;
+    bool ending = false, more = false;
     while (!ending) {
       pollfd fds[] = {{teller_->fd(), POLLIN, 0}, {supervisor_, POLLIN, 0}};
-      if (::poll(fds, 2, timeout()) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
+      if (::poll(fds, 2, more ? 0 : timeout()) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
       ending = fds[1].revents != 0;
-      BH_CHECK(read_all(ending ? all_at_once : 4096));
+      BH_TRY(more, read_all(ending ? all_at_once : 4096));
       const bool unheard = ending && !teller_->is_done();
       if (unheard || (report_at_ && (ending || Clock::now() >= *report_at_))) BH_CHECK(report(unheard));
       if (silent_since_ && !ending && Clock::now() - *silent_since_ >= limits_.silence_ends) {
@@ -54,14 +54,14 @@ class Trace {
     return static_cast<int>(std::clamp<std::int64_t>(left + 1, 0, 60'000));
   }
 
-  // What has been sent so far. Nobody is kept from being heard by it: the supervisor only ever ends this, and then who
-  // tells is gone, too.
-  Result<void> read_all(int most) {
+  // What has been sent so far; whether there may be more, which poll() need not see: the teller keeps what it has read.
+  // Nobody is kept from being heard by it: the supervisor only ever ends this, and then who tells is gone, too.
+  Result<bool> read_all(int most) {
     for (int i = 0; i < most; ++i) {
       BH_TRY(const std::optional<Told> told, teller_->next());
       if (!told) {
         if (teller_->fd() < 0 && !silent_since_) silent_since_ = Clock::now();
-        return {};
+        return false;
       }
       pace_.unsent(told->unsent);
       if (told->what) {
@@ -69,7 +69,7 @@ class Trace {
       }
       if (!report_at_ && pace_.omitted().any()) report_at_ = Clock::now() + limits_.report_each;
     }
-    return {};
+    return true;
   }
 
   Result<void> record(Kind kind, const evidence::Event& event) {
