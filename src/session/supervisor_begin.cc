@@ -281,7 +281,8 @@ void Supervisor::maybe_open_gate() {
   for (const std::string& line : planned_.notes) say(line);
   on_tier_message(0);
   const std::vector<std::string> notes = take_notes(tier_messages_);
-  for (const std::string& line : notes) say(line);
+  // About what is made of it somebody asked.
+  for (const std::string& line : notes) options_.saved&& options_.saved->make ? tell(line) : say(line);
   if (policy_.tier == Tier::vm) record_machine(notes);
   for (const std::string& line : lines_about(planned_.projects)) say(line);
   if (!planned_.keys.empty()) say(planned_.keys);
@@ -298,7 +299,7 @@ void Supervisor::maybe_open_gate() {
 void Supervisor::record_machine(const std::vector<std::string>& notes) {
   nlohmann::json event{{"began", take_went_on(tier_messages_) ? "saved" : "boot"}};
   if (!saved_name_.empty()) event["saved"] = saved_name_;
-  if (!notes.empty()) why_boot_ = notes.back();
+  for (const std::string& line : notes) why_boot_ += (why_boot_.empty() ? "" : "; ") + line;
   if (!why_boot_.empty()) event["why"] = why_boot_;
   if (auto done = recorder_->record("session.machine", event); !done) stop(done.error().message);
 }

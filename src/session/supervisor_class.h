@@ -85,8 +85,10 @@ class Supervisor {
   // ---- supervisor.cc: the loop and what ends it
 
   void say(const std::string& text) const {
-    if (!options_.quiet) std::fprintf(stderr, "bulkhead: %s\n", text.c_str());
+    if (!options_.quiet) tell(text);
   }
+  // … also where nothing is to be said of the session itself.
+  static void tell(const std::string& text) { std::fprintf(stderr, "bulkhead: %s\n", text.c_str()); }
   void watch(int fd, void (Supervisor::*ready)(std::size_t), std::size_t index = 0, short events = POLLIN) {
     if (fd >= 0) sources_.push_back({fd, events, ready, index});
   }

@@ -69,8 +69,7 @@ class TurnedRecord(test_turned_machine.TurnedMachine):
             frame(b"C", 7, 7, bytes([108]) + b"\1\0\0" + b"\x1b[2J" * 26 + b"\0"),
         ))
         flood = executed(8, b"/bin/" + b"f" * 4000, b"\x01" * 1024, b"\x01" * 1024, b"\x01" * 1024, b"\x01" * 1000) * 8000
-        # The machine's own recorder greets after that, which makes no sense. The command waits until that was read: what is still in
-        # the machine's queue when the session is over (docs/vm.md) nobody hears.
+        # The machine's own recorder greets after that, which makes no sense. The command waits until that was read.
         result = self.say(HELLO + lies + flood, command="sleep 100")
         self.assertEqual(result.status, 125, result)
         self.assertNotIn("\x1b", result.err)

@@ -69,7 +69,7 @@ class Saved(Case):
         """Until its machine is switched on."""
         argv = [self.bulkhead_command([])[0], "template", "create", "--tier", "vm"]
         child = subprocess.Popen(self.lab.command(argv, guard=False), env=self.environment(), cwd=self.work, start_new_session=True,
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self._children.append(child)
         self.wait_until(lambda: child.poll() is not None or procs.qemus(child.pid), 30)
         self.assertIsNone(child.poll(), "it began")
@@ -149,7 +149,9 @@ class Machine(Saved):
         child = self.begin_to_create()
         [silent] = procs.qemus(child.pid)
         os.kill(silent, signal.SIGSTOP)
-        self.assertEqual(child.wait(170), 0)
+        err = child.communicate(timeout=170)[1].decode()
+        self.assertEqual(child.returncode, 0, err)
+        self.assertIn("bulkhead: the machine said nothing for 40 seconds, so it was switched off and on again\n", err)
         self.assertFalse(procs.alive(silent))
         self.assertTrue(self.went_on(self.begin().pid))
 

@@ -9,7 +9,8 @@
 // so everything ends with it; its exit status is the shim's, or 125.
 //
 // What comes out of the machine is hostile: the frames of its stream (guest/mux.h) and what its first program says. It
-// is looked at without any privilege and without files.
+// is looked at without any privilege and without files; but for its first word, which comes before anything of the
+// session is in it: where there is none it is switched on again, which takes both.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -46,6 +47,9 @@ constexpr int failed = 125;
 // machine said.
 constexpr auto patience = std::chrono::seconds(170);
 constexpr auto first_word = std::chrono::seconds(30);
+// One in some hundreds that are emulated says nothing, not even on its console. After this it is switched on again,
+// once.
+constexpr auto silent_boot = std::chrono::seconds(40);
 constexpr std::uint64_t max_saved = 1ULL << 40;
 
 struct Arguments {
@@ -111,7 +115,7 @@ class Host {
     Saved saved;
     {
       BH_TRY(const UniqueFd folder, sys::open(saved_folder, O_RDONLY | O_DIRECTORY));
-      if (wanted.how == How::saves) BH_CHECK(save(wanted.machine, folder.get(), messages_fd));
+      if (wanted.how == How::saves) BH_CHECK(boot_and_save(wanted.machine, folder.get()));
       const auto open = [&](const char* name) { return sys::open_at(folder.get(), name, O_RDONLY | O_NOFOLLOW); };
       BH_TRY(saved.map, open(map_name));
       BH_TRY(saved.pages, open(pages_name));
@@ -130,6 +134,18 @@ class Host {
     return saved;
   }
 
+  static Result<void> boot_and_save(const Machine& machine, int folder) {
+    auto saved = save(machine, folder, messages_fd, silent_boot);
+    if (saved || saved.error().code != ETIMEDOUT) return saved;
+    tell_silence("");
+    return save(machine, folder, messages_fd, patience - 2 * silent_boot);
+  }
+
+  static void tell_silence(const std::string& console) {
+    ::dprintf(messages_fd, "%sthe machine said nothing for %d seconds%s, so it was switched off and on again\n",
+              note_mark, static_cast<int>(silent_boot.count()), console.c_str());
+  }
+
   Result<void> switch_on(Result<Running> made) {
     BH_TRY(Running running, std::move(made));
     virtiofsd_ = std::move(running.virtiofsd);
@@ -139,13 +155,13 @@ class Host {
     return open_talk();
   }
 
-  // One in some hundreds that are emulated says nothing, not even on its console; nothing of the session's has been in
-  // it.
   Result<void> boot_up(const Machine& machine, const Outside& outside) {
     BH_CHECK(switch_on(boot(machine, outside)));
-    if (hear_first_word(silent_boot) != First::silence) return {};  // how it ended loop() says
-    ::dprintf(messages_fd, "%sthe machine said nothing for %d seconds%s, so it was switched off and on again\n",
-              note_mark, static_cast<int>(silent_boot.count()), last_words(console_.get()).c_str());
+    BH_TRY(const First heard, hear_first_word(silent_boot));
+    if (heard != First::silence) return {};  // how it ended loop() says
+    // On a host where all takes long it is given the time that is left.
+    if (Clock::now() + 2 * silent_boot > begun_ + patience) return {};
+    tell_silence(last_words(console_.get()));
     switch_off();
     return switch_on(boot(machine, outside));
   }
@@ -153,8 +169,9 @@ class Host {
   // One that was saved says its first word at once, or was not what it seemed.
   Result<void> go_on(const Machine& machine, const Saved& saved, const Outside& outside) {
     BH_CHECK(switch_on(restore(machine, saved, outside)));
-    if (hear_first_word(first_word) == First::word) return {};
-    Error error{"it does not go on" + last_words(console_.get())};
+    const auto heard = hear_first_word(first_word);
+    if (heard && *heard == First::word) return {};
+    Error error{"it does not go on" + (heard ? "" : ": " + heard.error().message) + last_words(console_.get())};
     switch_off();
     return tl::unexpected(std::move(error));
   }
@@ -165,7 +182,7 @@ class Host {
   }
 
   enum class First { word, silence, end };
-  First hear_first_word(std::chrono::seconds at_most) {
+  Result<First> hear_first_word(std::chrono::seconds at_most) {
     for (const Clock::time_point late = Clock::now() + at_most;;) {
       std::vector<pollfd> fds;
       mux_->prepare(fds);
@@ -173,12 +190,15 @@ class Host {
       fds.push_back({talk_.get(), POLLIN, 0});
       fds.push_back({qemu_.pidfd(), POLLIN, 0});
       fds.push_back({virtiofsd_.pidfd(), POLLIN, 0});
-      if (::poll(fds.data(), fds.size(), 100) < 0 && errno != EINTR) return First::end;
+      if (::poll(fds.data(), fds.size(), 100) < 0 && errno != EINTR) return fail_errno("poll", "", errno);
       if (fds[muxed].revents != 0) return First::word;
       if (fds[muxed + 1].revents != 0 || fds[muxed + 2].revents != 0) return First::end;
       if (Clock::now() > late) return First::silence;
       fds.resize(muxed);
-      if (!mux_->handle(fds)) return First::end;
+      if (auto handled = mux_->handle(fds); !handled) {
+        if (handled.error().code == EPIPE) return First::end;
+        return fail("the virtual machine ended: " + handled.error().message);
+      }
     }
   }
 

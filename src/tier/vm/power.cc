@@ -18,9 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-// Without KVM, on a busy machine. After silent_boot, a little less than the supervisor waits, which does not know what
-// was said last.
-constexpr auto boot_patience = std::chrono::seconds(120), restore_patience = std::chrono::seconds(60);
+constexpr auto restore_patience = std::chrono::seconds(60);  // without KVM, on a busy machine
 
 // A socket that listens, under a name of the kernel's own in this network namespace, and a connection to it.
 Result<sys::Pair> rendezvous() {
@@ -111,18 +109,6 @@ Result<void> save_state(Qmp& qmp, int state) {
   return await_migration(qmp);
 }
 
-Result<void> save(const Machine& machine, int folder, int messages, std::chrono::milliseconds patience) {
-  BH_TRY(On on, switch_on(machine, How::saves, {.messages = messages}));
-  UniqueFd state(::memfd_create("state", MFD_CLOEXEC));
-  if (!state) return fail_errno("memfd_create", "", errno);
-  BH_TRY(Qmp qmp, Qmp::open(std::move(on.monitor), patience));
-  if (auto saved = save_state(qmp, state.get()); !saved) {
-    return fail(saved.error().message + last_words(on.running.console.get()), saved.error().code);
-  }
-  on.running.qemu.kill_and_wait();
-  return write_saved(folder, on.memory.get(), state.get());
-}
-
 }  // namespace
 
 Result<Running> boot(const Machine& machine, const Outside& outside) {
@@ -145,10 +131,16 @@ Result<Running> restore(const Machine& machine, const Saved& saved, const Outsid
   return std::move(on.running);
 }
 
-Result<void> save(const Machine& machine, int folder, int messages) {
-  auto saved = save(machine, folder, messages, silent_boot);
-  if (saved || saved.error().code != ETIMEDOUT) return saved;
-  return save(machine, folder, messages, boot_patience);
+Result<void> save(const Machine& machine, int folder, int messages, std::chrono::milliseconds patience) {
+  BH_TRY(On on, switch_on(machine, How::saves, {.messages = messages}));
+  UniqueFd state(::memfd_create("state", MFD_CLOEXEC));
+  if (!state) return fail_errno("memfd_create", "", errno);
+  BH_TRY(Qmp qmp, Qmp::open(std::move(on.monitor), patience));
+  if (auto saved = save_state(qmp, state.get()); !saved) {
+    return fail(saved.error().message + last_words(on.running.console.get()), saved.error().code);
+  }
+  on.running.qemu.kill_and_wait();
+  return write_saved(folder, on.memory.get(), state.get());
 }
 
 std::string last_words(int console) {

@@ -28,10 +28,8 @@ Result<Running> boot(const Machine& machine, const Outside& outside);
 // An error: it can't be gone on from. Nothing of it runs then.
 Result<Running> restore(const Machine& machine, const Saved& saved, const Outside& outside);
 // Boots one that has nothing of a session until it waits for the host's first word, and saves it in `folder`.
-Result<void> save(const Machine& machine, int folder, int messages);
-
-// A machine that was silent for so long after it was switched on is switched on again, once.
-inline constexpr auto silent_boot = std::chrono::seconds(40);
+// Error::code is ETIMEDOUT where it did not say its own first word within `patience`.
+Result<void> save(const Machine& machine, int folder, int messages, std::chrono::milliseconds patience);
 
 // What the machine said last, in one line, for an error; escaped. Does not block.
 std::string last_words(int console);
