@@ -72,7 +72,7 @@ def main():
     patterns = [word for word in words if word != "--root"] or ["attacks.test_table"]
     if not os.path.exists(os.path.join(KERNEL, "more/list")):
         sys.exit("old_kernel.py: no kernel for a machine: ./dev machine")
-    with tempfile.TemporaryDirectory(prefix="bulkhead-old-kernel.") as top:
+    with tempfile.TemporaryDirectory(prefix="bht-old-kernel.") as top:
         os.chmod(top, 0o755)
         program = turned.install(top)
         work = os.path.join(top, "work")

@@ -1,6 +1,7 @@
 """Several processes that run tests side by side. Each makes a lab for itself and takes one class of tests after another:
 what a class's tests share is made once."""
 import collections
+import contextlib
 import ctypes
 import dataclasses
 import itertools
@@ -46,7 +47,7 @@ def _side_by_side(classes, count):
                 worker = workers[channel]
                 try:
                     end = channel.recv()
-                except EOFError:
+                except (EOFError, OSError):
                     del workers[channel]
                     yield End(worker.test().id(), "failed", worker.age(), f"The process that ran it ended: {worker.wait()}.")
                     if worker.done + 1 < len(classes[worker.number]):
@@ -59,7 +60,9 @@ def _side_by_side(classes, count):
                     worker.take(*waiting.popleft())
                 else:
                     del workers[channel]
-                    worker.wait()
+                    how = worker.wait()
+                    if how != "status 0":  # what tests share could not be put away
+                        yield End("support.jobs", "failed", 0, f"A process that had run tests ended: {how}.")
     finally:
         for worker in workers.values():
             os.kill(worker.pid, signal.SIGINT)
@@ -81,6 +84,7 @@ class _Worker:
             try:
                 for mine in (self.channel, *others):  # or their ends would not be seen
                     mine.close()
+                signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job behind ignores it
                 _die_with(parent)
                 _serve(far, classes)
                 status = 0
@@ -95,7 +99,8 @@ class _Worker:
     def take(self, number, done):
         """That class, without the first tests of it, which are done."""
         self.number, self.done, self.began = number, done, time.monotonic()
-        self.channel.send((number, done))
+        with contextlib.suppress(OSError):  # who is gone is seen where its words are read
+            self.channel.send((number, done))
 
     def heard(self):
         self.done, self.began = self.done + 1, time.monotonic()
