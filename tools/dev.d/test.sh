@@ -38,7 +38,8 @@ need_agents() {
 # unit_tests PRESET: one line when they pass, what went wrong when they don't.
 unit_tests() {
   local log=build/$1/ctest.log begin=$SECONDS
-  if ! ctest --test-dir "build/$1" -j2 --timeout 300 --output-on-failure >"$log" 2>&1; then
+  # Two at once would write each other's logs.
+  if ! (flock 9 && ctest --test-dir "build/$1" -j2 --timeout 300 --output-on-failure >"$log" 2>&1 9<&-) 9<"build/$1/CMakeFiles"; then
     grep -vE '^ *[0-9]+/[0-9]+ .*Passed' "$log" | tail -n 120 >&2
     summary="unit tests ($1): FAILED"
     say "$summary"
@@ -66,13 +67,19 @@ dev_test() {
   # AGENT_RUNS: how often Claude Code goes through its script (three times without it); the others a tenth of it.
   env ${AGENT_RUNS:+BULKHEAD_AGENT_RUNS="$AGENT_RUNS"} python3 tests/run.py "$@" 2>&1 | tee "$log" || failed=1
   lines+=("$(tail -n 1 "$log")")
-  if [[ -n $rest ]] && wait "$rest"; then
-    unit_tests release || failed=1
-    lines+=("$summary")
-  elif [[ -n $rest ]]; then
-    tail -n 60 "$rest_log" >&2
-    lines+=("unit tests (release): FAILED: they do not build")
-    failed=1
+  if [[ -n $rest ]]; then
+    local built=1
+    wait "$rest" || built=0
+    trap - EXIT
+    keep_warnings build/release "$rest_log"
+    if ((built)); then
+      unit_tests release || failed=1
+      lines+=("$summary")
+    else
+      tail -n 60 "$rest_log" >&2
+      lines+=("unit tests (release): FAILED: they do not build")
+      failed=1
+    fi
   fi
   printf 'dev test: %s; %s\n' "$( ((failed)) && echo FAILED || echo passed)" "$(printf '%s; ' "${lines[@]}" | sed 's/; $//')"
   return $failed
@@ -87,7 +94,12 @@ dev_old_kernel() {
 }
 
 # behind COMMAND…: a command of these, when nothing else wants the processor.
-dev_behind() { exec "${behind[@]}" "$root/dev" "$@"; }
+dev_behind() {
+  "${behind[@]}" "$root/dev" "$@" &
+  trap "kill -- -$! 2>/dev/null || true" EXIT
+  wait $!
+  trap - EXIT
+}
 
 check_format() {
   mapfile -t files < <(git ls-files -- '*.cc' '*.h')
@@ -131,8 +143,15 @@ PYTHON
 }
 
 check_build() { # warnings are errors here
-  build release all fuzz_sources
-  ! cat build/release/{build,rest}.log 2>/dev/null | grep -E 'warning:' | sort -u | grep . >&2
+  local kept=build/release/warnings files
+  build release all fuzz_sources |& cat >&2 || return
+  [[ -s $kept ]] || return 0
+  # Those of earlier builds may be mended: what they name is compiled once more.
+  mapfile -t files < <(cut -d: -f1 "$kept" | sort -u)
+  rm "$kept"
+  (cd build/release && touch -c -- "${files[@]}")
+  build release all fuzz_sources |& cat >&2 || return
+  [[ ! -s $kept ]] || { sort -u "$kept" >&2; return 1; }
 }
 
 dev_check() {
