@@ -110,6 +110,12 @@ fuse_entry_param told(Served& at, fuse_ino_t parent, const char* name, const str
   return entry;
 }
 
+// `unknown`: Names::unknown() before the name was looked at. What the host did meanwhile it may have done to this one.
+fuse_entry_param unless_changed(Served& at, std::uint64_t unknown, fuse_entry_param entry) {
+  if (at.names.unknown() != unknown) entry.entry_timeout = entry.attr_timeout = short_belief;
+  return entry;
+}
+
 void reply(fuse_req_t request, Served& at, const fuse_entry_param& entry) {
   if (::fuse_reply_entry(request, &entry) == -ENOENT) at.names.forget(entry.ino, 1);  // it was interrupted
 }
@@ -170,15 +176,16 @@ void look_up(fuse_req_t request, fuse_ino_t parent, const char* name) {
     const bool watched = at.watch.look_at(parent);
     const Shared held(at.names.still());
     BH_TRY(const std::string path, below(at, parent, name));
+    const std::uint64_t unknown = at.names.unknown();
     const auto st = at.folder.look(About{.path = path});
-    if (!st && st.error().code == ENOENT && watched && at.names.absent(parent, name)) {
+    if (!st && st.error().code == ENOENT && watched && at.names.absent(parent, name) && at.names.unknown() == unknown) {
       fuse_entry_param none{};
       none.entry_timeout = long_belief;
       (void)::fuse_reply_entry(request, &none);
       return {};
     }
     if (!st) return tl::unexpected(st.error());
-    reply(request, at, told(at, parent, name, *st, watched));
+    reply(request, at, unless_changed(at, unknown, told(at, parent, name, *st, watched)));
     return {};
   });
 }
@@ -558,8 +565,9 @@ Result<void> list(fuse_req_t request, Served& at, fuse_ino_t id, std::size_t siz
                                    : ::fuse_add_direntry(request, nullptr, 0, one->d_name, nullptr, 0);
     if (used + needs > size) break;
     struct stat st{};
+    const std::uint64_t unknown = at.names.unknown();
     if (plus && name != "." && name != ".." && ::fstatat(folder, one->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-      entry = told(at, id, one->d_name, st, watched);
+      entry = unless_changed(at, unknown, told(at, id, one->d_name, st, watched));
       counted.push_back(entry.ino);
     }
     used += plus ? ::fuse_add_direntry_plus(request, buffer.get() + used, size - used, one->d_name, &entry, one->d_off)

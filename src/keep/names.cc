@@ -312,7 +312,10 @@ Names::Told Names::about(Id id, std::string_view name, bool changed_names) {
   const std::scoped_lock held(mutex_);
   Told out;
   Node* const at = node(id);
-  if (at == nullptr || !at->folder) return out;
+  if (at == nullptr || !at->folder) {
+    ++unknown_;
+    return out;
+  }
   Folder& in = *at->folder;
   if (changed_names) {
     if (const auto one = in.doing.find(name); one != in.doing.end()) {
@@ -329,6 +332,8 @@ Names::Told Names::about(Id id, std::string_view name, bool changed_names) {
     out.child = known->second->id;
     out.loose = known->second->loose;
     out.seen = known->second->seen;
+  } else if (!out.absent && !out.own) {
+    ++unknown_;
   }
   return out;
 }

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -108,6 +109,9 @@ class Names {
   // What the kernel believes of a name that a watch is about. `changed_names`: it came, went or moved.
   Told about(Id folder, std::string_view name, bool changed_names);
   Told about(Id id);
+  // How often about() was asked of a name that the kernel knew nothing of. Where this is another number once it is told
+  // of a name than it was before the name was looked at, the host may have changed it in between: no watch will say so.
+  std::uint64_t unknown() const { return unknown_; }
 
   // Every name the kernel knows, in no order: everything may have changed.
   struct Entry {
@@ -159,6 +163,7 @@ class Names {
   std::unordered_map<int, Id> watches_;
   std::vector<int> left_;
   std::size_t absent_count_ = 0;
+  std::atomic<std::uint64_t> unknown_ = 0;
   Id next_ = root + 1;
 };
 

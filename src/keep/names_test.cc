@@ -97,6 +97,22 @@ TEST_F(NamesTest, OnesOwnDoingIsKnownFromTheHosts) {
   EXPECT_FALSE(names_.watched(Names::root));
 }
 
+TEST_F(NamesTest, WhatIsHeardOfNamesTheKernelDoesNotKnowIsCounted) {
+  names_.set_watch(Names::root, 7);
+  found(Names::root, "a", file(2));
+  EXPECT_TRUE(names_.absent(Names::root, "b"));
+  names_.doing(Names::root, "c");
+  const auto before = names_.unknown();
+  names_.about(Names::root, "a", false);
+  names_.about(Names::root, "b", true);
+  names_.about(Names::root, "c", true);
+  EXPECT_EQ(names_.unknown(), before);
+  names_.about(Names::root, "d", true);
+  EXPECT_EQ(names_.unknown(), before + 1);
+  names_.about(Names::root, "d", false);
+  EXPECT_EQ(names_.unknown(), before + 2);
+}
+
 TEST_F(NamesTest, AWatchGoesWithTheFolder) {
   const auto d = found(Names::root, "d", file(2, S_IFDIR));
   names_.set_watch(d, 3);

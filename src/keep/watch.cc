@@ -204,7 +204,7 @@ void Watch::hear() {
   const Clock::time_point later = Clock::now() + said_again;
   for (const Doubt& one : out) {
     say(one);
-    if (again_.insert(one).second) again_at_.emplace(later, one);
+    if (again_.insert_or_assign(one, later).second) again_at_.emplace(later, one);
   }
 }
 
@@ -229,7 +229,12 @@ void Watch::run() {
     while (!again_at_.empty() && again_at_.begin()->first <= Clock::now()) {
       const Doubt one = std::move(again_at_.begin()->second);
       again_at_.erase(again_at_.begin());
-      again_.erase(one);
+      const auto last = again_.find(one);
+      if (last->second > Clock::now()) {  // it was said once more since
+        again_at_.emplace(last->second, one);
+        continue;
+      }
+      again_.erase(last);
       say_again(one);
     }
   }

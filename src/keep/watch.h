@@ -87,8 +87,8 @@ class Watch {
   sys::Pair woken_;
   std::mutex own_mutex_;
   std::set<Doubt> own_;
-  // What was said, or heard of what the kernel asks for anyway; each once.
-  std::set<Doubt> again_;
+  // What was said, or heard of what the kernel asks for anyway: when it is said again, each once.
+  std::map<Doubt, Clock::time_point> again_;
   std::multimap<Clock::time_point, Doubt> again_at_;
   Doubts doubts_;
   std::mutex telling_;  // of what is told of files' attributes; nothing blocks under it

@@ -47,7 +47,9 @@ class WatchTest : public testing::Test {
                        [this](Names::Id id, bool content) {
                          std::unique_lock held(mutex_);
                          news_.wait(held, [this] { return !deaf_; });
-                         heard_.insert((content ? "content " : "file ") + std::to_string(id));
+                         const std::string what = (content ? "content " : "file ") + std::to_string(id);
+                         heard_.insert(what);
+                         last_[what] = std::chrono::steady_clock::now();
                          news_.notify_all();
                          return known_;
                        }});
@@ -93,6 +95,7 @@ class WatchTest : public testing::Test {
   std::mutex mutex_;
   std::condition_variable news_;
   std::set<std::string> heard_;
+  std::map<std::string, std::chrono::steady_clock::time_point> last_;  // told of a file
   bool deaf_ = false, known_ = true;
   std::atomic<int> watches_left_ = 1'000'000, exhausted_ = 0;
 };
@@ -108,6 +111,18 @@ TEST_F(WatchTest, TheHostsChangesAreHeardOf) {
   EXPECT_TRUE(names_.absent(Names::root, "later"));
   write("later", "x");
   EXPECT_TRUE(hears("name 1 later"));
+}
+
+// An answer that is on its way has as long as after the first time.
+TEST_F(WatchTest, WhatIsHeardOfTwiceIsSaidAgainAfterTheSecondTime) {
+  write("a", "one");
+  ASSERT_TRUE(hears("content 1"));
+  std::this_thread::sleep_for(milliseconds(150));
+  const auto second = std::chrono::steady_clock::now();
+  write("b", "one");
+  std::unique_lock held(mutex_);
+  EXPECT_TRUE(
+      news_.wait_for(held, std::chrono::seconds(5), [&] { return last_["content 1"] >= second + milliseconds(300); }));
 }
 
 TEST_F(WatchTest, WhatTheWorkloadDidTheKernelKnows) {
