@@ -32,8 +32,7 @@ constexpr std::array events = {
         "session.machine", "supervisor", "began, saved, why",
         "Tier vm: the session's machine booted (`boot`) or went on from one that was saved (`saved`). `saved` names "
         "the one there was to go on from, `why` says what was wrong: that it could not be used, or that a machine "
-        "which "
-        "booted said nothing and was switched on again"},
+        "which booted said nothing and was switched on again"},
     EventType{"session.claim", "supervisor", "",
               "`bulkhead claim`: the session, made ahead, is somebody's from now on, and nobody else gets it"},
     EventType{"command.start", "supervisor", "number, command, directory, terminal",

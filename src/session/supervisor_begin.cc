@@ -281,10 +281,8 @@ void Supervisor::maybe_open_gate() {
   for (const std::string& line : planned_.notes) say(line);
   on_tier_message(0);
   const std::vector<std::string> notes = take_notes(tier_messages_);
-  for (const std::string& line : notes) {
-    const bool is_made = options_.saved && options_.saved->make;  // somebody waits for what is made of it
-    is_made ? tell(line) : say(line);
-  }
+  const bool is_made = options_.saved && options_.saved->make;  // somebody waits for what is made of it
+  for (const std::string& line : notes) is_made ? tell(line) : say(line);
   if (policy_.tier == Tier::vm) record_machine(notes);
   for (const std::string& line : lines_about(planned_.projects)) say(line);
   if (!planned_.keys.empty()) say(planned_.keys);

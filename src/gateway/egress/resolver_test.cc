@@ -56,16 +56,17 @@ TEST_F(Fixture, SaysWhyThereIsNoAddress) {
   EXPECT_EQ(unknown.error().message, "resolve \"unknown.example.com\": no such name");
   dns.records["empty.example.com. A"] = {};
   EXPECT_EQ(resolve("empty.example.com").error().message, "resolve \"empty.example.com\": the name has no address");
+  const auto begun = std::chrono::steady_clock::now();
   EXPECT_EQ(resolve("silent.example.com").error().code, ETIMEDOUT);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(1500));
 }
 
 TEST_F(Fixture, AFamilyThatNeverAnswersCostsAMoment) {
-  resolver = *Resolver::create(io, {dns.address()}, std::chrono::minutes(1));
   dns.silent_aaaa = true;
   dns.records["slow.example.com. A"] = {"203.0.113.7"};
   const auto begun = std::chrono::steady_clock::now();
   EXPECT_EQ(resolve("slow.example.com"), (Addresses{"203.0.113.7"}));
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(20));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(600));
 }
 
 TEST(Resolver, ServersAreCheckedAtStart) {
